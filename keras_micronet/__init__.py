@@ -1,0 +1,41 @@
+"""MicroNet for Keras: image recognition with 4 to 21 million multiply-adds."""
+
+import keras
+
+if keras.config.backend() != "tensorflow":
+    raise ImportError(
+        "keras_micronet needs Keras's TensorFlow backend: set KERAS_BACKEND=tensorflow before "
+        f"Keras is imported. Received: backend={keras.config.backend()!r}"
+    )
+
+from keras_micronet import layers
+from keras_micronet.applications import (
+    MicroNetM0,
+    MicroNetM1,
+    MicroNetM2,
+    MicroNetM3,
+    decode_predictions,
+    preprocess_input,
+)
+from keras_micronet.checkpoints import load_torch_checkpoint
+from keras_micronet.complexity import LayerCost, ModelSummary, summarize
+from keras_micronet.variants import VARIANTS, BlockRow, Variant
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "VARIANTS",
+    "BlockRow",
+    "LayerCost",
+    "MicroNetM0",
+    "MicroNetM1",
+    "MicroNetM2",
+    "MicroNetM3",
+    "ModelSummary",
+    "Variant",
+    "decode_predictions",
+    "layers",
+    "load_torch_checkpoint",
+    "preprocess_input",
+    "summarize",
+]

@@ -1,0 +1,367 @@
+"""MicroNetM0 to MicroNetM3, with the habits of `keras.applications`.
+
+Paper: Li et al., "MicroNet: Improving Image Recognition with Extremely Low
+FLOPs", ICCV 2021 (arXiv 2108.05894; first version arXiv 2011.12289). Weights:
+the authors' ImageNet checkpoints, see `checkpoints`.
+"""
+
+import dataclasses
+
+import keras
+
+from keras_micronet import checkpoints
+from keras_micronet.layers import FactorizedStem, MicroBlock
+from keras_micronet.layers import arguments
+from keras_micronet.layers.image_layer import standardize_data_format
+from keras_micronet.layers.normalized_conv2d import NORMALIZATION_EPSILON, NORMALIZATION_MOMENTUM
+from keras_micronet.variants import VARIANTS
+
+IMAGENET_CLASSES = 1000
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STANDARD_DEVIATION = (0.229, 0.224, 0.225)
+_DEFAULT_SIZE = 224
+
+_DOCUMENTATION = """Instantiates MicroNet-{name}, {million:.1f} million multiply-adds at 224x224.
+
+    | model | parameters | multiply-adds | ImageNet top-1 | name in arXiv 2011.12289v1 |
+    |---|---|---|---|---|
+    | `MicroNetM0` | 1,019,590 |  3,448,880 | 46.6% | - |
+    | `MicroNetM1` | 1,777,587 |  5,314,080 | 51.4% | M0 |
+    | `MicroNetM2` | 2,393,876 | 10,338,128 | 59.4% | M1 |
+    | `MicroNetM3` | 2,622,960 | 18,236,000 | 62.5% | - |
+
+    Parameters are the trainable ones with 1000 classes; multiply-adds are those
+    of convolutions and dense layers for one 224x224 image (`summarize` counts
+    both); top-1 is the authors' figure. All four names mean the models of the
+    ICCV paper (arXiv 2108.05894): a reader of the first arXiv version finds its
+    M0 here as `MicroNetM1` and its M1 as `MicroNetM2`.
+
+    Args:
+        input_shape: `(height, width, 3)` (channels first if that is Keras's
+            image data format), any positive sizes or `None`, non-square too.
+            Defaults to `(224, 224, 3)` with the top and to sizes left open
+            without it. Other channel counts need `weights=None` and
+            `include_preprocessing=False`.
+        include_top: whether to include pooling and the two dense layers.
+        weights: `"imagenet"` (the authors' checkpoint), `None` (random), or the
+            path of a `.weights.h5`, `.keras` or `.npz` file or of an authors'
+            `.pth` file.
+        input_tensor: optional Keras tensor to use as the image input.
+        pooling: output without the top: `None` for the feature map of the last
+            block, `"avg"` or `"max"` for it pooled to a vector.
+        classes: number of classes; 1000 for `weights="imagenet"` with the top.
+        classifier_activation: activation of the output; `None` for the logits
+            of the authors' release (which pass through batch normalization and
+            h-swish).
+        dropout_rate: fraction dropped before the classifier, in [0, 1); `None`
+            for the paper's ({dropout_rate}).
+        include_preprocessing: `True` for images as raw RGB in [0, 255],
+            normalized inside; `False` for images already normalized by the
+            ImageNet mean and standard deviation (`preprocess_input`).
+        full_rank: `True` for the paper's full-rank partner for mutual learning:
+            the same widths and depth, dense pointwise and k x k depthwise
+            convolutions. No checkpoints exist for it.
+        name: name of the model.
+
+    Returns:
+        A functional `keras.Model` from images
+        `(batch, height, width, channels)` to `(batch, classes)`, or without the
+        top to features.
+
+    Raises:
+        ValueError: if an argument is not as described above, or a checkpoint
+            does not fit the model.
+        OSError: if `weights="imagenet"` is neither cached nor downloadable.
+"""
+
+
+def MicroNetM0(
+    input_shape=None,
+    include_top=True,
+    weights="imagenet",
+    input_tensor=None,
+    pooling=None,
+    classes=IMAGENET_CLASSES,
+    classifier_activation="softmax",
+    dropout_rate=None,
+    include_preprocessing=True,
+    full_rank=False,
+    name="micronet_m0",
+):
+    return _micronet(VARIANTS["M0"], **locals())
+
+
+def MicroNetM1(
+    input_shape=None,
+    include_top=True,
+    weights="imagenet",
+    input_tensor=None,
+    pooling=None,
+    classes=IMAGENET_CLASSES,
+    classifier_activation="softmax",
+    dropout_rate=None,
+    include_preprocessing=True,
+    full_rank=False,
+    name="micronet_m1",
+):
+    return _micronet(VARIANTS["M1"], **locals())
+
+
+def MicroNetM2(
+    input_shape=None,
+    include_top=True,
+    weights="imagenet",
+    input_tensor=None,
+    pooling=None,
+    classes=IMAGENET_CLASSES,
+    classifier_activation="softmax",
+    dropout_rate=None,
+    include_preprocessing=True,
+    full_rank=False,
+    name="micronet_m2",
+):
+    return _micronet(VARIANTS["M2"], **locals())
+
+
+def MicroNetM3(
+    input_shape=None,
+    include_top=True,
+    weights="imagenet",
+    input_tensor=None,
+    pooling=None,
+    classes=IMAGENET_CLASSES,
+    classifier_activation="softmax",
+    dropout_rate=None,
+    include_preprocessing=True,
+    full_rank=False,
+    name="micronet_m3",
+):
+    return _micronet(VARIANTS["M3"], **locals())
+
+
+for _function, _million in (
+    (MicroNetM0, 3.4),
+    (MicroNetM1, 5.3),
+    (MicroNetM2, 10.3),
+    (MicroNetM3, 18.2),
+):
+    _name = _function.__name__.removeprefix("MicroNet")
+    _function.__doc__ = _DOCUMENTATION.format(
+        name=_name, million=_million, dropout_rate=VARIANTS[_name].dropout_rate
+    )
+
+
+def preprocess_input(x, data_format=None):
+    """Normalizes raw RGB images for a model with `include_preprocessing=False`.
+
+    Args:
+        x: array or tensor of images with values in [0, 255], 3-D or 4-D.
+        data_format: `"channels_last"`, `"channels_first"` or `None`.
+
+    Returns:
+        `(x / 255 - mean) / standard deviation` of ImageNet, as floats.
+    """
+    return keras.applications.imagenet_utils.preprocess_input(
+        x, data_format=data_format, mode="torch"
+    )
+
+
+def decode_predictions(preds, top=5):
+    """Names the most likely ImageNet classes.
+
+    Args:
+        preds: array `(batch, 1000)` of scores.
+        top: how many classes to return for each image.
+
+    Returns:
+        For each image a list of `(class id, class name, score)`.
+
+    Raises:
+        ValueError: if `preds` is not of shape `(batch, 1000)`.
+    """
+    return keras.applications.imagenet_utils.decode_predictions(preds, top=top)
+
+
+def _micronet(
+    variant,
+    input_shape,
+    include_top,
+    weights,
+    input_tensor,
+    pooling,
+    classes,
+    classifier_activation,
+    dropout_rate,
+    include_preprocessing,
+    full_rank,
+    name,
+):
+    classes = arguments.positive_integer("classes", classes)
+    dropout_rate = _checked_dropout_rate(variant, dropout_rate)
+    _check_choices(weights, include_top, classes, pooling, full_rank)
+    checkpoints.check_weights_argument(weights)
+    inputs = _image_input(input_shape, input_tensor, include_top)
+    _check_channels(inputs, weights, include_preprocessing)
+
+    images = inputs
+    channels_first = standardize_data_format(None) == "channels_first"
+    if channels_first:
+        images = keras.layers.Permute((2, 3, 1), name="to_channels_last")(images)
+    if include_preprocessing:
+        images = _normalization()(images)
+    features = _features(variant, images, full_rank)
+    if include_top:
+        outputs = _top(variant, features, classes, classifier_activation, dropout_rate)
+    else:
+        outputs = _pooled(features, pooling, channels_first)
+
+    sources = inputs if input_tensor is None else keras.utils.get_source_inputs(inputs)
+    model = keras.Model(sources, outputs, name=name)
+    checkpoints.load_weights(model, variant, weights)
+    return model
+
+
+def _features(variant, images, full_rank):
+    common = {"full_rank": full_rank, "data_format": "channels_last"}
+    features = FactorizedStem(variant.stem_channels, name="stem", **common)(images)
+    for number, row in enumerate(variant.blocks, start=1):
+        features = MicroBlock(
+            **dataclasses.asdict(row),
+            initial_a=variant.initial_a,
+            initial_b=variant.initial_b,
+            name=f"block_{number}",
+            **common,
+        )(features)
+    return features
+
+
+def _top(variant, features, classes, classifier_activation, dropout_rate):
+    x = keras.layers.ReLU(6.0, name="head_relu6")(features)
+    x = keras.layers.GlobalAveragePooling2D(data_format="channels_last", name="head_pool")(x)
+    x = keras.layers.Activation("hard_swish", name="head_pool_activation")(x)
+    x = _normalized_dense(x, variant.head_width, "head")
+    x = keras.layers.Dropout(dropout_rate, name="head_dropout")(x)
+    x = _normalized_dense(x, classes, "classifier")
+    # Half precision is for the inside: probabilities and losses want the variables' dtype.
+    output_dtype = keras.config.dtype_policy().variable_dtype
+    return keras.layers.Activation(
+        classifier_activation or "linear", dtype=output_dtype, name="predictions"
+    )(x)
+
+
+def _normalized_dense(x, units, prefix):
+    x = keras.layers.Dense(
+        units,
+        kernel_initializer=keras.initializers.RandomNormal(stddev=0.01),
+        name=f"{prefix}_dense",
+    )(x)
+    x = keras.layers.BatchNormalization(
+        momentum=NORMALIZATION_MOMENTUM,
+        epsilon=NORMALIZATION_EPSILON,
+        name=f"{prefix}_normalization",
+    )(x)
+    return keras.layers.Activation("hard_swish", name=f"{prefix}_activation")(x)
+
+
+def _pooled(features, pooling, channels_first):
+    if pooling == "avg":
+        return keras.layers.GlobalAveragePooling2D(data_format="channels_last", name="avg_pool")(
+            features
+        )
+    if pooling == "max":
+        return keras.layers.GlobalMaxPooling2D(data_format="channels_last", name="max_pool")(
+            features
+        )
+    if channels_first:
+        return keras.layers.Permute((3, 1, 2), name="to_channels_first")(features)
+    return features
+
+
+def _normalization():
+    return keras.layers.Normalization(
+        axis=-1,
+        mean=[255.0 * mean for mean in IMAGENET_MEAN],
+        variance=[(255.0 * deviation) ** 2 for deviation in IMAGENET_STANDARD_DEVIATION],
+        name="preprocessing",
+    )
+
+
+def _image_input(input_shape, input_tensor, include_top):
+    if input_tensor is not None:
+        return _checked_input_tensor(input_tensor, input_shape)
+    if input_shape is None:
+        size = _DEFAULT_SIZE if include_top else None
+        input_shape = (size, size, 3)
+        if standardize_data_format(None) == "channels_first":
+            input_shape = (3, size, size)
+    return keras.Input(_checked_shape(input_shape), name="images")
+
+
+def _checked_input_tensor(input_tensor, input_shape):
+    if not keras.utils.is_keras_tensor(input_tensor):
+        raise ValueError(
+            "`input_tensor` must be a Keras tensor, such as `keras.Input(...)`. "
+            f"Received: input_tensor of type {type(input_tensor).__name__}"
+        )
+    shape = _checked_shape(input_tensor.shape[1:])
+    if input_shape is not None and tuple(input_shape) != shape:
+        raise ValueError(
+            "`input_shape` must agree with `input_tensor`. "
+            f"Received: input_shape={tuple(input_shape)}, input_tensor.shape={input_tensor.shape}"
+        )
+    return input_tensor
+
+
+def _checked_shape(shape):
+    rule = "`input_shape` must be three positive integers, height and width possibly None"
+    try:
+        sizes = tuple(
+            size if size is None else arguments.positive_integer("input_shape", size)
+            for size in shape
+        )
+    except (TypeError, ValueError):
+        sizes = ()
+    channel_axis = -1 if standardize_data_format(None) == "channels_last" else 0
+    if len(sizes) != 3 or sizes[channel_axis] is None:
+        raise ValueError(f"{rule}. Received: input_shape={shape!r}")
+    return sizes
+
+
+def _check_channels(inputs, weights, include_preprocessing):
+    channel_axis = -1 if standardize_data_format(None) == "channels_last" else 1
+    channels = inputs.shape[channel_axis]
+    if channels != 3 and (weights == "imagenet" or include_preprocessing):
+        raise ValueError(
+            "The input must have 3 channels (RGB) with `weights='imagenet'` or "
+            f"`include_preprocessing=True`. Received: an input of shape {inputs.shape}"
+        )
+
+
+def _checked_dropout_rate(variant, dropout_rate):
+    if dropout_rate is None:
+        return variant.dropout_rate
+    if not isinstance(dropout_rate, (int, float)) or not 0 <= dropout_rate < 1:
+        raise ValueError(
+            "`dropout_rate` must be None or a number in [0, 1). "
+            f"Received: dropout_rate={dropout_rate!r}"
+        )
+    return dropout_rate
+
+
+def _check_choices(weights, include_top, classes, pooling, full_rank):
+    if pooling not in (None, "avg", "max"):
+        raise ValueError(f"`pooling` must be None, 'avg' or 'max'. Received: pooling={pooling!r}")
+    if weights != "imagenet":
+        return
+    if full_rank:
+        raise ValueError(
+            "`weights='imagenet'` must go with `full_rank=False`: no checkpoint of the "
+            f"full-rank partner was released. Received: full_rank={full_rank}"
+        )
+    if include_top and classes != IMAGENET_CLASSES:
+        raise ValueError(
+            "`classes` must be 1000 with `weights='imagenet'` and `include_top=True`; for other "
+            "classes use `include_top=False`, or build with `weights=None` and call "
+            "`load_torch_checkpoint(model, source, skip_classifier=True)`. "
+            f"Received: classes={classes}"
+        )

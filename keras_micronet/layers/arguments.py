@@ -1,0 +1,49 @@
+"""Checks of layer arguments: each returns a plain Python value or states the rule."""
+
+import operator
+
+
+def positive_integer(name, value):
+    """`value` as an `int` of at least 1."""
+    number = _integer(name, value, "a positive integer")
+    if number < 1:
+        raise ValueError(f"`{name}` must be a positive integer. Received: {name}={value!r}")
+    return number
+
+
+def integers(name, values, length, minimum=1):
+    """`values` as a tuple of `length` integers of at least `minimum`."""
+    rule = f"{length} integers of at least {minimum}"
+    try:
+        numbers = tuple(_integer(name, value, rule) for value in values)
+    except TypeError:
+        numbers = ()
+    if len(numbers) != length or min(numbers) < minimum:
+        raise ValueError(f"`{name}` must be {rule}. Received: {name}={values!r}")
+    return numbers
+
+
+def odd_integer(name, value):
+    """`value` as an odd positive `int`: symmetric padding needs a middle tap."""
+    number = positive_integer(name, value)
+    if number % 2 == 0:
+        raise ValueError(f"`{name}` must be odd. Received: {name}={value!r}")
+    return number
+
+
+def require_divides(divisor_name, divisor, number_name, number):
+    """Raises unless `divisor` divides `number`."""
+    if number % divisor:
+        raise ValueError(
+            f"`{divisor_name}` must divide the number of {number_name}. "
+            f"Received: {divisor_name}={divisor}, {number_name}={number}"
+        )
+
+
+def _integer(name, value, rule):
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        return operator.index(value)
+    except TypeError:
+        raise ValueError(f"`{name}` must be {rule}. Received: {name}={value!r}") from None

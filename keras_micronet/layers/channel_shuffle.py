@@ -1,0 +1,55 @@
+"""Channel shuffle: the fixed permutation Φ of micro-factorized pointwise convolution."""
+
+import keras
+import numpy as np
+
+from keras_micronet import expressions
+from keras_micronet.layers import arguments
+from keras_micronet.layers.image_layer import ImageLayer
+
+
+@keras.saving.register_keras_serializable(package="keras_micronet")
+class ChannelShuffle(ImageLayer):
+    """Interleaves groups of channels (paper Section 3.1, the permutation Φ).
+
+    The C channels are viewed as a `(groups, C / groups)` matrix, which is
+    transposed and flattened: one channel of each group becomes a group of the
+    result. A `ChannelShuffle(C / groups)` undoes a `ChannelShuffle(groups)`.
+
+    Args:
+        groups: positive integer that divides the number of channels, or a
+            sequence of such integers: shuffles applied one after another, as
+            one permutation.
+        data_format: `"channels_last"`, `"channels_first"` or `None` (Keras's
+            setting).
+
+    Input shape: `(batch, height, width, channels)`. Output shape: the same.
+
+    Raises:
+        ValueError: if a group count is not a positive integer or does not
+            divide the number of channels.
+    """
+
+    def __init__(self, groups, *, data_format=None, **kwargs):
+        super().__init__(data_format=data_format, **kwargs)
+        sequence = groups if isinstance(groups, (list, tuple)) else (groups,)
+        self.groups = tuple(arguments.positive_integer("groups", count) for count in sequence)
+
+    def build_channels_last(self, shape):
+        self.permutation = shuffle_permutation(shape[-1], self.groups)
+
+    def transform(self, images, training=None):
+        return expressions.permute_channels(images, self.permutation)
+
+    def get_config(self):
+        groups = self.groups[0] if len(self.groups) == 1 else list(self.groups)
+        return {**super().get_config(), "groups": groups}
+
+
+def shuffle_permutation(channels, groups):
+    """Source channel of every output channel of successive shuffles, an integer array."""
+    permutation = np.arange(channels)
+    for count in groups:
+        arguments.require_divides("groups", count, "channels", channels)
+        permutation = permutation.reshape(count, -1).T.flatten()
+    return permutation

@@ -1,0 +1,138 @@
+"""Dynamic Shift-Max: the maximum of input-dependent fusions of a map and its channel shift."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_micronet import expressions
+from keras_micronet.layers import arguments
+from keras_micronet.layers.image_layer import ImageLayer
+
+_COEFFICIENT_RANGE = 4.0  # hard sigmoid's [0, 1], centred, becomes [-2, 2]
+
+
+@keras.saving.register_keras_serializable(package="keras_micronet")
+class DynamicShiftMax(ImageLayer):
+    """Activation with dynamic maximum fusion of a group-wise channel shift (paper Section 4).
+
+    y = max over k of (a_k(x) * x + b_k(x) * shift(x)), where the coefficients
+    come from global average pooling, two dense layers and a hard sigmoid, and
+    lie within 2 of their initial values. With one fusion nothing is maximised
+    and the activation is linear in x for given coefficients.
+
+    Args:
+        groups: G, a divisor of the number of channels C. The shift takes
+            channel (i, j) of the `(G, C / G)` view from (i + 1, j + 1), both
+            circular.
+        fusions: K, 1 or 2.
+        reduction_ratio: C divided by the width of the squeeze layer, about.
+        initial_a: K numbers, the coefficients of x at initialization.
+        initial_b: K numbers, the coefficients of shift(x).
+        data_format: `"channels_last"`, `"channels_first"` or `None`.
+
+    Input shape: `(batch, height, width, channels)`. Output shape: the same.
+
+    Raises:
+        ValueError: if `groups` does not divide the channels, `fusions` is not
+            1 or 2, or the initial coefficients are not K finite numbers.
+    """
+
+    def __init__(
+        self,
+        groups,
+        *,
+        fusions=2,
+        reduction_ratio=8,
+        initial_a=None,
+        initial_b=None,
+        data_format=None,
+        **kwargs,
+    ):
+        super().__init__(data_format=data_format, **kwargs)
+        self.groups = arguments.positive_integer("groups", groups)
+        if fusions not in (1, 2):
+            raise ValueError(f"`fusions` must be 1 or 2. Received: fusions={fusions!r}")
+        self.fusions = int(fusions)
+        self.reduction_ratio = arguments.positive_integer("reduction_ratio", reduction_ratio)
+        self.initial_a = self._initial("initial_a", initial_a, default=1.0)
+        self.initial_b = self._initial("initial_b", initial_b, default=0.0)
+
+    def build_channels_last(self, shape):
+        channels = shape[-1]
+        arguments.require_divides("groups", self.groups, "channels", channels)
+        self.permutation = shift_permutation(channels, self.groups)
+        width = squeeze_width(channels, self.reduction_ratio)
+        self.squeeze = self._dense(width, "relu", "squeeze")
+        self.squeeze.build((None, channels))
+        self.excite = self._dense(2 * self.fusions * channels, None, "excite")
+        self.excite.build((None, width))
+
+    def transform(self, images, training=None):
+        return expressions.shift_max(images, self.coefficients(images), self.permutation)
+
+    def coefficients(self, images):
+        """Fusion coefficients of channels-last `images`.
+
+        Returns:
+            `(batch, 2 * K * channels)`: a1, b1 (, a2, b2), one after another.
+        """
+        # float16 cannot hold the sum over a large map.
+        pooled = tf.reduce_mean(tf.cast(images, self.variable_dtype), axis=(1, 2))
+        logits = self.excite(self.squeeze(tf.cast(pooled, self.compute_dtype)))
+        offset = np.repeat(self.initial_coefficients(), images.shape[-1])
+        dynamic = _COEFFICIENT_RANGE * (keras.ops.hard_sigmoid(logits) - 0.5)
+        return dynamic + tf.cast(offset, logits.dtype)
+
+    def initial_coefficients(self):
+        """The 2 * K initial values in the order of `coefficients`."""
+        return [value for pair in zip(self.initial_a, self.initial_b) for value in pair]
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "groups": self.groups,
+            "fusions": self.fusions,
+            "reduction_ratio": self.reduction_ratio,
+            "initial_a": list(self.initial_a),
+            "initial_b": list(self.initial_b),
+        }
+
+    def _dense(self, units, activation, name):
+        return keras.layers.Dense(
+            units,
+            activation=activation,
+            kernel_initializer=keras.initializers.RandomNormal(stddev=0.01),
+            dtype=self.dtype_policy,
+            name=name,
+        )
+
+    def _initial(self, name, values, default):
+        if values is None:
+            return (default,) * self.fusions
+        try:
+            numbers = tuple(float(value) for value in values)
+        except TypeError:
+            numbers = ()
+        if len(numbers) != self.fusions or not np.all(np.isfinite(numbers)):
+            raise ValueError(
+                f"`{name}` must be {self.fusions} finite numbers, one a fusion. "
+                f"Received: {name}={values!r}"
+            )
+        return numbers
+
+
+def shift_permutation(channels, groups):
+    """Source channel of every channel of the circularly shifted map, an integer array."""
+    matrix = np.arange(channels).reshape(groups, -1)
+    return np.roll(matrix, (-1, -1), axis=(0, 1)).flatten()
+
+
+def squeeze_width(channels, reduction_ratio):
+    """Width of the squeeze layer: about `channels / reduction_ratio`, a multiple of 4.
+
+    Rounded to the nearest multiple, at least 4, never more than 10% below the
+    quotient (MobileNetV2's rule).
+    """
+    quotient = channels // reduction_ratio
+    width = max(4, (quotient + 2) // 4 * 4)
+    return width + 4 if width < 0.9 * quotient else width

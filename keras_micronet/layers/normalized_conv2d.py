@@ -1,0 +1,266 @@
+"""Convolution followed by batch normalization: the unit that MicroNet is made of.
+
+Every convolution of the paper has no bias and is normalized. As one layer the
+pair trains like the two and folds into one convolution with a bias wherever
+statistics are fixed: at inference, and on a device.
+"""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_micronet import expressions
+from keras_micronet.layers import arguments
+from keras_micronet.layers.image_layer import ImageLayer, strided_size
+
+NORMALIZATION_EPSILON = 1e-5
+NORMALIZATION_MOMENTUM = 0.9
+
+
+@keras.saving.register_keras_serializable(package="keras_micronet")
+class ConvolutionInitializer(keras.initializers.Initializer):
+    """Normal values with standard deviation `sqrt(2 / (kernel_height * kernel_width * out))`.
+
+    The initialization of the authors' release (He et al. 2015, fan-out mode).
+
+    Args:
+        outputs: number of output channels, if the last axis of the kernel is
+            not it (depthwise kernels).
+        seed: an integer for the same values at every call, or `None`.
+    """
+
+    def __init__(self, outputs=None, seed=None):
+        self.outputs = outputs
+        self.seed = seed
+
+    def __call__(self, shape, dtype=None):
+        outputs = self.outputs or shape[-1]
+        deviation = float(np.sqrt(2.0 / (shape[0] * shape[1] * outputs)))
+        return keras.random.normal(shape, stddev=deviation, dtype=dtype, seed=self.seed)
+
+    def get_config(self):
+        return {"outputs": self.outputs, "seed": self.seed}
+
+
+class _NormalizedConvolution(ImageLayer):
+    """A kernel and its batch normalization; subclasses say how the kernel is applied."""
+
+    def __init__(self, kernel_size, strides, kernel_initializer, kernel_regularizer, **kwargs):
+        super().__init__(**kwargs)
+        self.kernel_size = tuple(
+            arguments.odd_integer("kernel_size", size)
+            for size in arguments.integers("kernel_size", _pair(kernel_size), 2)
+        )
+        self.strides = arguments.integers("strides", _pair(strides), 2)
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
+        self.batch_normalization = keras.layers.BatchNormalization(
+            axis=-1,
+            momentum=NORMALIZATION_MOMENTUM,
+            epsilon=NORMALIZATION_EPSILON,
+            dtype=self.dtype_policy,
+            name="batch_normalization",
+        )
+
+    def kernel_shape(self, in_channels):
+        """Shape of the kernel for `in_channels`."""
+        raise NotImplementedError
+
+    def out_channels(self, in_channels):
+        """Number of output channels for `in_channels`."""
+        raise NotImplementedError
+
+    def convolve(self, images, kernel):
+        """Applies `kernel` to `images`."""
+        raise NotImplementedError
+
+    def scaled_kernel(self, kernel, scale):
+        """`kernel` with each output channel multiplied by its element of `scale`."""
+        return kernel * scale
+
+    def build_channels_last(self, shape):
+        in_channels = shape[-1]
+        kernel_shape = self.kernel_shape(in_channels)
+        initializer = self.kernel_initializer
+        if initializer is None:
+            initializer = ConvolutionInitializer(self.out_channels(in_channels))
+        self.kernel = self.add_weight(
+            shape=kernel_shape,
+            initializer=initializer,
+            regularizer=self.kernel_regularizer,
+            name="kernel",
+        )
+        self.batch_normalization.build(self.transform_shape(shape))
+
+    def transform(self, images, training=None):
+        if training and self.batch_normalization.trainable:
+            outputs = self.convolve(images, tf.convert_to_tensor(self.kernel))
+            return self.batch_normalization(outputs, training=True)
+        kernel, bias = self._folded()
+        return self.convolve(images, kernel) + bias
+
+    def transform_shape(self, shape):
+        batch, height, width, channels = shape
+        return (
+            batch,
+            strided_size(height, self.strides[0]),
+            strided_size(width, self.strides[1]),
+            self.out_channels(channels),
+        )
+
+    def folded_weights(self):
+        """Kernel and bias of the one convolution that inference amounts to.
+
+        Returns:
+            Two float32 arrays: the kernel in the layer's own shape, each output
+            channel multiplied by gamma / sqrt(variance + epsilon), and the bias
+            `(out_channels,)`.
+        """
+        kernel, bias = self._folded(dtype="float32")
+        return keras.ops.convert_to_numpy(kernel), keras.ops.convert_to_numpy(bias)
+
+    def _folded(self, dtype=None):
+        normalization = self.batch_normalization
+        variance = tf.convert_to_tensor(normalization.moving_variance)
+        scale = normalization.gamma * tf.math.rsqrt(variance + normalization.epsilon)
+        bias = normalization.beta - normalization.moving_mean * scale
+        kernel = self.scaled_kernel(tf.cast(self.kernel, scale.dtype), scale)
+        dtype = dtype or self.compute_dtype
+        return tf.cast(kernel, dtype), tf.cast(bias, dtype)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "kernel_size": list(self.kernel_size),
+            "strides": list(self.strides),
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+            "kernel_regularizer": keras.regularizers.serialize(self.kernel_regularizer),
+        }
+
+
+@keras.saving.register_keras_serializable(package="keras_micronet")
+class NormalizedConv2D(_NormalizedConvolution):
+    """Convolution without bias, symmetrically padded, then batch normalization.
+
+    Args:
+        filters: number of output channels.
+        kernel_size: odd integer or pair of odd integers (height, width).
+        strides: integer or pair of integers.
+        groups: number of channel groups; more than one only with a 1x1 kernel
+            and strides of 1.
+        kernel_initializer: `None` for the release's (`ConvolutionInitializer`).
+        kernel_regularizer: as in `keras.layers.Conv2D`.
+        data_format: `"channels_last"`, `"channels_first"` or `None`.
+
+    Input shape: `(batch, height, width, channels)`.
+    Output shape: `(batch, ceil(height / strides[0]), ceil(width / strides[1]), filters)`.
+
+    Raises:
+        ValueError: if a size is not a positive integer, a kernel size is even,
+            or `groups` does not divide `filters` and the input channels.
+    """
+
+    def __init__(
+        self,
+        filters,
+        kernel_size,
+        *,
+        strides=1,
+        groups=1,
+        kernel_initializer=None,
+        kernel_regularizer=None,
+        data_format=None,
+        **kwargs,
+    ):
+        super().__init__(
+            kernel_size,
+            strides,
+            kernel_initializer,
+            kernel_regularizer,
+            data_format=data_format,
+            **kwargs,
+        )
+        self.filters = arguments.positive_integer("filters", filters)
+        self.groups = arguments.positive_integer("groups", groups)
+        arguments.require_divides("groups", self.groups, "filters", self.filters)
+        if self.groups > 1 and self.kernel_size + self.strides != (1, 1, 1, 1):
+            raise ValueError(
+                "`groups` above 1 must go with kernel_size=1 and strides=1. "
+                f"Received: groups={groups}, kernel_size={kernel_size}, strides={strides}"
+            )
+
+    def kernel_shape(self, in_channels):
+        arguments.require_divides("groups", self.groups, "input channels", in_channels)
+        return (*self.kernel_size, in_channels // self.groups, self.filters)
+
+    def out_channels(self, in_channels):
+        return self.filters
+
+    def convolve(self, images, kernel):
+        if self.kernel_size == (1, 1) and self.strides == (1, 1):
+            return expressions.pointwise_convolution(images, kernel, self.groups)
+        return expressions.convolution(images, kernel, self.strides)
+
+    def get_config(self):
+        return {**super().get_config(), "filters": self.filters, "groups": self.groups}
+
+
+@keras.saving.register_keras_serializable(package="keras_micronet")
+class NormalizedDepthwiseConv2D(_NormalizedConvolution):
+    """Depthwise convolution without bias, symmetrically padded, then batch normalization.
+
+    Args:
+        kernel_size: odd integer or pair of odd integers (height, width).
+        strides: integer or pair of integers, which may differ.
+        depth_multiplier: outputs of each input channel.
+        kernel_initializer: `None` for the release's (`ConvolutionInitializer`).
+        kernel_regularizer: as in `keras.layers.DepthwiseConv2D`.
+        data_format: `"channels_last"`, `"channels_first"` or `None`.
+
+    Input shape: `(batch, height, width, channels)`.
+    Output shape: `(batch, ceil(height / strides[0]), ceil(width / strides[1]),
+    channels * depth_multiplier)`.
+
+    Raises:
+        ValueError: if a size is not a positive integer or a kernel size is even.
+    """
+
+    def __init__(
+        self,
+        kernel_size,
+        *,
+        strides=1,
+        depth_multiplier=1,
+        kernel_initializer=None,
+        kernel_regularizer=None,
+        data_format=None,
+        **kwargs,
+    ):
+        super().__init__(
+            kernel_size,
+            strides,
+            kernel_initializer,
+            kernel_regularizer,
+            data_format=data_format,
+            **kwargs,
+        )
+        self.depth_multiplier = arguments.positive_integer("depth_multiplier", depth_multiplier)
+
+    def kernel_shape(self, in_channels):
+        return (*self.kernel_size, in_channels, self.depth_multiplier)
+
+    def out_channels(self, in_channels):
+        return in_channels * self.depth_multiplier
+
+    def convolve(self, images, kernel):
+        return expressions.depthwise_convolution(images, kernel, self.strides)
+
+    def scaled_kernel(self, kernel, scale):
+        return kernel * tf.reshape(scale, kernel.shape[2:])
+
+    def get_config(self):
+        return {**super().get_config(), "depth_multiplier": self.depth_multiplier}
+
+
+def _pair(value):
+    return value if isinstance(value, (list, tuple)) else (value, value)
