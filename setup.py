@@ -1,0 +1,34 @@
+"""Packaging of keras_micronet, its training commands and its deployment tools."""
+
+import pathlib
+import re
+
+import setuptools
+
+ROOT = pathlib.Path(__file__).parent
+VERSION = re.search(
+    r'^__version__ = "(.+)"$', (ROOT / "keras_micronet" / "__init__.py").read_text(), re.MULTILINE
+).group(1)
+
+TRAINING = ["matplotlib>=3.9", "pillow>=11", "scikit-learn>=1.5", "tensorflow-datasets>=4.9.7"]
+TFLM = ["flatbuffers>=24.3", "matplotlib>=3.9", "tflite-micro"]
+TORCH = ["torch>=2.6"]
+
+setuptools.setup(
+    name="keras_micronet",
+    version=VERSION,
+    description="MicroNet for Keras: image recognition on microcontrollers",
+    long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    python_requires=">=3.11",
+    packages=setuptools.find_packages(
+        include=["keras_micronet", "keras_micronet.*", "training", "training.*", "tflm", "tflm.*"]
+    ),
+    install_requires=["keras>=3.15", "numpy>=1.26", "tensorflow>=2.21"],
+    extras_require={
+        "training": TRAINING,
+        "tflm": TFLM,
+        "torch": TORCH,
+        "test": [*TRAINING, *TFLM, *TORCH, "hypothesis>=6.100", "pytest>=8"],
+    },
+)

@@ -1,0 +1,24 @@
+"""What every test relies on: quiet TensorFlow, fixed seeds, Keras's global settings restored."""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import hypothesis
+import keras
+import pytest
+
+# Timings say nothing on a shared machine, and a test must give the same verdict every time.
+hypothesis.settings.register_profile("project", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("project")
+
+
+@pytest.fixture(autouse=True)
+def keras_settings():
+    """Seeds every test and undoes its changes to Keras's global settings."""
+    policy = keras.config.dtype_policy()
+    data_format = keras.config.image_data_format()
+    keras.utils.set_random_seed(20)
+    yield
+    keras.config.set_dtype_policy(policy)
+    keras.config.set_image_data_format(data_format)

@@ -1,0 +1,36 @@
+"""A trained run, made once for all tests of the export."""
+
+import keras
+import numpy as np
+import pytest
+import sklearn.datasets
+import tensorflow as tf
+
+from tests.tflm.micronets import BUILDERS
+
+SIZE = 32
+EPOCHS = 12
+
+
+def digit_images():
+    """scikit-learn's digits as raw RGB `(1797, 32, 32, 3)`, and their labels."""
+    digits = sklearn.datasets.load_digits()
+    large = tf.image.resize(digits.images[..., np.newaxis] * (255.0 / 16.0), (SIZE, SIZE))
+    images = np.repeat(np.round(large), 3, axis=-1)
+    return np.clip(images, 0, 255).astype(np.uint8), digits.target
+
+
+@pytest.fixture(scope="session")
+def digits_run(tmp_path_factory):
+    """A run folder with M0, trained on digits until it knows nearly all of them."""
+    folder = tmp_path_factory.mktemp("digits_run")
+    images, labels = digit_images()
+    keras.utils.set_random_seed(0)
+    model = BUILDERS["M0"](input_shape=(SIZE, SIZE, 3), classes=10, weights=None)
+    model.compile(keras.optimizers.AdamW(3e-3), "sparse_categorical_crossentropy")
+    model.fit(images[:1400], labels[:1400], batch_size=50, epochs=EPOCHS, verbose=0)
+    keras.Model(model.inputs, model.outputs, name=model.name).save(folder / "model.keras")
+    (folder / "class_names.txt").write_text("".join(f"{digit}\n" for digit in range(10)))
+    np.savez(folder / "calibration.npz", images=images[:100], labels=labels[:100])
+    np.savez(folder / "test.npz", images=images[1400:], labels=labels[1400:])
+    return folder

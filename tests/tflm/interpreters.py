@@ -1,0 +1,28 @@
+"""Both interpreters, driven directly: what the exporter's own wrapper is checked against."""
+
+import warnings
+
+import tensorflow as tf
+from tflite_micro import runtime
+
+
+def run_micro(model, inputs, outputs=1):
+    interpreter = runtime.Interpreter.from_bytes(model, arena_size=1 << 20)
+    for position, values in enumerate(inputs):
+        interpreter.set_input(values, position)
+    interpreter.invoke()
+    return [interpreter.get_output(position) for position in range(outputs)]
+
+
+def run_desktop(model, inputs):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # announces another package
+        interpreter = tf.lite.Interpreter(
+            model_content=model,
+            experimental_op_resolver_type=tf.lite.experimental.OpResolverType.BUILTIN_REF,
+        )
+    interpreter.allocate_tensors()
+    for details, values in zip(interpreter.get_input_details(), inputs, strict=True):
+        interpreter.set_tensor(details["index"], values)
+    interpreter.invoke()
+    return [interpreter.get_tensor(d["index"]) for d in interpreter.get_output_details()]

@@ -1,0 +1,255 @@
+"""Costs and lifetimes against counts by hand, and what is rendered of them."""
+
+import io
+import json
+import sys
+
+import matplotlib
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.tflm.hand_made_graphs import (
+    add_input,
+    chain_of_two_convolutions,
+    quantization,
+)
+from tests.tflm.operator_cases import CASES
+from tflm import flatbuffer, plots, report
+from tflm.graph import Graph
+from tflm.interpreter import ArenaUsage, MicroInterpreter
+
+ARENA = ArenaUsage(activation_bytes=2000, persistent_bytes=1000, wider_bytes=120)
+
+
+def add_step(graph, kind, inputs, name, shape, **options):
+    graph.add_operation(kind, inputs, name, shape, **options)
+    graph.tensors[name].quantization = quantization(0.05, 3)
+    return name
+
+
+def residual():
+    """x -> a -> b -> b + x: the input lives to the end. 20 elements take 32 bytes."""
+    graph = Graph()
+    add_input(graph, "x", (1, 1, 1, 20))
+    add_step(graph, "HARD_SWISH", ["x"], "a", (1, 1, 1, 20))
+    add_step(graph, "HARD_SWISH", ["a"], "b", (1, 1, 1, 20))
+    add_step(graph, "ADD", ["b", "x"], "sum", (1, 1, 1, 20))
+    graph.outputs.append("sum")
+    return graph
+
+
+def early_output():
+    """The first result is an output: it stays while the rest is computed."""
+    graph = Graph()
+    add_input(graph, "x", (1, 64))
+    add_step(graph, "HARD_SWISH", ["x"], "kept", (1, 64))
+    add_step(graph, "RESHAPE", ["x"], "r", (1, 8, 8))
+    add_step(graph, "HARD_SWISH", ["r"], "last", (1, 8, 8))
+    graph.outputs += ["kept", "last"]
+    return graph
+
+
+def long_graph(operations=210):
+    """As many operations as MicroNet-M0 has, in blocks."""
+    graph = Graph()
+    tensor = add_input(graph, "x", (1, 16, 16, 4))
+    for number in range(operations):
+        kind = ["HARD_SWISH", "RELU6"][number % 2]
+        name = f"block_{number // 30}/step_{number}"
+        tensor = add_step(graph, kind, [tensor], name, (1, 16, 16, 4))
+    graph.outputs.append(tensor)
+    return graph
+
+
+def make_report(graph, **changes):
+    values = {
+        "model_name": "micronet_m0",
+        "input_shape": (1, 32, 48, 3),
+        "classes": 10,
+        "test_images": 1234,
+        "float_accuracy": 0.985,
+        "int8_accuracy": 0.9825,
+        "compared_images": 2000,
+        "agreement": 0.9935,
+        "flatbuffer_bytes": 1_106_016,
+        "arena": ARENA,
+        "arena_bytes": 3008,
+        "costs": report.operation_costs(graph),
+        "live_bytes": report.live_bytes(graph),
+    }
+    return report.ExportReport(**{**values, **changes})
+
+
+# Costs
+
+
+@pytest.mark.parametrize(
+    ("name", "multiply_adds", "constant_bytes", "output_bytes"),
+    [
+        # outputs * elements of a filter; weights + 4 bytes for each bias
+        ("convolution_with_groups", 3 * 4 * 9 * 2, 9 * 2 + 9 * 4, 3 * 4 * 9),
+        ("convolution_with_same_padding_on_even_sizes", 4 * 3 * 4 * 45, 180 + 16, 4 * 3 * 4),
+        ("depthwise_convolution", 3 * 6 * 5 * 3, 15 + 20, 3 * 6 * 5),
+        ("depthwise_convolution_with_multiplier", 4 * 4 * 6 * 5, 30 + 24, 4 * 4 * 6),
+        ("dense", 20 * 6, 120 + 24, 6),
+        ("dense_at_every_pixel", 6 * 8 * 5, 40 + 20, 6 * 5),
+        ("dense_without_bias", 16 * 7, 16 * 7, 7),
+        ("dense_with_int4_weights_of_odd_number", 35, 18 + 28, 7),
+        ("multiply", 0, 0, 60),
+        ("multiply_by_constant", 0, 5, 60),
+        ("gather_channels", 0, 6 * 4, 36),
+        ("average_pool_over_everything", 0, 0, 4),
+        ("split", 0, 4, 36),
+    ],
+)
+def test_costs_are_exact(name, multiply_adds, constant_bytes, output_bytes):
+    graph, _ = CASES[name]()
+    (cost,) = report.operation_costs(graph)
+    assert cost.kind == graph.operations[0].kind
+    assert cost.name == graph.outputs[0]
+    assert cost.output_shape == graph.tensors[graph.outputs[0]].shape
+    assert cost.multiply_adds == multiply_adds
+    assert cost.constant_bytes == constant_bytes
+    assert cost.output_bytes == output_bytes
+
+
+def test_costs_keep_the_order_of_execution():
+    costs = report.operation_costs(residual())
+    assert [(cost.position, cost.name) for cost in costs] == [(0, "a"), (1, "b"), (2, "sum")]
+
+
+# Lifetimes
+
+
+@pytest.mark.parametrize(
+    ("graph", "expected"),
+    [
+        (residual(), (64, 96, 96)),  # x a | x a b | x b sum, 32 bytes each
+        (early_output(), (128, 192, 192)),  # x kept | x kept r | kept r last, 64 bytes each
+        (chain_of_two_convolutions(), (192, 192)),
+    ],
+)
+def test_live_bytes_follow_lifetimes(graph, expected):
+    assert report.live_bytes(graph) == expected
+
+
+@pytest.mark.parametrize("graph", [residual(), chain_of_two_convolutions(), long_graph(20)])
+def test_peak_is_what_micros_planner_reserves(graph):
+    """In a chain the planner reaches the bound."""
+    arena = MicroInterpreter(flatbuffer.serialize(graph)).arena
+    assert arena.activation_bytes == max(report.live_bytes(graph))
+
+
+def test_invalid_graph_has_no_costs():
+    graph = residual()
+    graph.operations[0].kind = "CONV_5D"
+    for function in (report.operation_costs, report.live_bytes):
+        with pytest.raises(ValueError, match="CONV_5D"):
+            function(graph)
+
+
+# Rendering
+
+
+def test_json_holds_every_figure():
+    graph = residual()
+    figures = json.loads(report.to_json(make_report(graph)))
+    assert figures["int8_accuracy"] == 0.9825
+    assert figures["agreement"] == 0.9935
+    assert figures["flatbuffer_bytes"] == 1_106_016
+    assert figures["arena"] == {
+        "required_bytes": 3008,
+        "total_bytes": 3000,
+        "activation_bytes": 2000,
+        "persistent_bytes": 1000,
+        "wider_bytes_of_64_bit_host": 120,
+    }
+    assert figures["operations_by_kind"] == {"HARD_SWISH": 2, "ADD": 1}
+    assert [entry["live_bytes"] for entry in figures["operations"]] == [64, 96, 96]
+    assert figures["operations"][2]["output_shape"] == [1, 1, 1, 20]
+
+
+def test_json_without_labels_has_no_accuracy():
+    unlabelled = make_report(residual(), float_accuracy=None, int8_accuracy=None, test_images=0)
+    figures = json.loads(report.to_json(unlabelled))
+    assert figures["float_accuracy"] is figures["int8_accuracy"] is None
+    assert "no labelled images" in report.to_markdown(unlabelled)
+
+
+def test_markdown_begins_with_the_verdict():
+    head = report.to_markdown(make_report(residual())).split("## In firmware")[0]
+    for words in (
+        "# micronet_m0 on TensorFlow Lite Micro",
+        "input 32 x 48 x 3, 10 classes",
+        "**98.25%** of 1,234 test images, 0.25 points lost",
+        "99.35% of 2,000 images",
+        "1,106,016 bytes (1,080.1 KB)",
+        "3,008 bytes (2.9 KB)",
+        "saves at least\n120 bytes",
+    ):
+        assert words in head
+
+
+def test_markdown_says_if_accuracy_was_gained():
+    text = report.to_markdown(make_report(residual(), float_accuracy=0.98, int8_accuracy=0.99))
+    assert "1.00 points gained" in text
+
+
+def test_markdown_lists_operations_costliest_first():
+    graph = chain_of_two_convolutions()
+    add_step(graph, "HARD_SWISH", ["y"], "cheap", (1, 4, 4, 6))
+    graph.outputs = ["cheap"]
+    text = report.to_markdown(make_report(graph))
+    table = text.split("All 3 operations")[1]
+    assert table.index("`m`") < table.index("`y`") < table.index("`cheap`")
+    assert "| 0 | `m` | CONV_2D | 1 x 4 x 4 x 6 | 576 | 60 | 96 |" in table
+    assert "| `CONV_2D` | 2 | 1,152 | 120 | 192 |" in text
+    assert "| **all** | 3 | 1,152 | 120 | 288 |" in text
+
+
+def test_markdown_tables_have_a_column_for_every_heading():
+    tables = [
+        line for line in report.to_markdown(make_report(long_graph())).splitlines() if "|" in line
+    ]
+    widths = {line.count("|") for line in tables}
+    assert widths == {3, 6, 8}  # the figures, the kinds, the operations
+
+
+def test_every_file_that_markdown_shows_is_there():
+    files = report.report_files(make_report(residual()))
+    for name in ("report_operations.png", "report_memory.png"):
+        assert f"({name})" in files["report.md"]
+    assert set(files) == {"report.md", "report.json", "report_operations.png", "report_memory.png"}
+
+
+@pytest.mark.parametrize("graph", [residual(), early_output(), long_graph()])
+@pytest.mark.parametrize("draw", [plots.operations_png, plots.memory_png])
+def test_plot_is_a_picture_with_ink(graph, draw):
+    with Image.open(io.BytesIO(draw(make_report(graph)))) as picture:
+        assert picture.format == "PNG"
+        assert min(picture.size) > 500
+        pixels = np.asarray(picture.convert("RGB"))
+    assert 0.01 < np.mean(np.any(pixels != 255, axis=-1)) < 0.9
+
+
+def test_peak_is_marked_where_it_is():
+    """The marker is the only red thing; it moves from left to right with the peak."""
+
+    def marker_column(live_bytes):
+        png = plots.memory_png(make_report(long_graph(), live_bytes=live_bytes))
+        pixels = np.asarray(Image.open(io.BytesIO(png)).convert("RGB")).astype(int)
+        red = (pixels[..., 0] > 180) & (pixels[..., 1] < 100) & (pixels[..., 2] < 80)
+        return np.median(np.nonzero(red)[1]) / pixels.shape[1]
+
+    flat = [1000] * 210
+    assert marker_column(tuple([2000] + flat[1:])) < 0.5
+    assert marker_column(tuple(flat[:-1] + [2000])) > 0.5
+
+
+def test_plots_leave_matplotlib_as_it_was():
+    before = dict(matplotlib.rcParams)
+    had_pyplot = "matplotlib.pyplot" in sys.modules
+    plots.memory_png(make_report(residual()))
+    assert dict(matplotlib.rcParams) == before
+    assert ("matplotlib.pyplot" in sys.modules) == had_pyplot

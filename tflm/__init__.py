@@ -1,0 +1,1 @@
+"""From a trained Keras model to int8 sources for TensorFlow Lite Micro."""

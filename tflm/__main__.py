@@ -1,0 +1,7 @@
+"""Entry point of `python -m tflm`."""
+
+import sys
+
+from tflm.command_line import main
+
+sys.exit(main())

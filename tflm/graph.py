@@ -1,0 +1,118 @@
+"""The deployment graph: tensors and operations between a Keras model and a device.
+
+Everything in `tflm` passes a `Graph` on: `lowering` makes one from a trained
+model, `builtin_operations` rewrites it in TensorFlow Lite's vocabulary,
+`calibration` and `quantization` attach integers to it, and `flatbuffer` writes
+it to a file. Operation kinds are the names of TensorFlow Lite's builtin
+operators ("CONV_2D", "FULLY_CONNECTED", ...), besides the few composite kinds
+that `lowering` emits and `builtin_operations` replaces.
+"""
+
+import dataclasses
+
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True)
+class Quantization:
+    """Affine quantization: real = scale * (integer - zero_point).
+
+    Attributes:
+        scale: float64 array, one element (per-tensor) or one per channel.
+        zero_point: integer array of the same length.
+        axis: the channel axis if there is more than one scale, else `None`.
+    """
+
+    scale: np.ndarray
+    zero_point: np.ndarray
+    axis: int | None = None
+
+    @classmethod
+    def per_tensor(cls, scale, zero_point):
+        """One scale and one zero point for the whole tensor."""
+        return cls(np.array([scale], np.float64), np.array([zero_point], np.int64))
+
+    @property
+    def is_per_channel(self):
+        return self.axis is not None
+
+    def quantize(self, real, dtype=np.int8):
+        """Nearest representable integers of `real`, saturated to `dtype`."""
+        scale, zero_point = self._broadcast(np.ndim(real))
+        limits = np.iinfo(dtype)
+        integers = np.round(np.asarray(real, np.float64) / scale) + zero_point
+        return np.clip(integers, limits.min, limits.max).astype(dtype)
+
+    def dequantize(self, integers):
+        """Real values (float32) that `integers` stand for."""
+        scale, zero_point = self._broadcast(np.ndim(integers))
+        return ((integers.astype(np.float64) - zero_point) * scale).astype(np.float32)
+
+    def _broadcast(self, rank):
+        if not self.is_per_channel:
+            return self.scale[0], self.zero_point[0]
+        shape = [1] * rank
+        shape[self.axis] = -1
+        return self.scale.reshape(shape), self.zero_point.reshape(shape)
+
+
+@dataclasses.dataclass
+class Tensor:
+    """One edge of the graph.
+
+    Attributes:
+        name: unique in its graph.
+        shape: sizes with the batch of 1 in front; activations are NHWC.
+        data: constant value in TensorFlow Lite's layout, or `None` for an
+            activation. Float before quantization, integers after.
+        quantization: `None` in a float graph and for index tensors.
+    """
+
+    name: str
+    shape: tuple
+    data: np.ndarray | None = None
+    quantization: Quantization | None = None
+
+    @property
+    def is_constant(self):
+        return self.data is not None
+
+
+@dataclasses.dataclass
+class Operation:
+    """One node: `kind` applied to named tensors, with the operator's options."""
+
+    kind: str
+    inputs: list
+    outputs: list
+    options: dict = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass
+class Graph:
+    """Tensors by name, operations in execution order, and the graph's ends."""
+
+    tensors: dict = dataclasses.field(default_factory=dict)
+    operations: list = dataclasses.field(default_factory=list)
+    inputs: list = dataclasses.field(default_factory=list)
+    outputs: list = dataclasses.field(default_factory=list)
+
+    def add_tensor(self, name, shape, data=None, quantization=None):
+        """Adds a tensor and returns its name, made unique if it is taken."""
+        unique, suffix = name, 1
+        while unique in self.tensors:
+            unique = f"{name}_{suffix}"
+            suffix += 1
+        self.tensors[unique] = Tensor(unique, tuple(int(size) for size in shape), data, quantization)
+        return unique
+
+    def add_constant(self, name, data):
+        """Adds a constant tensor and returns its name."""
+        data = np.asarray(data)
+        return self.add_tensor(name, data.shape, data)
+
+    def add_operation(self, kind, inputs, output_name, output_shape, **options):
+        """Appends an operation with one new output tensor and returns its name."""
+        output = self.add_tensor(output_name, output_shape)
+        self.operations.append(Operation(kind, list(inputs), [output], options))
+        return output

@@ -1,0 +1,137 @@
+"""`model_settings.h`: what firmware must know to feed a model and to read its output."""
+
+import dataclasses
+
+import numpy as np
+
+from tflm import c_arrays
+from tflm.graph import Quantization
+
+_RAW_VALUES = 256
+_CHANNEL_NAMES = {1: ("Gray",), 3: ("Red", "Green", "Blue")}
+_PIXELS = {
+    1: "one byte from 0 (black) to 255 (white)",
+    3: "three bytes from 0 to 255, red first, then green, then blue (RGB888)",
+}
+_ARENA_ALIGNMENT = 16
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelSettings:
+    """A deployed model's ends.
+
+    Attributes:
+        input_shape: (1, height, width, channels) with 1 or 3 channels.
+        input_quantization: per-tensor `Quantization` of the int8 input.
+        output_quantization: per-tensor `Quantization` of the int8 output.
+        class_names: names in the order of the outputs.
+        arena_bytes: RAM that TensorFlow Lite Micro needs as its arena.
+        raw_to_input: int8 array of shape (channels, 256): the input's integer for
+            each raw value of a pixel, 0 to 255.
+    """
+
+    input_shape: tuple
+    input_quantization: Quantization
+    output_quantization: Quantization
+    class_names: tuple
+    arena_bytes: int
+    raw_to_input: np.ndarray
+
+    def __post_init__(self):
+        channels = self.input_shape[-1]
+        if len(self.input_shape) != 4 or channels not in _CHANNEL_NAMES:
+            raise ValueError(
+                "The input must be one image of 1 or 3 channels, (1, height, width, channels). "
+                f"Received: {self.input_shape}"
+            )
+        if self.raw_to_input.shape != (channels, _RAW_VALUES) or (
+            self.raw_to_input.dtype != np.int8
+        ):
+            raise ValueError(
+                f"raw_to_input must be int8 of shape ({channels}, {_RAW_VALUES}). "
+                f"Received: {self.raw_to_input.dtype} of shape {self.raw_to_input.shape}"
+            )
+        if not self.class_names or isinstance(self.class_names, str):
+            raise ValueError(
+                f"class_names must be a list of at least one name. Received: {self.class_names!r}"
+            )
+        if self.arena_bytes <= 0:
+            raise ValueError(f"arena_bytes must be positive. Received: {self.arena_bytes}")
+
+
+def model_settings(settings):
+    """Writes the settings down as a C++ header.
+
+    Args:
+        settings: `ModelSettings`.
+
+    Returns:
+        Mapping from file name to text: `model_settings.h`.
+
+    Raises:
+        ValueError: a class name cannot be a C string.
+    """
+    _, height, width, channels = settings.input_shape
+    names = _CHANNEL_NAMES[channels]
+    arena_bytes = -(-settings.arena_bytes // _ARENA_ALIGNMENT) * _ARENA_ALIGNMENT
+    body = f"""
+// The input is one image: {height} rows from the top, each of {width} pixels from the left,
+// each pixel of {_PIXELS[channels]}, as cameras give it.
+// ConvertFrame makes the model's input of such a frame: normalisation and quantization are in its
+// tables.
+constexpr int kInputHeight = {height};
+constexpr int kInputWidth = {width};
+constexpr int kInputChannels = {channels};
+constexpr int kInputSize = kInputHeight * kInputWidth * kInputChannels;  // bytes
+
+// real value = scale * (integer - zero point)
+{_quantization("Input", settings.input_quantization)}
+{_quantization("Output", settings.output_quantization)}
+
+// Bytes for tensor_arena, which must be 16-byte aligned. Measured with TensorFlow Lite Micro's
+// reference kernels on a 64-bit host, whose bookkeeping is larger than a microcontroller's.
+// Optimised kernels may ask for scratch buffers besides: compare arena_used_bytes() with it.
+constexpr std::size_t kArenaBytes = {arena_bytes};
+
+constexpr int kClassCount = {len(settings.class_names)};
+static const char* const kClassNames[kClassCount] = {{
+{_strings(settings.class_names)}
+}};
+
+{_tables(names, settings.raw_to_input)}
+// Makes the model's input of a frame. `frame` and `input` hold kInputSize bytes each; they may be
+// the same memory.
+static inline void ConvertFrame(const std::uint8_t* frame, std::int8_t* input) {{
+  for (int i = 0; i < kInputSize; i += kInputChannels) {{
+{_conversions(names)}
+  }}
+}}
+"""
+    includes = ["<cstddef>", "<cstdint>"]
+    return {"model_settings.h": c_arrays.header("model_settings.h", includes, body)}
+
+
+def _quantization(name, quantization):
+    scale = c_arrays.number(quantization.scale[0])
+    return (
+        f"constexpr float k{name}Scale = {scale};\n"
+        f"constexpr int k{name}ZeroPoint = {int(quantization.zero_point[0])};"
+    )
+
+
+def _strings(names):
+    return "\n".join(f"    {c_arrays.string(name)}," for name in names)
+
+
+def _tables(names, tables):
+    return "\n".join(
+        f"static const std::int8_t k{name}ToInput[{_RAW_VALUES}] = {c_arrays.array(table)};\n"
+        for name, table in zip(names, tables, strict=True)
+    )
+
+
+def _conversions(names):
+    return "\n".join(
+        f"    input[i + {channel}] = k{name}ToInput[frame[i + {channel}]];"
+        for channel, name in enumerate(names)
+    )

@@ -1,0 +1,479 @@
+"""What the exporter knows of TensorFlow Lite's operators: one table row each.
+
+A row says which inputs an operator takes, how its options are written, which
+version of the operator they need, what shape comes out, what it costs, and which
+method of TensorFlow Lite Micro's op resolver registers it. To teach the exporter
+an operator is to add a row to `OPERATORS`.
+
+The functions in a row take an `Operation`, its options with the defaults filled
+in, and the graph's tensors by name.
+"""
+
+import collections.abc
+import dataclasses
+import math
+
+import numpy as np
+
+# What an input is.
+ACTIVATION = "activation"  # int8 with one scale; computed, or a constant
+WEIGHTS = "weights"  # constant int8, one scale, or one per output channel
+BIAS = "bias"  # constant int32 at scale input * weights
+INDEX = "index"  # constant int32 without quantization
+
+REQUIRED = object()  # stands for the default of an option that has none
+
+ACTIVATION_FUNCTIONS = ("NONE", "RELU", "RELU6")
+PADDINGS = ("SAME", "VALID")
+
+
+def _write_nothing(operation, options, tensors):
+    return {}
+
+
+def _int8_version(operation, options, tensors):
+    """Most operators take int8 from their second version on."""
+    return 2
+
+
+def _first_version(operation, options, tensors):
+    return 1
+
+
+def _no_multiply_adds(operation, options, tensors):
+    return 0
+
+
+@dataclasses.dataclass(frozen=True)
+class OperatorRow:
+    """One builtin operator of TensorFlow Lite.
+
+    Attributes:
+        resolver_method: method of `tflite::MicroMutableOpResolver` that adds it.
+        roles: what each input is, in order.
+        output_shapes: function -> shapes that an output may have.
+        options: each option's name with its default, or with `REQUIRED`.
+        options_table: the schema's options table, `None` if nothing is written.
+        write_options: function -> the options table's fields with their values;
+            an enumeration's value by name, a tuple for a vector of int32.
+        version: function -> lowest version of the operator that suffices, by
+            TensorFlow's own rules (op_version.cc).
+        multiply_adds: function -> exact number of multiply-adds.
+        copies_integers: the kernel moves or compares integers and never
+            rescales, so all its activations must share scale and zero point.
+        channel_axis: axis of the output channels in the weights.
+        optional_inputs: how many of the last inputs may be left out.
+        last_role_repeats: the last role may occur any number of times.
+        several_outputs: the operator may have more than one output.
+    """
+
+    resolver_method: str
+    roles: tuple
+    output_shapes: collections.abc.Callable
+    options: dict = dataclasses.field(default_factory=dict)
+    options_table: str | None = None
+    write_options: collections.abc.Callable = _write_nothing
+    version: collections.abc.Callable = _int8_version
+    multiply_adds: collections.abc.Callable = _no_multiply_adds
+    copies_integers: bool = False
+    channel_axis: int = 0
+    optional_inputs: int = 0
+    last_role_repeats: bool = False
+    several_outputs: bool = False
+
+    def role_of(self, position):
+        """What the input at `position` is."""
+        return self.roles[min(position, len(self.roles) - 1)]
+
+    def complete_options(self, operation):
+        """The operation's options, with defaults for those it leaves out."""
+        return {**self.options, **operation.options}
+
+
+# Output shapes
+
+
+def _shape(operation, tensors, position=0):
+    return tensors[operation.inputs[position]].shape
+
+
+def _same_shape(operation, options, tensors):
+    return [_shape(operation, tensors)]
+
+
+def _broadcast_shape(operation, options, tensors):
+    return [np.broadcast_shapes(_shape(operation, tensors, 0), _shape(operation, tensors, 1))]
+
+
+def _windows(size, window, stride, padding):
+    """Number of window positions along one axis."""
+    if padding == "SAME":
+        return math.ceil(size / stride)
+    return math.ceil((size - window + 1) / stride)
+
+
+def _windowed_shape(shape, window, options, channels):
+    batch, height, width, _ = shape
+    return (
+        batch,
+        _windows(height, window[0], options["strides"][0], options["padding"]),
+        _windows(width, window[1], options["strides"][1], options["padding"]),
+        channels,
+    )
+
+
+def _convolution_shape(operation, options, tensors):
+    channels, height, width, _ = _shape(operation, tensors, 1)
+    return [_windowed_shape(_shape(operation, tensors), (height, width), options, channels)]
+
+
+def _depthwise_shape(operation, options, tensors):
+    _, height, width, channels = _shape(operation, tensors, 1)
+    return [_windowed_shape(_shape(operation, tensors), (height, width), options, channels)]
+
+
+def _pool_shape(operation, options, tensors):
+    shape = _shape(operation, tensors)
+    return [_windowed_shape(shape, options["filter"], options, shape[-1])]
+
+
+def _dense_shapes(operation, options, tensors):
+    inputs, (units, features) = _shape(operation, tensors), _shape(operation, tensors, 1)
+    return [(math.prod(inputs) // features, units), (*inputs[:-1], units)]
+
+
+def _gather_shape(operation, options, tensors):
+    inputs, indices = _shape(operation, tensors), _shape(operation, tensors, 1)
+    axis = options["axis"] % len(inputs)
+    return [(*inputs[:axis], *indices, *inputs[axis + 1 :])]
+
+
+def _concatenation_shape(operation, options, tensors):
+    shape = list(_shape(operation, tensors))
+    axis = options["axis"] % len(shape)
+    shape[axis] = sum(tensors[name].shape[axis] for name in operation.inputs)
+    return [tuple(shape)]
+
+
+def _reshape_shape(operation, options, tensors):
+    if len(operation.inputs) == 1:
+        return [tensors[operation.outputs[0]].shape]
+    shape = [int(size) for size in tensors[operation.inputs[1]].data]
+    if -1 in shape:
+        shape[shape.index(-1)] = math.prod(_shape(operation, tensors)) // -math.prod(shape)
+    return [tuple(shape)]
+
+
+def _transpose_shape(operation, options, tensors):
+    shape = _shape(operation, tensors)
+    return [tuple(shape[axis] for axis in tensors[operation.inputs[1]].data)]
+
+
+def _pad_shape(operation, options, tensors):
+    paddings = tensors[operation.inputs[1]].data
+    shape = _shape(operation, tensors)
+    return [tuple(int(size + sum(ends)) for size, ends in zip(shape, paddings, strict=True))]
+
+
+def _mean_shape(operation, options, tensors):
+    shape = _shape(operation, tensors)
+    axes = {int(axis) % len(shape) for axis in tensors[operation.inputs[1]].data}
+    if options["keep_dims"]:
+        return [tuple(1 if axis in axes else size for axis, size in enumerate(shape))]
+    return [tuple(size for axis, size in enumerate(shape) if axis not in axes)]
+
+
+def _split_shape(operation, options, tensors):
+    axis, shape = int(tensors[operation.inputs[0]].data), list(_shape(operation, tensors, 1))
+    shape[axis] //= len(operation.outputs)
+    return [tuple(shape)]
+
+
+def _strided_slice_shape(operation, options, tensors):
+    begin, end, strides = (tensors[name].data for name in operation.inputs[1:])
+    shape = _shape(operation, tensors)
+    slices = zip(shape, begin, end, strides, strict=True)
+    return [tuple(len(range(size)[b:e:s]) for size, b, e, s in slices)]
+
+
+# Options
+
+
+def _write_convolution(operation, options, tensors):
+    return {
+        "StrideH": options["strides"][0],
+        "StrideW": options["strides"][1],
+        "Padding": options["padding"],
+        "FusedActivationFunction": options["activation"],
+    }
+
+
+def _write_depthwise(operation, options, tensors):
+    fields = _write_convolution(operation, options, tensors)
+    return {"DepthMultiplier": options["depth_multiplier"], **fields}
+
+
+def _write_pool(operation, options, tensors):
+    height, width = options["filter"]
+    fields = _write_convolution(operation, options, tensors)
+    return {"FilterHeight": height, "FilterWidth": width, **fields}
+
+
+def _keeps_rank(operation, tensors):
+    return len(tensors[operation.outputs[0]].shape) > 2
+
+
+def _write_dense(operation, options, tensors):
+    return {
+        "FusedActivationFunction": options["activation"],
+        "KeepNumDims": _keeps_rank(operation, tensors),
+    }
+
+
+def _write_activation(operation, options, tensors):
+    return {"FusedActivationFunction": options["activation"]}
+
+
+def _write_axis(operation, options, tensors):
+    return {"Axis": options["axis"]}
+
+
+def _write_beta(operation, options, tensors):
+    return {"Beta": options["beta"]}
+
+
+def _write_new_shape(operation, options, tensors):
+    """The shape goes here only if it is not an input: one tensor less on the device."""
+    if len(operation.inputs) == 1:
+        return {"NewShape": tuple(tensors[operation.outputs[0]].shape)}
+    return {}
+
+
+def _write_keep_dims(operation, options, tensors):
+    return {"KeepDims": options["keep_dims"]}
+
+
+def _write_splits(operation, options, tensors):
+    return {"NumSplits": len(operation.outputs)}
+
+
+# Versions
+
+
+def _has_int4_weights(operation, tensors):
+    return tensors[operation.inputs[1]].data.dtype.name == "int4"
+
+
+def _convolution_version(operation, options, tensors):
+    if _shape(operation, tensors)[-1] != _shape(operation, tensors, 1)[-1]:
+        return 6  # groups
+    return 7 if _has_int4_weights(operation, tensors) else 3
+
+
+def _depthwise_version(operation, options, tensors):
+    return 7 if _has_int4_weights(operation, tensors) else 3
+
+
+def _dense_version(operation, options, tensors):
+    if _has_int4_weights(operation, tensors):
+        return 10
+    if len(operation.inputs) == 2:
+        return 6
+    return 5 if _keeps_rank(operation, tensors) else 4
+
+
+def _mul_version(operation, options, tensors):
+    first, second = (tensors[name].quantization.scale[0] for name in operation.inputs)
+    output = tensors[operation.outputs[0]].quantization.scale[0]
+    return 3 if np.float32(first) * np.float32(second) / np.float32(output) >= 1 else 2
+
+
+def _high_rank_version(limit, version):
+    """A function for operators that need `version` above rank `limit`."""
+
+    def version_of(operation, options, tensors):
+        return version if len(_shape(operation, tensors)) > limit else 2
+
+    return version_of
+
+
+def _high_rank_broadcast_version(operation, options, tensors):
+    first, second = _shape(operation, tensors, 0), _shape(operation, tensors, 1)
+    return 3 if first != second and max(len(first), len(second)) > 4 else 2
+
+
+# Costs
+
+
+def _convolution_multiply_adds(operation, options, tensors):
+    """Each output takes one filter's elements."""
+    output = tensors[operation.outputs[0]].shape
+    return math.prod(output) * math.prod(_shape(operation, tensors, 1)[1:])
+
+
+def _depthwise_multiply_adds(operation, options, tensors):
+    output = tensors[operation.outputs[0]].shape
+    return math.prod(output) * math.prod(_shape(operation, tensors, 1)[:3])
+
+
+_STRIDED = {"strides": REQUIRED, "padding": REQUIRED, "activation": "NONE"}
+_FUSED = {"activation": "NONE"}
+
+OPERATORS = {
+    "ADD": OperatorRow(
+        "AddAdd",
+        (ACTIVATION, ACTIVATION),
+        _broadcast_shape,
+        _FUSED,
+        "AddOptions",
+        _write_activation,
+    ),
+    "AVERAGE_POOL_2D": OperatorRow(
+        "AddAveragePool2D",
+        (ACTIVATION,),
+        _pool_shape,
+        {**_STRIDED, "filter": REQUIRED},
+        "Pool2DOptions",
+        _write_pool,
+        copies_integers=True,  # sums and divides, but its scale stays
+    ),
+    "CONCATENATION": OperatorRow(
+        "AddConcatenation",
+        (ACTIVATION,),
+        _concatenation_shape,
+        {"axis": REQUIRED},
+        "ConcatenationOptions",
+        _write_axis,
+        copies_integers=True,
+        last_role_repeats=True,
+    ),
+    "CONV_2D": OperatorRow(
+        "AddConv2D",
+        (ACTIVATION, WEIGHTS, BIAS),
+        _convolution_shape,
+        _STRIDED,
+        "Conv2DOptions",
+        _write_convolution,
+        _convolution_version,
+        _convolution_multiply_adds,
+    ),
+    "DEPTHWISE_CONV_2D": OperatorRow(
+        "AddDepthwiseConv2D",
+        (ACTIVATION, WEIGHTS, BIAS),
+        _depthwise_shape,
+        {**_STRIDED, "depth_multiplier": REQUIRED},
+        "DepthwiseConv2DOptions",
+        _write_depthwise,
+        _depthwise_version,
+        _depthwise_multiply_adds,
+        channel_axis=3,
+    ),
+    "FULLY_CONNECTED": OperatorRow(
+        "AddFullyConnected",
+        (ACTIVATION, WEIGHTS, BIAS),
+        _dense_shapes,
+        _FUSED,
+        "FullyConnectedOptions",
+        _write_dense,
+        _dense_version,
+        _convolution_multiply_adds,
+        optional_inputs=1,
+    ),
+    "GATHER": OperatorRow(
+        "AddGather",
+        (ACTIVATION, INDEX),
+        _gather_shape,
+        {"axis": REQUIRED},
+        "GatherOptions",
+        _write_axis,
+        copies_integers=True,
+    ),
+    "HARD_SWISH": OperatorRow(
+        "AddHardSwish", (ACTIVATION,), _same_shape, version=_first_version
+    ),
+    "MAXIMUM": OperatorRow(
+        "AddMaximum",
+        (ACTIVATION, ACTIVATION),
+        _broadcast_shape,
+        version=_high_rank_broadcast_version,
+        copies_integers=True,
+    ),
+    "MEAN": OperatorRow(
+        "AddMean",
+        (ACTIVATION, INDEX),
+        _mean_shape,
+        {"keep_dims": False},
+        "ReducerOptions",
+        _write_keep_dims,
+    ),
+    "MUL": OperatorRow(
+        "AddMul",
+        (ACTIVATION, ACTIVATION),
+        _broadcast_shape,
+        _FUSED,
+        "MulOptions",
+        _write_activation,
+        _mul_version,
+    ),
+    "PAD": OperatorRow(
+        "AddPad",
+        (ACTIVATION, INDEX),
+        _pad_shape,
+        version=_high_rank_version(4, 4),
+        copies_integers=True,
+    ),
+    "QUANTIZE": OperatorRow(
+        "AddQuantize", (ACTIVATION,), _same_shape, version=_first_version
+    ),
+    "RELU": OperatorRow("AddRelu", (ACTIVATION,), _same_shape),
+    "RELU6": OperatorRow("AddRelu6", (ACTIVATION,), _same_shape, copies_integers=True),
+    "RESHAPE": OperatorRow(
+        "AddReshape",
+        (ACTIVATION, INDEX),
+        _reshape_shape,
+        {},
+        "ReshapeOptions",
+        _write_new_shape,
+        _first_version,
+        copies_integers=True,
+        optional_inputs=1,
+    ),
+    "SOFTMAX": OperatorRow(
+        "AddSoftmax", (ACTIVATION,), _same_shape, {"beta": 1.0}, "SoftmaxOptions", _write_beta
+    ),
+    "SPLIT": OperatorRow(
+        "AddSplit",
+        (INDEX, ACTIVATION),
+        _split_shape,
+        {},
+        "SplitOptions",
+        _write_splits,
+        copies_integers=True,
+        several_outputs=True,
+    ),
+    "STRIDED_SLICE": OperatorRow(
+        "AddStridedSlice",
+        (ACTIVATION, INDEX, INDEX, INDEX),
+        _strided_slice_shape,
+        {},
+        "StridedSliceOptions",
+        version=_high_rank_version(4, 4),
+        copies_integers=True,
+    ),
+    "SUB": OperatorRow(
+        "AddSub",
+        (ACTIVATION, ACTIVATION),
+        _broadcast_shape,
+        _FUSED,
+        "SubOptions",
+        _write_activation,
+        _high_rank_broadcast_version,
+    ),
+    "TRANSPOSE": OperatorRow(
+        "AddTranspose",
+        (ACTIVATION, INDEX),
+        _transpose_shape,
+        version=_high_rank_version(4, 4),
+        copies_integers=True,
+    ),
+}

@@ -1,0 +1,383 @@
+"""What an exported model costs and how well it works: for engineers, and as JSON.
+
+`operation_costs` and `live_bytes` compute exact figures from a graph;
+`ExportReport` collects them with what the exporter has measured; `report_files`
+renders all of it.
+"""
+
+import collections
+import dataclasses
+import json
+import math
+
+from tflm import plots
+from tflm.graph_validation import validate
+from tflm.interpreter import ArenaUsage
+from tflm.operator_table import OPERATORS
+
+_ACTIVATION_ALIGNMENT = 16  # of TensorFlow Lite Micro's memory planner
+_PROMINENT_OPERATIONS = 15
+_BYTES_PER_KB = 1024
+
+
+@dataclasses.dataclass(frozen=True)
+class OperationCost:
+    """What one operation takes.
+
+    Attributes:
+        position: index in the order of execution.
+        kind: TensorFlow Lite's name of the operator.
+        name: name of the operation's first output.
+        output_shape: shape of that output.
+        multiply_adds: of convolutions and dense layers; 0 for other operators.
+        constant_bytes: weights, biases and indices that it reads from flash.
+        output_bytes: activations that it writes to RAM.
+    """
+
+    position: int
+    kind: str
+    name: str
+    output_shape: tuple
+    multiply_adds: int
+    constant_bytes: int
+    output_bytes: int
+
+
+@dataclasses.dataclass(frozen=True)
+class ExportReport:
+    """Everything known of one export.
+
+    Attributes:
+        model_name: what the model calls itself.
+        input_shape: shape of the input with the batch of 1 in front.
+        classes: number of classes.
+        test_images: number of labelled images behind both accuracies.
+        float_accuracy: top-1 accuracy of the trained model on them, 0 to 1, or
+            `None` without labels.
+        int8_accuracy: the same of the exported model in TensorFlow Lite Micro.
+        compared_images: number of images behind `agreement`.
+        agreement: part of them, 0 to 1, that both models put into the same class.
+        flatbuffer_bytes: size of the model's file, all of which stays in flash.
+        arena: RAM that TensorFlow Lite Micro reports.
+        arena_bytes: size of an arena in which the model is known to run.
+        costs: `OperationCost` of each operation, in order of execution.
+        live_bytes: RAM of activations at each operation; see `live_bytes`.
+    """
+
+    model_name: str
+    input_shape: tuple
+    classes: int
+    test_images: int
+    float_accuracy: float | None
+    int8_accuracy: float | None
+    compared_images: int
+    agreement: float
+    flatbuffer_bytes: int
+    arena: ArenaUsage
+    arena_bytes: int
+    costs: tuple
+    live_bytes: tuple
+
+    @property
+    def multiply_adds(self):
+        """Of all convolutions and dense layers."""
+        return sum(cost.multiply_adds for cost in self.costs)
+
+    @property
+    def operations_by_kind(self):
+        """Number of operations of each kind, the commonest first."""
+        return dict(collections.Counter(cost.kind for cost in self.costs).most_common())
+
+
+def operation_costs(graph):
+    """Computes what each operation takes, exactly, from shapes.
+
+    Args:
+        graph: a quantized `Graph`.
+
+    Returns:
+        A tuple of `OperationCost`, in order of execution.
+
+    Raises:
+        ValueError: the graph is not valid; see `graph_validation.validate`.
+    """
+    validate(graph)
+    return tuple(
+        _cost(graph, position, operation) for position, operation in enumerate(graph.operations)
+    )
+
+
+def _cost(graph, position, operation):
+    row, tensors = OPERATORS[operation.kind], graph.tensors
+    return OperationCost(
+        position=position,
+        kind=operation.kind,
+        name=operation.outputs[0],
+        output_shape=tuple(tensors[operation.outputs[0]].shape),
+        multiply_adds=row.multiply_adds(operation, row.complete_options(operation), tensors),
+        constant_bytes=sum(_bytes(tensors[name]) for name in _constants(operation, tensors)),
+        output_bytes=sum(_bytes(tensors[name]) for name in operation.outputs),
+    )
+
+
+def _constants(operation, tensors):
+    return [name for name in dict.fromkeys(operation.inputs) if tensors[name].is_constant]
+
+
+def _bytes(tensor):
+    """Bytes of a constant as stored, or of an int8 activation."""
+    elements = math.prod(tensor.shape)
+    if not tensor.is_constant:
+        return elements
+    if tensor.data.dtype.name == "int4":
+        return -(-elements // 2)
+    return elements * tensor.data.dtype.itemsize
+
+
+def live_bytes(graph):
+    """Computes the RAM that activations need while each operation runs.
+
+    An activation lives from the operation that makes it to the last that reads
+    it; the graph's inputs live from the beginning, and its outputs to the end.
+    Sizes count in steps of 16 bytes, as TensorFlow Lite Micro allocates them.
+    The largest element is a bound that no memory plan for this order gets below.
+
+    Args:
+        graph: a quantized `Graph`.
+
+    Returns:
+        A tuple of bytes, one element for each operation.
+
+    Raises:
+        ValueError: the graph is not valid; see `graph_validation.validate`.
+    """
+    validate(graph)
+    first = dict.fromkeys(graph.inputs, 0)
+    last = dict(first)
+    for position, operation in enumerate(graph.operations):
+        for name in operation.outputs:
+            first[name] = last[name] = position
+        for name in operation.inputs:
+            if not graph.tensors[name].is_constant:
+                last[name] = position
+    last.update(dict.fromkeys(graph.outputs, len(graph.operations) - 1))
+
+    live = [0] * len(graph.operations)
+    for name in first:
+        size = _aligned(_bytes(graph.tensors[name]))
+        for position in range(first[name], last[name] + 1):
+            live[position] += size
+    return tuple(live)
+
+
+def _aligned(size):
+    return -(-size // _ACTIVATION_ALIGNMENT) * _ACTIVATION_ALIGNMENT
+
+
+# Rendering
+
+
+def report_files(report):
+    """Renders a report.
+
+    Args:
+        report: `ExportReport`.
+
+    Returns:
+        Mapping from file name to contents: `report.md` (read this first),
+        `report.json` (all figures), and the plots in `report.md` as PNG.
+    """
+    return {
+        "report.md": to_markdown(report),
+        "report.json": to_json(report),
+        "report_operations.png": plots.operations_png(report),
+        "report_memory.png": plots.memory_png(report),
+    }
+
+
+def to_json(report):
+    """All figures of a report as JSON text, sizes in bytes, parts of one as 0 to 1."""
+    figures = {
+        "model_name": report.model_name,
+        "input_shape": list(report.input_shape),
+        "classes": report.classes,
+        "test_images": report.test_images,
+        "float_accuracy": report.float_accuracy,
+        "int8_accuracy": report.int8_accuracy,
+        "compared_images": report.compared_images,
+        "agreement": report.agreement,
+        "flatbuffer_bytes": report.flatbuffer_bytes,
+        "arena": {
+            "required_bytes": report.arena_bytes,
+            "total_bytes": report.arena.total_bytes,
+            "activation_bytes": report.arena.activation_bytes,
+            "persistent_bytes": report.arena.persistent_bytes,
+            "wider_bytes_of_64_bit_host": report.arena.wider_bytes,
+        },
+        "multiply_adds": report.multiply_adds,
+        "operations_by_kind": report.operations_by_kind,
+        "operations": [
+            {**dataclasses.asdict(cost), "live_bytes": live}
+            for cost, live in zip(report.costs, report.live_bytes, strict=True)
+        ],
+    }
+    return json.dumps(figures, indent=2, allow_nan=False) + "\n"
+
+
+def to_markdown(report):
+    """The report as Markdown text: verdict, budget, then where it goes."""
+    height, width, channels = report.input_shape[1:]
+    by_cost = sorted(report.costs, key=_rank)
+    agreement = f"{_percent(report.agreement)} of {report.compared_images:,} images"
+    return f"""# {report.model_name} on TensorFlow Lite Micro
+
+int8, input {height} x {width} x {channels}, {report.classes} classes.
+
+| | |
+|---|---|
+{_accuracy_rows(report)}
+| same class as the float model | {agreement} |
+| **flash** for the model | **{_size(report.flatbuffer_bytes)}** |
+| **RAM** for the arena | **{_size(report.arena_bytes)}** |
+| of which activations | {_size(report.arena.activation_bytes)} |
+| of which persistent | {_size(report.arena.persistent_bytes)} |
+| multiply-adds | {report.multiply_adds:,} |
+| operations | {len(report.costs)} |
+
+The arena is TensorFlow Lite Micro's own count, with its reference kernels on a 64-bit host. Of
+the persistent part, a 32-bit microcontroller saves at least
+{_size(report.arena.wider_bytes)}; optimised kernels (CMSIS-NN) may ask for scratch buffers
+on top. Code, stack and the camera's frame are not included.
+
+## In firmware
+
+```cpp
+#include "tensorflow/lite/micro/micro_interpreter.h"
+#include "model_data.h"
+#include "model_settings.h"
+#include "op_resolver.h"
+
+alignas(16) static std::uint8_t arena[micronet::kArenaBytes];
+static micronet::OpResolver resolver;
+
+micronet::AddOperators(resolver);
+static tflite::MicroInterpreter interpreter(tflite::GetModel(micronet::kModelData), resolver,
+                                            arena, micronet::kArenaBytes);
+interpreter.AllocateTensors();
+micronet::ConvertFrame(frame, interpreter.input(0)->data.int8);  // frame: {_frame(channels)}
+interpreter.Invoke();
+const std::int8_t* scores = interpreter.output(0)->data.int8;  // of micronet::kClassNames
+```
+
+`test_vectors.h` has inputs with the outputs that must come out: run them first.
+
+## Memory over time
+
+![activation memory at each operation](report_memory.png)
+
+The peak is {_size(max(report.live_bytes))} at operation {_peak(report)}. The planner places
+activations in {_size(report.arena.activation_bytes)}.
+
+## Where the work is
+
+![multiply-adds, flash and RAM of each operation](report_operations.png)
+
+{_kinds_table(report)}
+
+The {min(_PROMINENT_OPERATIONS, len(by_cost))} costliest operations:
+
+{_operations_table(by_cost[:_PROMINENT_OPERATIONS])}
+
+<details><summary>All {len(by_cost)} operations, costliest first</summary>
+
+{_operations_table(by_cost)}
+
+</details>
+"""
+
+
+def _rank(cost):
+    """Costliest first; operations of equal cost in order of execution."""
+    return -cost.multiply_adds, -(cost.constant_bytes + cost.output_bytes), cost.position
+
+
+def _accuracy_rows(report):
+    if report.float_accuracy is None or report.int8_accuracy is None:
+        return "| accuracy | no labelled images |"
+    on_the_device = f"**{_percent(report.int8_accuracy)}** of {report.test_images:,} test images"
+    points = 100 * (report.float_accuracy - report.int8_accuracy)
+    lost = f"{points:.2f} points lost" if points >= 0 else f"{-points:.2f} points gained"
+    return (
+        f"| **accuracy on the device** | {on_the_device}, {lost} |\n"
+        f"| accuracy of the float model | {_percent(report.float_accuracy)} |"
+    )
+
+
+def _percent(part):
+    return f"{100 * part:.2f}%"
+
+
+def _size(size):
+    return f"{size:,} bytes ({size / _BYTES_PER_KB:,.1f} KB)"
+
+
+def _frame(channels):
+    return "RGB888" if channels == 3 else "8-bit gray"
+
+
+def _peak(report):
+    position = report.live_bytes.index(max(report.live_bytes))
+    return f"{position} (`{report.costs[position].name}`, {report.costs[position].kind})"
+
+
+def _kinds_table(report):
+    rows = [
+        (
+            f"`{kind}`",
+            count,
+            sum(cost.multiply_adds for cost in report.costs if cost.kind == kind),
+            sum(cost.constant_bytes for cost in report.costs if cost.kind == kind),
+            sum(cost.output_bytes for cost in report.costs if cost.kind == kind),
+        )
+        for kind, count in report.operations_by_kind.items()
+    ]
+    totals = ("**all**", *(sum(row[column] for row in rows) for column in range(1, 5)))
+    heads = ("kind", "operations", "multiply-adds", "constant bytes", "output bytes")
+    return _table(heads, [*rows, totals])
+
+
+def _operations_table(costs):
+    heads = (
+        "#",
+        "operation",
+        "kind",
+        "output",
+        "multiply-adds",
+        "constant bytes",
+        "output bytes",
+    )
+    return _table(
+        heads,
+        [
+            (
+                cost.position,
+                f"`{cost.name}`",
+                cost.kind,
+                " x ".join(str(size) for size in cost.output_shape),
+                cost.multiply_adds,
+                cost.constant_bytes,
+                cost.output_bytes,
+            )
+            for cost in costs
+        ],
+    )
+
+
+def _table(heads, rows):
+    """A Markdown table. Numbers stand at the right."""
+    is_number = [isinstance(value, int) for value in rows[0]]
+    rules = ["---:" if number else "---" for number in is_number]
+    lines = [heads, rules] + [
+        [f"{value:,}" if isinstance(value, int) else value for value in row] for row in rows
+    ]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
