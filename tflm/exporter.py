@@ -6,17 +6,18 @@ import tempfile
 
 import numpy as np
 
+import keras_micronet
 from tflm import (
     c_arrays,
     calibration,
     channel_layout,
     flatbuffer,
     lowering,
-    quantization,
     report,
     verification,
 )
 from tflm.builtin_operations import to_builtin
+from tflm.dense_scales import quantize_frugally
 from tflm.interpreter import MicroInterpreter, required_arena_bytes
 from tflm.model_settings import ModelSettings, model_settings
 from tflm.op_resolver import op_resolver
@@ -24,6 +25,8 @@ from tflm.op_resolver import op_resolver
 MODEL_FILE = "model.tflite"
 _MARK_OF_AN_EXPORT = "report.json"
 _MOST_TEST_VECTORS = 10
+_EXAMPLES = 16
+_MOST_MISTAKES = 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,8 +62,9 @@ def export(run, announce=lambda line: None):
     normalization = lowering.input_normalization(run.model)
 
     announce(f"calibrating on {len(run.calibration)} images")
-    observations = calibration.observe(graph, normalization.normalize(run.calibration.images))
-    graph = quantization.quantize(graph, observations)
+    calibration_images = normalization.normalize(run.calibration.images)
+    observations = calibration.observe(graph, calibration_images)
+    graph = quantize_frugally(graph, observations, calibration_images)
     model_bytes = flatbuffer.serialize(graph)
     interpreter = MicroInterpreter(model_bytes)
     arena_bytes = required_arena_bytes(model_bytes, interpreter.arena)
@@ -98,6 +102,8 @@ def export(run, announce=lambda line: None):
         arena_bytes=arena_bytes,
         costs=report.operation_costs(graph),
         live_bytes=report.live_bytes(graph),
+        model_multiply_adds=keras_micronet.summarize(run.model).multiply_adds,
+        examples=_examples(run, tested),
     )
     settings = ModelSettings(
         input_shape=export_report.input_shape,
@@ -156,3 +162,20 @@ def _one_of_each_class(labels):
     """Indices of the first image of each class, of as many classes as make good test vectors."""
     _, first = np.unique(labels, return_index=True)
     return np.sort(first)[:_MOST_TEST_VECTORS]
+
+
+def _examples(run, tested):
+    """Test images from all over the set, some mistakes among them if there are any."""
+    classes = tested.int8_classes
+    mistakes = np.flatnonzero(classes != run.test.labels)[:_MOST_MISTAKES]
+    right = np.flatnonzero(classes == run.test.labels)
+    count = min(_EXAMPLES - len(mistakes), len(right))
+    spread = right[np.linspace(0, len(right) - 1, count).astype(int)] if count else right
+    return tuple(
+        report.Example(
+            run.test.images[index],
+            run.class_names[run.test.labels[index]],
+            run.class_names[classes[index]],
+        )
+        for index in np.sort(np.concatenate([mistakes, spread]))
+    )

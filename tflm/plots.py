@@ -27,6 +27,7 @@ _COLORS = {
     "GATHER": "#d1b23a",
     "AVERAGE_POOL_2D": "#8c6a4f",
 }
+_EXAMPLES_IN_A_ROW = 8
 _LABELLED_BARS = 4
 _LEAST_LABELLED = 0.1  # of the highest bar
 _LABEL_WIDTH = 0.14  # of the panel
@@ -79,6 +80,32 @@ def memory_png(report):
         _name_bands(axes, report.costs)
         axes.set_ylim(0, 1.15 * max(live.max(), report.arena.activation_bytes / _KILOBYTE))
         axes.set_xlabel("operation, in order of execution")
+        return _png(figure)
+
+
+def predictions_png(report):
+    """The report's examples, each under the class that the exported model names.
+
+    Args:
+        report: `ExportReport` with at least one example.
+
+    Returns:
+        A PNG file's bytes.
+    """
+    columns = min(len(report.examples), _EXAMPLES_IN_A_ROW)
+    rows = -(-len(report.examples) // columns)
+    with matplotlib.rc_context(_style()):
+        figure = Figure(figsize=(1.5 * columns, 1.8 * rows), layout="constrained")
+        panels = figure.subplots(rows, columns, squeeze=False).flatten()
+        for panel in panels:
+            panel.set_axis_off()
+        for panel, example in zip(panels, report.examples):
+            panel.imshow(example.image, interpolation="nearest")
+            is_right = example.prediction == example.class_name
+            text = example.prediction
+            if not is_right:
+                text += f" (is {example.class_name})"
+            panel.set_title(text, color=_INK if is_right else _ACCENT)
         return _png(figure)
 
 

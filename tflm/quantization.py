@@ -1,10 +1,9 @@
 """Attaches TensorFlow Lite's int8 quantization to a float graph.
 
 Activations: asymmetric, one scale and zero point each. Weights: symmetric in
-[-127, 127], one scale for each output channel of a convolution, and one for a
-dense layer wherever that costs no accuracy, because a scale for each of its
-outputs takes 12 bytes in the file and most of TensorFlow Lite Micro's memory.
-Biases: int32 at the scale of input times weights.
+[-127, 127], one scale for each output channel of a convolution and one for a
+whole dense layer, unless it is named in `per_channel_dense` (`dense_scales`
+chooses): a scale for each output takes 12 bytes in the file and 8 of RAM. Biases: int32 at the scale of input times weights.
 
 Reference: Jacob et al. 2018, arXiv 1712.05877; TensorFlow Lite's 8-bit
 quantization specification.
@@ -23,13 +22,15 @@ _HAS_WEIGHTS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 _COPIES_INTEGERS = ("GATHER", "AVERAGE_POOL_2D", "RELU", "RELU6")
 
 
-def quantize(graph, observations):
+def quantize(graph, observations, per_channel_dense=()):
     """Quantizes a graph.
 
     Args:
         graph: a float `Graph` of TensorFlow Lite kinds.
         observations: an `Observation` of every activation, by name
             (`calibration.observe`).
+        per_channel_dense: names of the outputs of the dense layers that keep a
+            scale for each output.
 
     Returns:
         A new `Graph` with int8 constants, int32 biases and a `Quantization` on
@@ -45,8 +46,9 @@ def quantize(graph, observations):
     result.operations = copy.deepcopy(graph.operations)
     for operation in result.operations:
         if operation.kind in _HAS_WEIGHTS:
-            mean_square = observations[operation.inputs[0]].mean_square
-            _quantize_constants(result, operation, mean_square)
+            is_dense = operation.kind == "FULLY_CONNECTED"
+            per_tensor = is_dense and operation.outputs[0] not in per_channel_dense
+            _quantize_constants(result, operation, per_tensor)
         operation.options.pop("output_range", None)  # from here on, int8's own saturation
     return result
 
@@ -101,16 +103,13 @@ def _range_of(name, observations):
     return observations[name].low, observations[name].high
 
 
-def _quantize_constants(graph, operation, input_mean_square):
+def _quantize_constants(graph, operation, per_tensor):
     inputs, weights, bias = (graph.tensors[name] for name in operation.inputs)
     axis = 3 if operation.kind == "DEPTHWISE_CONV_2D" else 0
     input_scale = inputs.quantization.scale[0]
-    scales = _channel_scales(weights.data, bias.data, axis, input_scale)
-    if operation.kind == "FULLY_CONNECTED":
-        step = graph.tensors[operation.outputs[0]].quantization.scale[0]
-        # Less than one step of the output is lost among the errors that come in.
-        if per_tensor_error(scales, weights.shape[1], input_mean_square) <= step**2:
-            scales, axis = scales.max(keepdims=True), None
+    scales = channel_scales(weights.data, bias.data, axis, input_scale)
+    if per_tensor:
+        scales, axis = scales.max(keepdims=True), None
     zeros = np.zeros(len(scales), np.int64)
     weights.quantization = Quantization(scales, zeros, axis)
     limit = _WEIGHT_LIMIT
@@ -120,27 +119,18 @@ def _quantize_constants(graph, operation, input_mean_square):
     bias.data = bias.quantization.quantize(bias.data, np.int32)
 
 
-def per_tensor_error(scales, connections, input_mean_square):
-    """Variance that one scale for all outputs adds to a dense layer's outputs.
-
-    Rounding weights to multiples of s leaves errors of variance s²/12 in each;
-    inputs of mean square m over n connections turn them into n·m·s²/12.
+def channel_scales(weights, bias, axis, input_scale):
+    """Scales that hold each channel's weights in int8 and its bias in int32.
 
     Args:
-        scales: the scales of the separate outputs.
-        connections: number of inputs of the layer.
-        input_mean_square: mean square of its inputs.
+        weights: float array with the output channels on `axis`.
+        bias: float array `(channels,)`.
+        axis: of the output channels.
+        input_scale: scale of the layer's input.
 
     Returns:
-        The mean over the outputs of the variance with the largest scale minus
-        that with their own.
+        float64 array `(channels,)` of float32 values, as files store them.
     """
-    excess = np.max(scales) ** 2 - np.mean(np.square(scales))
-    return connections * input_mean_square * excess / 12
-
-
-def _channel_scales(weights, bias, axis, input_scale):
-    """float32 scales that hold each channel's weights in int8 and its bias in int32."""
     others = tuple(other for other in range(weights.ndim) if other != axis)
     for_weights = np.abs(weights).max(axis=others).astype(np.float64) / _WEIGHT_LIMIT
     for_bias = np.abs(bias).astype(np.float64) / (input_scale * _BIAS_LIMIT)

@@ -10,6 +10,8 @@ import dataclasses
 import json
 import math
 
+import numpy as np
+
 from tflm import plots
 from tflm.graph_validation import validate
 from tflm.interpreter import ArenaUsage
@@ -44,6 +46,21 @@ class OperationCost:
 
 
 @dataclasses.dataclass(frozen=True)
+class Example:
+    """A test image and what the exported model says to it.
+
+    Attributes:
+        image: uint8 array (height, width, 3), raw RGB.
+        class_name: what it shows.
+        prediction: the class that the exported model names.
+    """
+
+    image: np.ndarray
+    class_name: str
+    prediction: str
+
+
+@dataclasses.dataclass(frozen=True)
 class ExportReport:
     """Everything known of one export.
 
@@ -62,6 +79,9 @@ class ExportReport:
         arena_bytes: size of an arena in which the model is known to run.
         costs: `OperationCost` of each operation, in order of execution.
         live_bytes: RAM of activations at each operation; see `live_bytes`.
+        model_multiply_adds: of the trained model, before zeros took the place of
+            shuffles and of padding.
+        examples: `Example`s to show, any number.
     """
 
     model_name: str
@@ -77,6 +97,8 @@ class ExportReport:
     arena_bytes: int
     costs: tuple
     live_bytes: tuple
+    model_multiply_adds: int
+    examples: tuple = ()
 
     @property
     def multiply_adds(self):
@@ -192,6 +214,7 @@ def report_files(report):
         "report.json": to_json(report),
         "report_operations.png": plots.operations_png(report),
         "report_memory.png": plots.memory_png(report),
+        **({"report_predictions.png": plots.predictions_png(report)} if report.examples else {}),
     }
 
 
@@ -215,6 +238,7 @@ def to_json(report):
             "wider_bytes_of_64_bit_host": report.arena.wider_bytes,
         },
         "multiply_adds": report.multiply_adds,
+        "model_multiply_adds": report.model_multiply_adds,
         "operations_by_kind": report.operations_by_kind,
         "operations": [
             {**dataclasses.asdict(cost), "live_bytes": live}
@@ -241,14 +265,14 @@ int8, input {height} x {width} x {channels}, {report.classes} classes.
 | **RAM** for the arena | **{_size(report.arena_bytes)}** |
 | of which activations | {_size(report.arena.activation_bytes)} |
 | of which persistent | {_size(report.arena.persistent_bytes)} |
-| multiply-adds | {report.multiply_adds:,} |
+| multiply-adds | {_multiply_adds(report)} |
 | operations | {len(report.costs)} |
 
 The arena is TensorFlow Lite Micro's own count, with its reference kernels on a 64-bit host. Of
 the persistent part, a 32-bit microcontroller saves at least
 {_size(report.arena.wider_bytes)}; optimised kernels (CMSIS-NN) may ask for scratch buffers
 on top. Code, stack and the camera's frame are not included.
-
+{_examples(report)}
 ## In firmware
 
 ```cpp
@@ -293,6 +317,26 @@ The {min(_PROMINENT_OPERATIONS, len(by_cost))} costliest operations:
 {_operations_table(by_cost)}
 
 </details>
+"""
+
+
+def _multiply_adds(report):
+    added = report.multiply_adds - report.model_multiply_adds
+    if added == 0:
+        return f"{report.multiply_adds:,}"
+    return (
+        f"{report.multiply_adds:,} ({report.model_multiply_adds:,} of the model, {added:,} with "
+        "zeros that take the place of shuffles and of padding)"
+    )
+
+
+def _examples(report):
+    if not report.examples:
+        return ""
+    return """
+## What it sees
+
+![test images with the classes that the exported model names](report_predictions.png)
 """
 
 

@@ -21,6 +21,7 @@ DEPLOYED = {
     "report.md",
     "report_memory.png",
     "report_operations.png",
+    "report_predictions.png",
     "test_vectors.cc",
     "test_vectors.h",
 }

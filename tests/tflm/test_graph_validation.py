@@ -174,6 +174,7 @@ FAULTS = [
     ("average_pool_over_everything", requantized("y", [0.06], [3]), "must share scale"),
     ("concatenate", requantized("x2", [0.06], [3]), "must share scale and zero point"),
     ("softmax_of_logits", requantized("y", [0.01], [-128]), "scale 1/256 and zero point -128"),
+    ("add_constant", requantized("y", [1e-8], [0]), "must be more than 1/2"),
     ("hard_swish_of_features", requantized("y", [0.0004], [0]), "more than 1/128"),
     ("multiply_by_row_of_channels", requantized("y", [1e-9], [0]), "with RELU6 .* at least"),
     # options

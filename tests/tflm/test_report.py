@@ -77,6 +77,7 @@ def make_report(graph, **changes):
         "arena_bytes": 3008,
         "costs": report.operation_costs(graph),
         "live_bytes": report.live_bytes(graph),
+        "model_multiply_adds": sum(cost.multiply_adds for cost in report.operation_costs(graph)),
     }
     return report.ExportReport(**{**values, **changes})
 
@@ -221,6 +222,31 @@ def test_every_file_that_markdown_shows_is_there():
     for name in ("report_operations.png", "report_memory.png"):
         assert f"({name})" in files["report.md"]
     assert set(files) == {"report.md", "report.json", "report_operations.png", "report_memory.png"}
+
+
+def examples(count):
+    images = np.random.default_rng(0).integers(0, 256, (count, 8, 8, 3), np.uint8)
+    return tuple(report.Example(image, "cat", "dog") for image in images)
+
+
+@pytest.mark.parametrize("count", [1, 8, 11])
+def test_examples_are_shown(count):
+    shown = make_report(residual(), examples=examples(count))
+    files = report.report_files(shown)
+    assert "(report_predictions.png)" in files["report.md"]
+    with Image.open(io.BytesIO(files["report_predictions.png"])) as picture:
+        pixels = np.asarray(picture.convert("RGB")).astype(int)
+    red = (pixels[..., 0] > 180) & (pixels[..., 1] < 100) & (pixels[..., 2] < 80)
+    assert red.any()  # the titles of mistakes
+    assert "cat" not in report.to_json(shown)
+
+
+def test_markdown_tells_added_zeros_from_the_model():
+    graph = chain_of_two_convolutions()
+    total = sum(cost.multiply_adds for cost in report.operation_costs(graph))
+    text = report.to_markdown(make_report(graph, model_multiply_adds=total - 100))
+    assert f"{total:,} ({total - 100:,} of the model, 100 with zeros" in text
+    assert "zeros" not in report.to_markdown(make_report(graph))
 
 
 @pytest.mark.parametrize("graph", [residual(), early_output(), long_graph()])
