@@ -10,7 +10,13 @@ VERSION = re.search(
     r'^__version__ = "(.+)"$', (ROOT / "keras_micronet" / "__init__.py").read_text(), re.MULTILINE
 ).group(1)
 
-TRAINING = ["matplotlib>=3.9", "pillow>=11", "scikit-learn>=1.5", "tensorflow-datasets>=4.9.7"]
+TRAINING = [
+    "importlib_resources",  # tensorflow-datasets uses it without requiring it
+    "matplotlib>=3.9",
+    "pillow>=11",
+    "scikit-learn>=1.5",
+    "tensorflow-datasets>=4.9.7",
+]
 TFLM = ["flatbuffers>=24.3", "matplotlib>=3.9", "tflite-micro"]
 TORCH = ["torch>=2.6"]
 

@@ -17,6 +17,8 @@ import zipfile
 import keras
 import numpy as np
 
+from tflm.verification import LEAST_IMAGES
+
 
 @dataclasses.dataclass(frozen=True)
 class LabelledImages:
@@ -69,6 +71,12 @@ class TrainedRun:
             raise ValueError(
                 f"class_names.txt must name the model's {classes} outputs, one a line. "
                 f"Received: {len(names)} names"
+            )
+        count = len(run.calibration) + len(run.test)
+        if count < LEAST_IMAGES:
+            raise ValueError(
+                f"calibration.npz and test.npz must hold at least {LEAST_IMAGES} images together: "
+                f"an export is verified on them. Received: {count}"
             )
         return run
 

@@ -1,0 +1,93 @@
+"""What the tests of `training` share: a tiny dataset, a tiny model and a tiny recipe."""
+
+import dataclasses
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+from tensorflow.python.framework import config as tensorflow_config
+
+from training.datasets import ImageDataset, Split
+from training.recipes import SMALL_IMAGES
+
+TINY_SIZE = (8, 12)
+
+
+@pytest.fixture(autouse=True)
+def restore_nondeterministic_kernels():
+    """Training switches the whole process to deterministic kernels: not for other tests."""
+    yield
+    # TensorFlow has a public way in, but none out.
+    tensorflow_config.disable_op_determinism()
+
+
+@pytest.fixture
+def tiny_recipe():
+    return dataclasses.replace(
+        SMALL_IMAGES, image_size=TINY_SIZE, epochs=2, batch_size=8
+    )
+
+
+def make_split(images, labels):
+    examples = tf.data.Dataset.from_tensor_slices(
+        (np.asarray(images, np.uint8), np.asarray(labels, np.int32))
+    )
+    size = len(labels)
+    return Split(examples, lambda image: image, size=size, shuffle_buffer=max(1, size))
+
+
+@pytest.fixture
+def tiny_dataset():
+    """Two classes, dark and bright, that any model can tell apart."""
+    random = np.random.default_rng(0)
+
+    def split(size):
+        labels = np.arange(size) % 2
+        images = random.integers(0, 80, (size, *TINY_SIZE, 3)) + 150 * labels[:, None, None, None]
+        return make_split(images, labels)
+
+    return ImageDataset("tiny", TINY_SIZE, ("dark", "bright"), split(36), split(6), split(10))
+
+
+def build_tiny_model():
+    """A model with the kinds of layers a MicroNet has; about a hundred weights."""
+    return keras.Sequential(
+        [
+            keras.layers.Input((*TINY_SIZE, 3)),
+            keras.layers.Rescaling(1 / 127.5, offset=-1.0),
+            keras.layers.Conv2D(4, 3, strides=2),
+            keras.layers.DepthwiseConv2D(3, padding="same"),
+            keras.layers.BatchNormalization(),
+            keras.layers.ReLU(6.0),
+            keras.layers.GlobalAveragePooling2D(),
+            keras.layers.Dropout(0.1),
+            keras.layers.Dense(2, activation="softmax"),
+        ],
+        name="tiny_model",
+    )
+
+
+@pytest.fixture
+def tiny_model():
+    keras.utils.set_random_seed(0)
+    return build_tiny_model()
+
+
+@pytest.fixture
+def make_image_folder(tmp_path):
+    """Writes `folder/class/number.png`, each image one colour that no other image has."""
+
+    def make(counts, folder=None, size=(20, 16), suffix=".png", first_value=0):
+        folder = tmp_path / "images" if folder is None else folder
+        value = first_value
+        for name, count in counts.items():
+            (folder / name).mkdir(parents=True)
+            for number in range(count):
+                colour = (value % 256, value // 256, 100)
+                Image.new("RGB", size, colour).save(folder / name / f"{number}{suffix}")
+                value += 1
+        return folder
+
+    return make

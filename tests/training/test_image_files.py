@@ -1,0 +1,148 @@
+import io
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from training.datasets import image_files
+from training.datasets.image_files import find_unreadable, read_image
+
+LEFT, RIGHT = (250, 10, 20), (10, 20, 240)
+
+
+def two_colours(width=32, height=16):
+    image = Image.new("RGB", (width, height), LEFT)
+    image.paste(RIGHT, (width // 2, 0, width, height))
+    return image
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("a.png", {}),
+        ("a.PNG", {}),
+        ("a.bmp", {}),
+        ("a.webp", {"lossless": True}),
+        ("a.jpg", {"quality": 95, "subsampling": 0}),
+        ("a.jpeg", {"quality": 95, "subsampling": 0, "progressive": True}),
+    ],
+)
+def test_reads_every_format_as_rgb(tmp_path, name, options):
+    two_colours().save(tmp_path / name, **options)
+    pixels = read_image(tmp_path / name)
+    assert pixels.shape == (16, 32, 3)
+    assert pixels.dtype == np.uint8
+    assert np.abs(pixels[:, :14].astype(int) - LEFT).max() <= 3
+    assert np.abs(pixels[:, 18:].astype(int) - RIGHT).max() <= 3
+
+
+def test_the_content_decides_not_the_suffix(tmp_path):
+    two_colours().save(tmp_path / "a.jpg", format="PNG")
+    assert np.array_equal(read_image(tmp_path / "a.jpg"), np.asarray(two_colours()))
+
+
+@pytest.mark.parametrize("image_format", ["GIF", "TIFF", "EPS"])
+def test_other_formats_are_refused_whatever_the_suffix(tmp_path, image_format):
+    two_colours().save(tmp_path / "a.png", format=image_format)
+    with pytest.raises(OSError, match="cannot identify"):
+        read_image(tmp_path / "a.png")
+
+
+def test_a_camera_held_upright_gives_an_upright_image(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # Orientation: the camera was turned; rotate by 90 degrees clockwise.
+    two_colours().save(tmp_path / "a.jpg", quality=95, subsampling=0, exif=exif)
+    pixels = read_image(tmp_path / "a.jpg").astype(int)
+    assert pixels.shape == (32, 16, 3)
+    assert np.abs(pixels[:14] - LEFT).max() <= 3
+    assert np.abs(pixels[18:] - RIGHT).max() <= 3
+
+
+def test_transparency_shows_white(tmp_path):
+    image = Image.new("RGBA", (2, 1), (0, 0, 0, 0))
+    image.putpixel((1, 0), (10, 20, 30, 255))
+    image.save(tmp_path / "a.png")
+    assert read_image(tmp_path / "a.png").tolist() == [[[255, 255, 255], [10, 20, 30]]]
+
+
+def test_a_palette_is_resolved(tmp_path):
+    two_colours().quantize(2).save(tmp_path / "a.png")
+    assert np.array_equal(read_image(tmp_path / "a.png"), np.asarray(two_colours()))
+
+
+def test_sixteen_bit_grey_is_scaled_not_clipped(tmp_path):
+    levels = np.array([[0, 257, 128 * 257, 65535]], np.uint16)
+    Image.fromarray(levels).save(tmp_path / "a.png")
+    assert read_image(tmp_path / "a.png")[0, :, 0].tolist() == [0, 1, 128, 255]
+
+
+def test_a_reduced_jpeg_is_no_smaller_than_asked_and_the_same_picture(tmp_path):
+    two_colours(800, 400).save(tmp_path / "a.jpg", quality=95, subsampling=0)
+    reduced = read_image(tmp_path / "a.jpg", smallest_side=64)
+    assert reduced.shape == (100, 200, 3)
+    assert np.abs(reduced[:, :95].astype(int) - LEFT).max() <= 3
+    assert np.abs(reduced[:, 105:].astype(int) - RIGHT).max() <= 3
+
+
+def png_that_claims(width, height):
+    """A PNG of a few bytes whose header is valid, for any size."""
+
+    def chunk(kind, data):
+        checksum = struct.pack(">I", zlib.crc32(kind + data))
+        return struct.pack(">I", len(data)) + kind + data + checksum
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(b"\0"))
+        + chunk(b"IEND", b"")
+    )
+
+
+@pytest.mark.parametrize("side", [9_000, 60_000])
+def test_refuses_a_decompression_bomb_without_decoding_it(tmp_path, monkeypatch, side):
+    (tmp_path / "bomb.png").write_bytes(png_that_claims(side, side))
+    monkeypatch.setattr(Image.Image, "load", lambda image: pytest.fail("decoded"))
+    with pytest.raises((ValueError, Image.DecompressionBombError), match="pixels"):
+        read_image(tmp_path / "bomb.png")
+
+
+def test_the_limit_is_below_the_size_from_which_pillow_warns():
+    assert image_files.LARGEST_PIXEL_COUNT < Image.MAX_IMAGE_PIXELS
+
+
+def encoded(image_format):
+    random = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(random).save(buffer, format=image_format)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("image_format", ["JPEG", "PNG", "BMP", "WEBP"])
+@pytest.mark.parametrize("kept", [0.3, 0.6, 0.9])
+def test_finds_truncated_images(tmp_path, image_format, kept):
+    content = encoded(image_format)
+    whole, cut = tmp_path / "whole.png", tmp_path / "cut.png"
+    whole.write_bytes(content)
+    cut.write_bytes(content[: int(kept * len(content))])
+    ((path, reason),) = find_unreadable([whole, cut])
+    assert path == cut
+    assert reason
+
+
+def test_finds_what_is_no_image_and_keeps_the_order(tmp_path):
+    paths = [tmp_path / f"{number}.png" for number in range(5)]
+    for number, path in enumerate(paths):
+        if number % 2:
+            two_colours().save(path)
+        else:
+            path.write_bytes(b"" if number else b"not an image")
+    assert [path for path, _ in find_unreadable(paths)] == paths[::2]
+
+
+def test_finds_files_that_cannot_be_opened(tmp_path):
+    ((_, reason),) = find_unreadable([tmp_path / "missing.png"])
+    assert "No such file" in reason

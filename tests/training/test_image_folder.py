@@ -1,0 +1,197 @@
+import numpy as np
+import pytest
+
+from training.datasets import load_dataset
+from training.datasets.image_folder import load_image_folder
+
+PARTS = ("train", "validation", "test")
+
+
+def colours(split):
+    """The set of the images' numbers, as `make_image_folder` wrote them, with their labels."""
+    pairs = [
+        (int(image[0, 0, 0]) + 256 * int(image[0, 0, 1]), int(label))
+        for image, label in split.images().as_numpy_iterator()
+    ]
+    assert len(pairs) == split.size
+    assert len(set(pairs)) == len(pairs)
+    return set(pairs)
+
+
+def test_splits_every_class_into_three_parts(make_image_folder):
+    folder = make_image_folder({"cat": 30, "ant": 20})
+    dataset = load_image_folder(folder, (16, 20))
+    assert dataset.class_names == ("ant", "cat")
+    assert dataset.name == "images"
+    assert dataset.notes == ()
+    parts = [colours(getattr(dataset, part)) for part in PARTS]
+    assert [len(part) for part in parts] == [35, 5, 10]
+    # Images 0 to 29 were written as cats, 30 to 49 as ants.
+    assert set.union(*parts) == {(n, 1) for n in range(30)} | {(n, 0) for n in range(30, 50)}
+    assert sum(label == 0 for _, label in parts[2]) == 4
+
+
+def test_images_are_cropped_and_resized_bytes(make_image_folder):
+    folder = make_image_folder({"a": 3, "b": 3}, size=(90, 40))
+    dataset = load_image_folder(folder, (10, 14))
+    for image, label in dataset.train.images().as_numpy_iterator():
+        assert image.shape == (10, 14, 3)
+        assert image.dtype == np.uint8
+        assert label.dtype == np.int32
+        assert np.all(image == image[0, 0])
+
+
+def test_the_split_is_the_same_every_time(make_image_folder):
+    folder = make_image_folder({"a": 12, "b": 12})
+    first, second = (load_image_folder(folder, (8, 8)) for _ in range(2))
+    for part in PARTS:
+        first_images = list(getattr(first, part).images().as_numpy_iterator())
+        second_images = list(getattr(second, part).images().as_numpy_iterator())
+        assert all(
+            np.array_equal(a[0], b[0]) and a[1] == b[1]
+            for a, b in zip(first_images, second_images, strict=True)
+        )
+
+
+@pytest.mark.parametrize("validation_name", ["validation", "val"])
+def test_honours_three_parts(make_image_folder, tmp_path, validation_name):
+    folder = tmp_path / "images"
+    for number, part in enumerate(("train", validation_name, "test")):
+        make_image_folder({"a": 2, "b": 1}, folder / part, first_value=10 * number)
+    dataset = load_image_folder(folder, (8, 8))
+    assert colours(dataset.train) == {(0, 0), (1, 0), (2, 1)}
+    assert colours(dataset.validation) == {(10, 0), (11, 0), (12, 1)}
+    assert colours(dataset.test) == {(20, 0), (21, 0), (22, 1)}
+
+
+@pytest.mark.parametrize(
+    ("given", "sizes"),
+    [
+        (["train"], {"train": 14, "validation": 2, "test": 4}),
+        (["train", "test"], {"train": 18, "validation": 2, "test": 20}),
+        (["train", "val"], {"train": 16, "validation": 20, "test": 4}),
+    ],
+)
+def test_splits_missing_parts_off_the_training_images(make_image_folder, tmp_path, given, sizes):
+    folder = tmp_path / "images"
+    for number, part in enumerate(given):
+        make_image_folder({"a": 10, "b": 10}, folder / part, first_value=20 * number)
+    dataset = load_image_folder(folder, (8, 8))
+    parts = {part: colours(getattr(dataset, part)) for part in PARTS}
+    assert {part: len(images) for part, images in parts.items()} == sizes
+    assert len(set.union(*parts.values())) == 20 * len(given)
+
+
+def test_folders_named_like_parts_are_classes_beside_others(make_image_folder):
+    folder = make_image_folder({"train": 3, "plane": 3, "test": 3})
+    assert load_image_folder(folder, (8, 8)).class_names == ("plane", "test", "train")
+
+
+def test_hidden_files_other_formats_and_links_are_left_out(make_image_folder):
+    folder = make_image_folder({"a": 3, "b": 3})
+    (folder / ".cache").mkdir()
+    (folder / "__MACOSX").mkdir()
+    (folder / "readme.txt").write_text("about")
+    (folder / "a" / ".hidden.png").write_bytes(b"no image")
+    (folder / "a" / "labels.csv").write_text("no image")
+    (folder / "a" / "link.png").symlink_to(folder / "b" / "0.png")
+    (folder / "linked_class").symlink_to(folder / "b")
+    dataset = load_image_folder(folder, (8, 8))
+    assert dataset.class_names == ("a", "b")
+    assert sum(getattr(dataset, part).size for part in PARTS) == 6
+    assert dataset.notes == (
+        f"Ignored in {folder}: symbolic links, 2 in number.",
+        f"Ignored in {folder}: files of other formats, 1 in number.",
+    )
+
+
+def test_names_every_unreadable_image(make_image_folder):
+    folder = make_image_folder({"a": 4, "b": 4})
+    (folder / "a" / "broken.jpg").write_bytes(b"no image")
+    whole = (folder / "b" / "0.png").read_bytes()
+    (folder / "b" / "cut.png").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ValueError, match="must be readable.*Received: 2 unreadable") as caught:
+        load_image_folder(folder, (8, 8))
+    assert "a/broken.jpg (" in str(caught.value)
+    assert "b/cut.png (" in str(caught.value)
+    assert "--skip-unreadable" in str(caught.value)
+
+
+def test_goes_on_without_unreadable_images_on_request(make_image_folder):
+    folder = make_image_folder({"a": 4, "b": 4})
+    (folder / "a" / "broken.jpg").write_bytes(b"no image")
+    dataset = load_image_folder(folder, (8, 8), skip_unreadable=True)
+    assert sum(getattr(dataset, part).size for part in PARTS) == 8
+    (note,) = dataset.notes
+    assert note.startswith("Skipped 1 unreadable image in")
+    assert "a/broken.jpg" in note
+
+
+def test_a_class_of_unreadable_images_is_empty(make_image_folder):
+    folder = make_image_folder({"a": 4, "b": 0})
+    (folder / "b" / "broken.jpg").write_bytes(b"no image")
+    with pytest.raises(ValueError, match=r"at least 1 readable.*empty classes=\['b'\]"):
+        load_image_folder(folder, (8, 8), skip_unreadable=True)
+
+
+def test_refuses_empty_class_folders(make_image_folder):
+    folder = make_image_folder({"a": 4, "b": 0, "c": 0})
+    with pytest.raises(ValueError, match=r"at least 1 readable.*empty classes=\['b', 'c'\]"):
+        load_image_folder(folder, (8, 8))
+
+
+@pytest.mark.parametrize(
+    ("counts", "received"), [({}, "none"), ({"only": 5}, r"\['only'\]")], ids=["none", "one"]
+)
+def test_refuses_fewer_than_two_classes(make_image_folder, tmp_path, counts, received):
+    (tmp_path / "images").mkdir()
+    folder = make_image_folder(counts)
+    with pytest.raises(ValueError, match=f"at least 2 sub-folders.*Received: .* with {received}"):
+        load_image_folder(folder, (8, 8))
+
+
+def test_refuses_a_class_too_small_to_split(make_image_folder):
+    folder = make_image_folder({"a": 9, "b": 2})
+    with pytest.raises(ValueError, match=r"at least 3 images.*too few for classes=\['b'\]"):
+        load_image_folder(folder, (8, 8))
+
+
+def test_refuses_parts_with_different_classes(make_image_folder, tmp_path):
+    make_image_folder({"a": 5, "b": 5}, tmp_path / "images" / "train")
+    make_image_folder({"a": 5, "c": 5}, tmp_path / "images" / "test")
+    with pytest.raises(ValueError, match=r"same classes.*test without \['b'\].*unknown \['c'\]"):
+        load_image_folder(tmp_path / "images", (8, 8))
+
+
+def test_refuses_two_validation_parts(make_image_folder, tmp_path):
+    for part in ("train", "val", "validation"):
+        make_image_folder({"a": 5, "b": 5}, tmp_path / "images" / part)
+    with pytest.raises(ValueError, match="one validation part"):
+        load_image_folder(tmp_path / "images", (8, 8))
+
+
+def test_refuses_folders_inside_a_class(make_image_folder):
+    folder = make_image_folder({"a": 5, "b": 5})
+    (folder / "b" / "more").mkdir()
+    with pytest.raises(ValueError, match="no further folders.*b/more"):
+        load_image_folder(folder, (8, 8))
+
+
+def test_refuses_a_class_name_with_a_line_break(make_image_folder):
+    folder = make_image_folder({"a": 3, "b\nc": 3})
+    with pytest.raises(ValueError, match=r"printable.*'b\\nc'"):
+        load_image_folder(folder, (8, 8))
+
+
+def test_class_and_file_names_may_be_of_any_script(make_image_folder):
+    folder = make_image_folder({"naïve café": 3, "数字": 3}, suffix=" é.png")
+    dataset = load_image_folder(folder, (8, 8))
+    assert dataset.class_names == ("naïve café", "数字")
+    assert len(colours(dataset.train)) == 2
+
+
+@pytest.mark.parametrize("name", ["no/such/folder", "mnist", ""])
+def test_refuses_what_is_no_folder(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=f"existing folder of images. Received: dataset={name}"):
+        load_dataset(name, (8, 8))

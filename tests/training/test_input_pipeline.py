@@ -1,0 +1,142 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.training.conftest import TINY_SIZE, make_split
+from training import input_pipeline
+from training.input_pipeline import (
+    collect_balanced,
+    collect_evenly,
+    evaluation_batches,
+    training_batches,
+)
+
+
+def numbered_split(labels):
+    """Image number i has the value i everywhere."""
+    images = np.arange(len(labels))[:, None, None, None] * np.ones((1, *TINY_SIZE, 3))
+    return make_split(images, labels)
+
+
+def numbers(images):
+    return images[:, 0, 0, 0].astype(int).tolist()
+
+
+def one_epoch(batches):
+    return [numbers(images) for images, _ in batches.as_numpy_iterator()]
+
+
+@pytest.fixture(params=["cached", "streamed"])
+def memory(request, monkeypatch):
+    """Both ways of reading: decoded images kept in memory, and decoded anew in every epoch."""
+    if request.param == "streamed":
+        monkeypatch.setattr(input_pipeline, "_LARGEST_CACHE_BYTES", 0)
+    return request.param
+
+
+def make_training_batches(split, seed=3):
+    return training_batches(split, TINY_SIZE, 2, batch_size=4, seed=seed)
+
+
+def test_an_epoch_gives_whole_batches_of_different_images(memory):
+    batches = make_training_batches(numbered_split([0, 1] * 9))
+    for _ in range(2):
+        epoch = one_epoch(batches)
+        assert [len(batch) for batch in epoch] == [4, 4, 4, 4]
+        assert len(set(sum(epoch, []))) == 16
+
+
+def test_epochs_differ_and_repeat_with_the_seed(memory):
+    split = numbered_split([0, 1] * 9)
+
+    def two_epochs(seed):
+        batches = make_training_batches(split, seed)
+        return [one_epoch(batches), one_epoch(batches)]
+
+    first, second = two_epochs(3)
+    assert first != second
+    assert two_epochs(3) == [first, second]
+    assert two_epochs(4)[0] != first
+
+
+def test_training_batches_have_the_model_s_format(memory):
+    split = numbered_split([0, 1, 1, 0, 1])
+    (images, labels), *_ = make_training_batches(split).as_numpy_iterator()
+    assert images.shape == (4, *TINY_SIZE, 3)
+    assert images.dtype == labels.dtype == np.float32
+    expected = np.eye(2)[np.array([0, 1, 1, 0, 1])[numbers(images)]]
+    assert np.array_equal(labels, expected)
+
+
+def test_images_are_decoded_once_if_they_fit_in_memory(memory):
+    decoded = []
+
+    def decode(image):
+        tf.py_function(lambda: decoded.append(1), [], [])
+        return image
+
+    split = numbered_split([0, 1] * 4)
+    counted = type(split)(split.examples, decode, split.size, split.shuffle_buffer)
+    batches = make_training_batches(counted)
+    for _ in range(3):
+        one_epoch(batches)
+    assert len(decoded) == (8 if memory == "cached" else 24)
+
+
+def test_evaluation_reads_every_image_once_in_order():
+    batches = evaluation_batches(numbered_split([0, 1, 2, 0, 1, 2, 0]), 3, batch_size=3)
+    images, labels = zip(*batches.as_numpy_iterator(), strict=True)
+    assert [numbers(batch) for batch in images] == [[0, 1, 2], [3, 4, 5], [6]]
+    assert np.array_equal(np.concatenate(labels), np.eye(3)[[0, 1, 2, 0, 1, 2, 0]])
+    assert images[0].dtype == np.float32
+
+
+def test_balanced_images_have_the_same_share_of_each_class():
+    labels = np.array([0] * 50 + [1] * 10 + [2] * 20)
+    images, taken = collect_balanced(numbered_split(labels), 12, 3)
+    assert np.bincount(taken).tolist() == [4, 4, 4]
+    assert images.dtype == np.uint8
+    assert taken.dtype == np.int32
+    assert np.array_equal(labels[numbers(images)], taken)
+
+
+@pytest.mark.parametrize(
+    ("labels", "count", "expected"),
+    [
+        # Five over three classes: the rest of the division goes to the first classes.
+        ([0, 0, 0, 1, 1, 1, 2, 2, 2], 5, [2, 2, 1]),
+        # A class without enough images leaves its places to the others.
+        ([0, 0, 0, 0, 0, 0, 1, 2, 2], 6, [3, 1, 2]),
+        # More than there is: everything.
+        ([0, 1, 1, 2], 10, [1, 2, 1]),
+        # Fewer images than classes.
+        ([2, 1, 0], 2, [1, 1, 0]),
+    ],
+)
+def test_balance_goes_as_far_as_the_images(labels, count, expected):
+    images, taken = collect_balanced(numbered_split(labels), count, 3)
+    assert np.bincount(taken, minlength=3).tolist() == expected
+    assert numbers(images) == sorted(set(numbers(images)))
+
+
+def test_balanced_reading_stops_when_it_has_enough():
+    read = []
+
+    def decode(image):
+        tf.py_function(lambda: read.append(1), [], [])
+        return image
+
+    split = numbered_split([0, 1] * 100)
+    collect_balanced(type(split)(split.examples, decode, split.size, 1), 4, 2)
+    # The pipeline reads ahead a little.
+    assert 4 <= len(read) < 100
+
+
+@pytest.mark.parametrize(
+    ("size", "count", "expected"),
+    [(10, 5, [0, 2, 4, 6, 8]), (5, 5, [0, 1, 2, 3, 4]), (3, 10, [0, 1, 2]), (10, 3, [0, 3, 6])],
+)
+def test_even_images_are_spread_over_the_whole_split(size, count, expected):
+    images, labels = collect_evenly(numbered_split(np.arange(size) % 2), count)
+    assert numbers(images) == expected
+    assert labels.tolist() == [number % 2 for number in expected]

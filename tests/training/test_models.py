@@ -1,0 +1,92 @@
+import keras
+import numpy as np
+import pytest
+
+from tests.keras_micronet.golden import golden
+from training.models import build_model
+
+SIZE = (32, 48)
+
+
+def weights_by_layer(model):
+    return {layer.name: layer.get_weights() for layer in model.layers}
+
+
+def differing_layers(first, second):
+    first, second = weights_by_layer(first), weights_by_layer(second)
+    assert first.keys() == second.keys()
+    return {
+        name
+        for name in first
+        if not all(np.array_equal(a, b) for a, b in zip(first[name], second[name], strict=True))
+    }
+
+
+@pytest.fixture(scope="module")
+def model():
+    keras.utils.set_random_seed(1)
+    return build_model("M0", SIZE, 10)
+
+
+def test_takes_raw_images_and_gives_probabilities(model):
+    assert model.input_shape == (None, *SIZE, 3)
+    images = np.random.default_rng(0).integers(0, 256, (2, *SIZE, 3)).astype("float32")
+    probabilities = model.predict(images, verbose=0)
+    assert probabilities.shape == (2, 10)
+    assert probabilities.sum(1) == pytest.approx([1, 1], abs=1e-5)
+    assert any(layer.name == "preprocessing" for layer in model.layers)
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".weights.h5"])
+def test_starts_from_a_saved_model(model, tmp_path, suffix):
+    path = str(tmp_path / f"saved{suffix}")
+    model.save(path) if suffix == ".keras" else model.save_weights(path)
+    assert differing_layers(build_model("M0", SIZE, 10, path), model) == set()
+
+
+@pytest.fixture
+def imagenet_checkpoint(tmp_path, monkeypatch):
+    """Weights in the authors' layout, where the library looks for its cached ImageNet weights."""
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    path = tmp_path / "models" / "micronet-m0-imagenet.npz"
+    path.parent.mkdir()
+    np.savez(path, **golden.state_dict("M0"))
+    return str(path)
+
+
+@pytest.mark.parametrize("by_name", [True, False])
+def test_imagenet_weights_serve_other_classes_with_a_new_classifier(imagenet_checkpoint, by_name):
+    weights = "imagenet" if by_name else imagenet_checkpoint
+    keras.utils.set_random_seed(5)
+    fresh = build_model("M0", SIZE, 10)
+    keras.utils.set_random_seed(5)
+    pretrained = build_model("M0", SIZE, 10, weights)
+    whole = build_model("M0", SIZE, 1000, weights)
+    layers = {layer.name for layer in whole.layers if layer.get_weights()}
+    kept = {
+        name
+        for name in layers
+        if all(
+            a.shape == b.shape and np.array_equal(a, b)
+            for a, b in zip(
+                pretrained.get_layer(name).get_weights(),
+                whole.get_layer(name).get_weights(),
+                strict=True,
+            )
+        )
+    }
+    assert layers - kept == {"classifier_dense", "classifier_normalization"}
+    changed = differing_layers(pretrained, fresh)
+    assert not changed & {"classifier_dense", "classifier_normalization"}
+    assert {"stem", "block_1", "head_dense"} <= changed
+
+
+def test_refuses_an_unknown_variant():
+    with pytest.raises(ValueError, match="one of M0, M1, M2, M3. Received: model=M9"):
+        build_model("M9", SIZE, 10)
+
+
+@pytest.mark.parametrize("weights", ["missing.keras", "missing.pth", "model.txt"])
+def test_refuses_weights_that_are_not_there(tmp_path, weights):
+    with pytest.raises((ValueError, OSError), match=weights):
+        build_model("M0", SIZE, 10, str(tmp_path / weights))

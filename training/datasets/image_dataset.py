@@ -1,0 +1,93 @@
+"""The type that every dataset is loaded as."""
+
+import dataclasses
+from collections.abc import Callable
+
+import tensorflow as tf
+
+
+@dataclasses.dataclass(frozen=True)
+class Split:
+    """One part of a dataset, in a fixed order, decoded only when the images are wanted.
+
+    Keeping the examples undecoded lets a dataset be shuffled cheaply and never asks for more
+    memory than the batches in flight.
+
+    Attributes:
+        examples: yields pairs `(source, label)`; a source is whatever `decode` takes, such as a
+            path, and a label is an int32 scalar.
+        decode: turns a source into a uint8 image `(height, width, 3)`, RGB in [0, 255]; runs inside
+            `tf.data`.
+        size: number of examples.
+        shuffle_buffer: how many undecoded examples may be in memory at once for shuffling.
+    """
+
+    examples: tf.data.Dataset
+    decode: Callable
+    size: int
+    shuffle_buffer: int
+
+    def images(self):
+        """The decoded examples in their fixed order.
+
+        Returns:
+            A `tf.data.Dataset` of pairs: a uint8 image `(height, width, 3)` and its int32 label.
+        """
+        return decode_examples(self.examples, self.decode)
+
+    def shuffled_images(self, seed):
+        """The decoded examples in an order that is new in every pass and repeats with the seed."""
+        shuffled = self.examples.shuffle(self.shuffle_buffer, seed=seed)
+        return decode_examples(shuffled, self.decode)
+
+
+def decode_examples(examples, decode):
+    """Decodes pairs `(source, label)`, in parallel and in order."""
+    return examples.map(
+        lambda source, label: (decode(source), label), num_parallel_calls=tf.data.AUTOTUNE
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageDataset:
+    """Labelled images in three parts.
+
+    Training reads `train`; `validation` is only watched; `test` is touched once, at the end.
+
+    Attributes:
+        name: what the dataset is called in files and messages.
+        image_size: height and width of every image, in pixels.
+        class_names: the classes' names; a label is an index into them.
+        train: the images to learn from.
+        validation: images to watch the training with.
+        test: images held out for the final measurement.
+        notes: sentences about what was left out while loading.
+    """
+
+    name: str
+    image_size: tuple[int, int]
+    class_names: tuple[str, ...]
+    train: Split
+    validation: Split
+    test: Split
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        if len(self.class_names) < 2:
+            raise ValueError(
+                f"a dataset must have at least 2 classes. Received: {self.name} with "
+                f"classes={list(self.class_names)}"
+            )
+        for name in self.class_names:
+            # The run folder and the firmware's label table hold one name a line.
+            if not name.isprintable() or not name.strip():
+                raise ValueError(
+                    "class names must be printable text without line breaks. "
+                    f"Received: {name!r} in {self.name}"
+                )
+        for part in ("train", "validation", "test"):
+            if getattr(self, part).size < 1:
+                raise ValueError(
+                    f"the {part} part of a dataset must hold at least 1 image. "
+                    f"Received: 0 images in {self.name}"
+                )

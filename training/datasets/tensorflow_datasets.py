@@ -1,0 +1,195 @@
+"""Datasets of the TensorFlow Datasets catalogue, by name.
+
+They are downloaded once and kept where TensorFlow Datasets keeps them (`~/tensorflow_datasets`, or
+the folder that the environment variable TFDS_DATA_DIR names).
+"""
+
+import re
+
+import numpy as np
+import tensorflow as tf
+
+from training.datasets.image_dataset import ImageDataset, Split
+from training.datasets.resizing import crop_and_resize
+
+# A plain name with an optional configuration and version. Names with a namespace are left out on
+# purpose: TensorFlow Datasets would fetch code for them and run it.
+_NAME_PATTERN = re.compile(r"[A-Za-z]\w*(/[\w.-]+)?(:\d+\.\d+\.\d+)?")
+
+# Undecoded images in memory while shuffling: some hundred megabytes for photographs.
+_SHUFFLE_BUFFER = 4096
+
+_VALIDATION_NAMES = ("validation", "val", "valid")
+
+
+def load_tensorflow_dataset(name, image_size, data_dir=None):
+    """Loads a dataset for image classification from TensorFlow Datasets.
+
+    The dataset's own `test` and `validation` splits serve as such. A `test` split that was
+    published without labels is not used. Without a usable `test` split `validation` takes its
+    place, and what is still missing is sliced off `train`.
+
+    Args:
+        name: for example `"mnist"`, `"cifar10"` or `"name/configuration:1.0.0"`.
+        image_size: height and width, in pixels, of the images to produce.
+        data_dir: where the prepared dataset is or will be kept; the default is TensorFlow
+            Datasets' own.
+
+    Returns:
+        An `ImageDataset`.
+
+    Raises:
+        ValueError: if the name is unknown, the dataset has no single image and class to learn, or
+            it can neither be found on this machine nor downloaded.
+    """
+    if not _NAME_PATTERN.fullmatch(name):
+        raise ValueError(
+            "a TensorFlow Datasets name must look like mnist, name/configuration or name:1.0.0. "
+            f"Received: tfds:{name}"
+        )
+    builder = _find_builder(name, data_dir)
+    image_key, label_key = _find_features(builder)
+    _prepare(builder)
+    parts = _choose_parts(builder, label_key)
+    decode = _make_decoder(builder.info.features[image_key], image_size)
+    return ImageDataset(
+        name=builder.name,
+        image_size=tuple(image_size),
+        class_names=tuple(builder.info.features[label_key].names),
+        **{
+            part: _make_split(builder, instruction, image_key, label_key, decode)
+            for part, instruction in parts.items()
+        },
+    )
+
+
+def _find_builder(name, data_dir):
+    # Imported only for who uses it: the package is large.
+    import tensorflow_datasets as tfds
+
+    try:
+        return tfds.builder(name, data_dir=data_dir)
+    except tfds.core.registered.DatasetNotFoundError:
+        raise ValueError(
+            "a tfds: dataset must be in the catalogue of TensorFlow Datasets "
+            f"(https://www.tensorflow.org/datasets/catalog). Received: tfds:{name}"
+        ) from None
+    except (ValueError, AssertionError) as error:  # An unknown configuration or version.
+        raise ValueError(
+            "a tfds: dataset must exist in the configuration and version asked for. "
+            f"Received: tfds:{name} ({_first_line(error)})"
+        ) from error
+
+
+def _find_features(builder):
+    """Finds the names of the one image and the one class label among a dataset's features."""
+    import tensorflow_datasets as tfds
+
+    features = builder.info.features
+    if not isinstance(features, tfds.features.FeaturesDict):
+        features = {}
+    # Subclasses of Image are label maps and videos' frames, not pictures to classify.
+    images = [name for name, feature in features.items() if type(feature) is tfds.features.Image]
+    labels = [
+        name for name, feature in features.items() if isinstance(feature, tfds.features.ClassLabel)
+    ]
+    # Where there are several, the dataset's authors say which pair is meant.
+    if len(images) > 1 or len(labels) > 1:
+        supervised = builder.info.supervised_keys or ()
+        images = [name for name in images if name in supervised]
+        labels = [name for name in labels if name in supervised]
+    if len(images) != 1 or len(labels) != 1:
+        raise ValueError(
+            "a tfds: dataset must have one image and one class label for each example. "
+            f"Received: tfds:{builder.name} with features={sorted(features)}"
+        )
+    image = features[images[0]]
+    if np.dtype(image.np_dtype) != np.uint8 or image.shape[-1] not in (1, 3, 4):
+        raise ValueError(
+            "a tfds: dataset's images must be uint8 with 1, 3 or 4 channels. "
+            f"Received: tfds:{builder.name} with {image}"
+        )
+    return images[0], labels[0]
+
+
+def _prepare(builder):
+    """Downloads the dataset unless it is here already."""
+    try:
+        builder.download_and_prepare()
+    except Exception as error:  # Network, disk, checksum and archive errors share no base class.
+        raise ValueError(
+            "a tfds: dataset must be prepared on this machine or be downloadable. "
+            f"Received: tfds:{builder.name} in {builder.data_dir} "
+            f"({type(error).__name__}: {_first_line(error)})"
+        ) from error
+
+
+def _first_line(error):
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), "no message")
+
+
+def _choose_parts(builder, label_key):
+    """Maps train, validation and test to the dataset's splits or slices of them."""
+    available = [name for name, split in builder.info.splits.items() if split.num_examples]
+    train = "train" if "train" in available else available[0] if len(available) == 1 else None
+    if train is None:
+        raise ValueError(
+            "a tfds: dataset must have a train split or a single split. "
+            f"Received: tfds:{builder.name} with splits={available}"
+        )
+    validation = next((name for name in _VALIDATION_NAMES if name in available), None)
+    test = "test" if "test" in available and _is_labelled(builder, "test", label_key) else None
+    if test is None:
+        test, validation = validation, None
+    if test and validation:
+        return {"train": train, "validation": validation, "test": test}
+    if builder.info.disable_shuffling:
+        raise ValueError(
+            "a tfds: dataset must have splits for validation and test, or be stored in a mixed "
+            f"order so that slices are fair. Received: tfds:{builder.name} with splits={available}"
+        )
+    if test:
+        return {"train": f"{train}[:90%]", "validation": f"{train}[90%:]", "test": test}
+    return {
+        "train": f"{train}[:70%]",
+        "validation": f"{train}[70%:80%]",
+        "test": f"{train}[80%:]",
+    }
+
+
+def _is_labelled(builder, split, label_key):
+    """Whether a split has labels: competitions publish test images with -1 for every class."""
+    import tensorflow_datasets as tfds
+
+    labels_only = tfds.decode.PartialDecoding({label_key: True})
+    labels = builder.as_dataset(split=split, decoders=labels_only).map(
+        lambda example: example[label_key]
+    )
+    return any(label >= 0 for label in labels.take(100).as_numpy_iterator())
+
+
+def _make_decoder(image_feature, image_size):
+    def decode(encoded):
+        image = image_feature.decode_example(encoded)
+        if image_feature.shape[-1] == 1:
+            image = tf.image.grayscale_to_rgb(image)
+        return crop_and_resize(image[..., :3], image_size)
+
+    return decode
+
+
+def _make_split(builder, instruction, image_key, label_key, decode):
+    import tensorflow_datasets as tfds
+
+    size = builder.info.splits[instruction].num_examples
+    examples = builder.as_dataset(
+        split=instruction,
+        shuffle_files=False,
+        decoders={image_key: tfds.decode.SkipDecoding()},
+    )
+    examples = examples.map(
+        lambda example: (example[image_key], tf.cast(example[label_key], tf.int32))
+    )
+    # Without a known number of batches there would be no estimate of the time left.
+    examples = examples.apply(tf.data.experimental.assert_cardinality(size))
+    return Split(examples, decode, size=size, shuffle_buffer=max(1, min(size, _SHUFFLE_BUFFER)))

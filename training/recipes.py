@@ -1,0 +1,106 @@
+"""Recipes: the named values that decide how a model is trained.
+
+A recipe is plain data, so that it can be compared, saved with a run and changed one value at a
+time with `dataclasses.replace`, which checks the values again.
+"""
+
+import dataclasses
+import math
+
+LARGEST_IMAGE_SIDE = 1024
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """How a model is trained; every value is checked when the recipe is made.
+
+    Attributes:
+        name: what the recipe is called in files and messages.
+        image_size: height and width of the model's input, in pixels.
+        epochs: passes over the training images.
+        batch_size: images a step; batch normalization needs at least 2.
+        learning_rate: the peak learning rate, reached after the warm-up.
+        warmup: fraction of the training during which the learning rate grows linearly from 0 to
+            `learning_rate`. A cosine, updated every step, then brings it to 0 at the last step.
+        weight_decay: AdamW's decoupled weight decay of kernels; biases and the parameters of batch
+            normalization are not decayed.
+        label_smoothing: probability taken from the true class and spread over all classes.
+        rotation: largest random rotation, as a fraction of a full turn, either way.
+        translation: largest random shift on each axis, as a fraction of the image's side.
+        zoom: largest random change of scale of both axes together, as a fraction.
+        horizontal_flip: whether to mirror half of the images. Wrong for digits and letters.
+    """
+
+    name: str
+    image_size: tuple[int, int]
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    warmup: float
+    weight_decay: float
+    label_smoothing: float
+    rotation: float
+    translation: float
+    zoom: float
+    horizontal_flip: bool
+
+    def __post_init__(self):
+        _check_image_size(self.image_size)
+        _check_whole_number("epochs", self.epochs, minimum=1)
+        _check_whole_number("batch_size", self.batch_size, minimum=2)
+        _check_positive_number("learning_rate", self.learning_rate)
+        for name in (
+            "warmup",
+            "weight_decay",
+            "label_smoothing",
+            "rotation",
+            "translation",
+            "zoom",
+        ):
+            _check_fraction(name, getattr(self, name))
+
+
+def _check_image_size(size):
+    whole = isinstance(size, tuple) and all(type(side) is int for side in size)
+    if not whole or len(size) != 2 or not all(1 <= side <= LARGEST_IMAGE_SIDE for side in size):
+        raise ValueError(
+            "image_size must be a height and a width in whole pixels, each from 1 to "
+            f"{LARGEST_IMAGE_SIDE}. Received: image_size={size}"
+        )
+
+
+def _check_whole_number(name, value, minimum):
+    if type(value) is not int or value < minimum:
+        raise ValueError(
+            f"{name} must be a whole number of at least {minimum}. Received: {name}={value}"
+        )
+
+
+def _check_positive_number(name, value):
+    if not (math.isfinite(value) and value > 0):
+        raise ValueError(f"{name} must be a finite number above 0. Received: {name}={value}")
+
+
+def _check_fraction(name, value):
+    if not 0 <= value < 1:
+        raise ValueError(
+            f"{name} must be a number of at least 0 and below 1. Received: {name}={value}"
+        )
+
+
+# Small pictures (digits, icons, crops of a camera frame) from scratch on a laptop's CPU. No flip:
+# it is wrong for digits and letters, and a user with photographs can ask for it.
+SMALL_IMAGES = Recipe(
+    name="small-images",
+    image_size=(32, 32),
+    epochs=30,
+    batch_size=32,
+    learning_rate=4e-3,
+    warmup=0.1,
+    weight_decay=1e-2,
+    label_smoothing=0.1,
+    rotation=0.03,
+    translation=0.08,
+    zoom=0.1,
+    horizontal_flip=False,
+)

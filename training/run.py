@@ -1,0 +1,157 @@
+"""One whole run: dataset and model in, run folder out."""
+
+import dataclasses
+import platform
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+import keras_micronet
+from training import plots
+from training.datasets import ImageDataset, load_dataset
+from training.input_pipeline import collect_balanced, collect_evenly
+from training.models import build_model, check_request
+from training.progress import ProgressLines, format_duration
+from training.run_folder import RunFolder
+from training.settings import RunSettings
+from training.trainer import check_batch_size, make_reproducible, train
+
+# Enough for the ranges of a post-training quantization and to compare two models on.
+CALIBRATION_IMAGES = 300
+TEST_IMAGES = 1000
+
+_SUMMARY_FORMAT = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class PreparedRun:
+    """A run of which everything that the user can get wrong has been checked."""
+
+    settings: RunSettings
+    dataset: ImageDataset
+    model: keras.Model
+    folder: RunFolder
+
+
+def prepare(settings):
+    """Loads the dataset, builds the model and makes the run folder.
+
+    Args:
+        settings: a `RunSettings`.
+
+    Returns:
+        A `PreparedRun` for `execute`.
+
+    Raises:
+        ValueError, OSError, ImportError: if the settings cannot be met; the message is one for the
+            user.
+    """
+    # What takes no time first: a large folder of images takes minutes to check.
+    check_request(settings.model, settings.weights)
+    folder = RunFolder(settings.output, settings.overwrite)
+    make_reproducible(settings.seed)
+    recipe = settings.recipe
+    dataset = load_dataset(settings.dataset, recipe.image_size, settings.skip_unreadable)
+    check_batch_size(recipe, dataset)
+    model = build_model(
+        settings.model, recipe.image_size, len(dataset.class_names), settings.weights
+    )
+    folder.begin()
+    return PreparedRun(settings, dataset, model, folder)
+
+
+def execute(prepared, report=print):
+    """Trains the model and writes the run folder.
+
+    Args:
+        prepared: a `PreparedRun`.
+        report: function that takes a line of text for the user.
+
+    Returns:
+        The `trainer.TrainingResult`.
+
+    Raises:
+        TrainingDivergedError: if the loss becomes infinite or undefined.
+        OSError: if a file cannot be written.
+    """
+    settings, dataset, model = prepared.settings, prepared.dataset, prepared.model
+    cost = keras_micronet.summarize(model)
+    for line in _introduction(settings, dataset, cost):
+        report(line)
+    result = train(model, dataset, settings.recipe, settings.seed, callbacks=[ProgressLines()])
+    calibration_images, calibration_labels = collect_balanced(
+        dataset.train, CALIBRATION_IMAGES, len(dataset.class_names)
+    )
+    folder = prepared.folder
+    folder.write_model(model)
+    folder.write_class_names(dataset.class_names)
+    folder.write_calibration(calibration_images, calibration_labels)
+    folder.write_test(*collect_evenly(dataset.test, TEST_IMAGES))
+    folder.write_history(result.history)
+    folder.write_learning_curve(plots.learning_curve(result))
+    folder.write_summary(_summary(settings, dataset, cost, result))
+    report(
+        f"Test accuracy {result.test_accuracy:.2%} on {dataset.test.size} held-out images, "
+        f"after {format_duration(result.seconds)} of training."
+    )
+    report(f"Run folder: {folder.path}")
+    return result
+
+
+def _introduction(settings, dataset, cost):
+    recipe = settings.recipe
+    height, width = recipe.image_size
+    yield (
+        f"MicroNet{settings.model}: {cost.trainable_parameters:,} trainable parameters, "
+        f"{cost.multiply_adds:,} multiply-adds an image of {height} x {width} pixels."
+    )
+    yield (
+        f"{dataset.name}: {len(dataset.class_names)} classes; {dataset.train.size} images to train "
+        f"on, {dataset.validation.size} to validate, {dataset.test.size} to test."
+    )
+    yield from dataset.notes
+    yield (
+        f"Recipe {recipe.name}: {recipe.epochs} epochs of "
+        f"{dataset.train.size // recipe.batch_size} steps of {recipe.batch_size} images."
+    )
+
+
+def _summary(settings, dataset, cost, result):
+    last = result.history[-1]
+    return {
+        "format": _SUMMARY_FORMAT,
+        "model": {
+            "variant": settings.model,
+            "input_shape": [*settings.recipe.image_size, 3],
+            "parameters": cost.parameters,
+            "trainable_parameters": cost.trainable_parameters,
+            "multiply_adds": cost.multiply_adds,
+            "initial_weights": settings.weights,
+        },
+        "dataset": {
+            "name": dataset.name,
+            "source": settings.dataset,
+            "classes": len(dataset.class_names),
+            "train_images": dataset.train.size,
+            "validation_images": dataset.validation.size,
+            "test_images": dataset.test.size,
+            "notes": list(dataset.notes),
+        },
+        "recipe": dataclasses.asdict(settings.recipe),
+        "seed": settings.seed,
+        "results": {
+            "test_accuracy": result.test_accuracy,
+            "test_loss": result.test_loss,
+            "validation_accuracy": last.validation_accuracy,
+            "validation_loss": last.validation_loss,
+            "training_seconds": result.seconds,
+        },
+        "versions": {
+            "python": platform.python_version(),
+            "keras_micronet": keras_micronet.__version__,
+            "keras": keras.__version__,
+            "tensorflow": tf.__version__,
+            "numpy": np.__version__,
+        },
+    }
