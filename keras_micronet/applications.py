@@ -8,11 +8,13 @@ the authors' ImageNet checkpoints, see `checkpoints`.
 import dataclasses
 
 import keras
+import numpy as np
 
 from keras_micronet import checkpoints
 from keras_micronet.layers import FactorizedStem, MicroBlock
 from keras_micronet.layers import arguments
 from keras_micronet.layers.image_layer import standardize_data_format
+from keras_micronet.layers.image_normalization import ImageNormalization
 from keras_micronet.layers.normalized_conv2d import NORMALIZATION_EPSILON, NORMALIZATION_MOMENTUM
 from keras_micronet.variants import VARIANTS
 
@@ -161,6 +163,8 @@ def preprocess_input(x, data_format=None):
     Returns:
         `(x / 255 - mean) / standard deviation` of ImageNet, as floats.
     """
+    if isinstance(x, np.ndarray):
+        x = x.copy()  # Keras writes the result over an array of floats.
     return keras.applications.imagenet_utils.preprocess_input(
         x, data_format=data_format, mode="torch"
     )
@@ -215,8 +219,7 @@ def _micronet(
     else:
         outputs = _pooled(features, pooling, channels_first)
 
-    sources = inputs if input_tensor is None else keras.utils.get_source_inputs(inputs)
-    model = keras.Model(sources, outputs, name=name)
+    model = keras.Model(_sources(inputs), outputs, name=name)
     checkpoints.load_weights(model, variant, weights)
     return model
 
@@ -277,9 +280,14 @@ def _pooled(features, pooling, channels_first):
     return features
 
 
+def _sources(inputs):
+    """The input that a tensor comes from, or the list of several."""
+    sources = keras.utils.get_source_inputs(inputs)
+    return sources[0] if len(sources) == 1 else sources
+
+
 def _normalization():
-    return keras.layers.Normalization(
-        axis=-1,
+    return ImageNormalization(
         mean=[255.0 * mean for mean in IMAGENET_MEAN],
         variance=[(255.0 * deviation) ** 2 for deviation in IMAGENET_STANDARD_DEVIATION],
         name="preprocessing",

@@ -10,6 +10,7 @@ import dataclasses
 import os
 import tempfile
 import zipfile
+import zlib
 
 import keras
 import numpy as np
@@ -49,8 +50,8 @@ def load_torch_checkpoint(model, source, *, skip_classifier=False):
             left over or of another shape. The model is unchanged then.
         ImportError: if `source` is a `.pth` file and torch is not installed.
     """
-    state = _read_state(source)
     targets = _targets(model)
+    state = _read_state(source)
     skipped_prefix = None
     if not any(key.startswith("classifier.") for key in targets):
         skipped_prefix = "classifier."
@@ -89,56 +90,76 @@ def load_weights(model, variant, weights):
     if weights is None:
         return
     if weights == "imagenet":
-        load_torch_checkpoint(model, imagenet_checkpoint(variant))
+        _load_imagenet(model, variant)
     elif os.fspath(weights).endswith(_KERAS_SUFFIXES):
-        model.load_weights(weights)
+        _load_keras_file(model, weights)
     else:
         load_torch_checkpoint(model, weights)
 
 
-def imagenet_checkpoint(variant):
-    """Path of the cached ImageNet weights of a variant; fetches and converts them first if need be.
+def _load_keras_file(model, path):
+    try:
+        model.load_weights(path)
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        raise ValueError(
+            "`weights` must be a whole file of weights for this very model. "
+            f"Received: weights={os.fspath(path)!r} ({error})"
+        ) from error
+
+
+def _load_imagenet(model, variant):
+    """Loads the ImageNet weights of a variant; fetches and converts them first if need be.
 
     The cache is Keras's (`KERAS_HOME`, else `.keras` in the home folder). The
-    authors' file is downloaded once, from their address or from the one in the
-    environment variable `KERAS_MICRONET_WEIGHTS_URL`, and kept as arrays, so
-    that torch is needed only the first time.
-
-    Args:
-        variant: a `Variant`.
-
-    Returns:
-        Path of a `.npz` file for `load_torch_checkpoint`.
-
-    Raises:
-        OSError: if the file is neither cached nor downloadable.
-        ValueError: if what was downloaded is not the variant's checkpoint.
-        ImportError: if torch is needed for the conversion and not installed.
+    authors' file is downloaded from their address, or from the one in the
+    environment variable `KERAS_MICRONET_WEIGHTS_URL`. What fits the model, and
+    only that, is cached as arrays: torch is needed the first time only.
     """
+    file_name = f"micronet-{variant.name.lower()}.pth"
     folder = os.path.join(_keras_home(), "models")
-    stem = f"micronet-{variant.name.lower()}"
-    arrays_path = os.path.join(folder, f"{stem}-imagenet{_ARRAYS_SUFFIX}")
-    if not os.path.exists(arrays_path):
-        torch_path = _fetched(f"{stem}.pth", folder)
-        _save_arrays(arrays_path, _read_state(torch_path))
-    return arrays_path
-
-
-def _fetched(file_name, folder):
+    arrays_path = os.path.join(folder, file_name.replace(".pth", f"-imagenet{_ARRAYS_SUFFIX}"))
+    if os.path.exists(arrays_path):
+        load_torch_checkpoint(model, arrays_path)
+        return
     path = os.path.join(folder, file_name)
-    if os.path.exists(path):
-        return path
-    origin = f"{os.environ.get(WEIGHTS_URL_VARIABLE, AUTHORS_URL).rstrip('/')}/{file_name}"
+    try:
+        state = _read_state(path) if os.path.exists(path) else _downloaded(path)
+        load_torch_checkpoint(model, state)
+    except ValueError as error:
+        raise ValueError(
+            f"The ImageNet weights of {model.name!r} must be the authors' file. "
+            f"Received: {path if os.path.exists(path) else _origin(file_name)} ({error})"
+        ) from error
+    _save_arrays(arrays_path, state)
+
+
+def _downloaded(path):
+    """State dict of the authors' file that belongs at `path`."""
+    folder = os.path.dirname(path)
+    _import_torch(path)  # no use in downloading without it
+    os.makedirs(folder, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        return _read_state(_fetched(path, scratch))
+
+
+def _fetched(path, folder):
+    """Path, in `folder`, of the downloaded file that belongs at `path`."""
+    file_name = os.path.basename(path)
     try:
         return keras.utils.get_file(
-            file_name, origin, cache_dir=os.path.dirname(folder), cache_subdir="models"
+            file_name, _origin(file_name), cache_dir=folder, cache_subdir=""
         )
-    except Exception as error:
+    except Exception as error:  # Keras raises bare exceptions for failed downloads
         raise OSError(
             f"The ImageNet weights {file_name} are not cached and could not be downloaded. "
-            f"They come from {origin}; put the file at {path}, or set {WEIGHTS_URL_VARIABLE} to "
-            f"the address of a folder that holds it. ({error})"
+            f"They come from {_origin(file_name)}; put the file at {path}, or set "
+            f"{WEIGHTS_URL_VARIABLE} to the address of a folder that holds it. ({error})"
         ) from error
+
+
+def _origin(file_name):
+    address = os.environ.get(WEIGHTS_URL_VARIABLE) or AUTHORS_URL
+    return f"{address.rstrip('/')}/{file_name}"
 
 
 def _keras_home():
@@ -146,21 +167,22 @@ def _keras_home():
 
 
 def _save_arrays(path, state):
-    folder = os.path.dirname(path)
+    folder, name = os.path.split(path)
     os.makedirs(folder, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=folder, suffix=_ARRAYS_SUFFIX)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            np.savez(file, **state)
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        temporary = os.path.join(scratch, name)
+        np.savez(temporary, **state)
         os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
 
 
 def _read_state(source):
     if isinstance(source, collections.abc.Mapping):
         state = source
+    elif not isinstance(source, (str, os.PathLike)) or not os.path.isfile(source):
+        raise ValueError(
+            "`source` must be an existing checkpoint file or a mapping from keys to arrays. "
+            f"Received: source={source!r}"
+        )
     elif os.fspath(source).endswith(_ARRAYS_SUFFIX):
         state = _read_arrays(source)
     else:
@@ -190,22 +212,23 @@ def _read_arrays(path):
     try:
         with np.load(path, allow_pickle=False) as archive:
             return {key: archive[key] for key in archive.files}
-    except (ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (ValueError, TypeError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise _not_a_checkpoint(path, error) from error
 
 
-def _read_torch(path):
+def _import_torch(source):
     try:
         import torch
     except ImportError as error:
         raise ImportError(
             "Reading a PyTorch checkpoint needs torch: pip install keras_micronet[torch]. "
-            f"Received: source={os.fspath(path)!r}"
+            f"Received: source={os.fspath(source)!r}"
         ) from error
-    if not os.path.isfile(path):
-        raise ValueError(
-            f"`source` must be an existing checkpoint. Received: source={os.fspath(path)!r}"
-        )
+    return torch
+
+
+def _read_torch(path):
+    torch = _import_torch(path)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises a dozen unrelated types for damaged files
@@ -267,11 +290,6 @@ class _Target:
 
 def _targets(model):
     """The authors' keys, each with the variable it sets."""
-    if any(getattr(layer, "full_rank", False) for layer in model.layers):
-        raise ValueError(
-            "Released checkpoints are of the factorized model, built with `full_rank=False`. "
-            f"Received: the full-rank partner {model.name!r}"
-        )
     targets = {}
     for index, layer in enumerate(_feature_layers(model)):
         prefix = f"features.{index}"
@@ -289,13 +307,20 @@ def _targets(model):
 
 
 def _feature_layers(model):
-    layers = [layer for layer in model.layers if isinstance(layer, (FactorizedStem, MicroBlock))]
-    if not layers or not isinstance(layers[0], FactorizedStem):
+    layers = getattr(model, "layers", [])
+    features = [layer for layer in layers if isinstance(layer, (FactorizedStem, MicroBlock))]
+    if not features or not isinstance(features[0], FactorizedStem):
+        names = _some([layer.name for layer in layers])
         raise ValueError(
             "`model` must be a MicroNet of this library: a stem followed by blocks. "
-            f"Received: {model.name!r} with layers {_some([layer.name for layer in model.layers])}"
+            f"Received: model of type {type(model).__name__} with layers {names}"
         )
-    return layers
+    if any(layer.full_rank for layer in features):
+        raise ValueError(
+            "Released checkpoints are of the factorized model, built with `full_rank=False`. "
+            f"Received: the full-rank partner {model.name!r}"
+        )
+    return features
 
 
 def _block(prefix, block):
@@ -341,7 +366,8 @@ def _convolutions(prefix, layers):
 def _kernel(layer):
     height, width, inputs, outputs = layer.kernel.shape
     if isinstance(layer, NormalizedDepthwiseConv2D):
-        # PyTorch: (in * multiplier, 1, height, width); the variable: (height, width, in, multiplier).
+        # PyTorch has (in * multiplier, 1, height, width), the variable (height, width, in,
+        # multiplier).
         return _Target(layer.kernel, (inputs * outputs, 1, height, width), (2, 3, 0, 1))
     return _Target(layer.kernel, (outputs, inputs, height, width), (2, 3, 1, 0))
 

@@ -6,7 +6,14 @@ import math
 import keras
 
 from keras_micronet.layers import DynamicShiftMax, NormalizedConv2D, NormalizedDepthwiseConv2D
-from keras_micronet.layers.image_layer import ImageLayer, ImageLayerSequence
+from keras_micronet.layers.image_layer import ImageLayerSequence
+
+_CONVOLUTIONS = (
+    NormalizedConv2D,
+    NormalizedDepthwiseConv2D,
+    keras.layers.Conv2D,
+    keras.layers.DepthwiseConv2D,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,77 +85,132 @@ def summarize(model, input_shape=None):
     Args:
         model: a functional or sequential Keras model of this library's layers,
             Keras's convolutions and dense layers, and layers without
-            multiply-adds. Layers that contain layers are counted inside.
+            multiply-adds. Models inside it are counted layer by layer, for the
+            sizes they are called with.
         input_shape: shape of one input without the batch, for a model that
             leaves sizes open.
 
     Returns:
         A `ModelSummary`. Batch normalization, activations, pooling and the
-        fusions of Dynamic Shift-Max count no multiply-adds, as in the paper.
+        fusions of Dynamic Shift-Max count no multiply-adds, as in the paper. A
+        layer that is called twice has two rows, the second without parameters.
 
     Raises:
         ValueError: if sizes are open and `input_shape` is not given, or a
             layer's multiply-adds are not known.
     """
-    if not isinstance(model, keras.Model):
+    if not isinstance(model, keras.Model) or not getattr(model, "inputs", None):
         raise ValueError(
-            f"`model` must be a Keras model. Received: model of type {type(model).__name__}"
+            "`model` must be a functional Keras model, or a sequential one with a known input. "
+            f"Received: model of type {type(model).__name__}"
         )
+    input_shapes = [tuple(tensor.shape) for tensor in model.inputs]
     if input_shape is not None:
-        inputs = keras.Input(tuple(input_shape), name="summarized_input")
-        model = keras.models.clone_model(model, input_tensors=inputs)
-    return ModelSummary(model.name, tuple(_model_rows(model, "")))
+        input_shapes = [(None, *_checked_shape(input_shape, input_shapes))]
+    return ModelSummary(model.name, tuple(_model_rows(model, input_shapes, "", set())))
 
 
-def _model_rows(model, prefix):
-    for layer in model.layers:
-        if isinstance(layer, keras.layers.InputLayer):
-            continue
-        yield from _layer_rows(layer, _input_shape(layer), prefix)
+def _checked_shape(input_shape, known_shapes):
+    received = tuple(input_shape)
+    expected = known_shapes[0][1:]
+    agree = len(known_shapes) == 1 and len(received) == len(expected)
+    if not agree or any(k not in (None, size) for k, size in zip(expected, received)):
+        raise ValueError(
+            "`input_shape` must agree with the one input of the model. "
+            f"Received: input_shape={received}, model input shapes={known_shapes}"
+        )
+    return received
 
 
-def _input_shape(layer):
-    tensors = layer.input
-    if isinstance(tensors, (list, tuple)):
-        return tuple(tensors[0].shape) if len(tensors) == 1 else None
-    return tuple(tensors.shape)
+@dataclasses.dataclass(frozen=True)
+class _Call:
+    """A layer as it stands in a model: shapes with the batch in front."""
+
+    layer: keras.Layer
+    input_shapes: list
+    output_shape: tuple | None
 
 
-def _layer_rows(layer, input_shape, prefix):
+class _Probe(keras.Layer):
+    """Stands for a layer in a copy of its model, and notes the calls of the layer in `calls`."""
+
+    def __init__(self, layer, calls):
+        super().__init__(name=layer.name)
+        self._output_spec = layer.compute_output_spec
+        self._note = lambda *shapes: calls.append(_Call(layer, *shapes))
+
+    def compute_output_spec(self, *args, **kwargs):
+        outputs = self._output_spec(*args, **kwargs)
+        output_shapes = _shapes(outputs)
+        self._note(_shapes((args, kwargs)), output_shapes[0] if len(output_shapes) == 1 else None)
+        return outputs
+
+
+def _shapes(structure):
+    """Shapes of the tensors anywhere in a structure, in order."""
+    values = keras.tree.flatten(structure)
+    return [tuple(value.shape) for value in values if keras.utils.is_keras_tensor(value)]
+
+
+def _model_rows(model, input_shapes, prefix, counted):
+    for call in _calls(model, input_shapes):
+        yield from _layer_rows(call, prefix, counted)
+
+
+def _calls(model, input_shapes):
+    """The calls of the layers of a model for inputs of the given shapes, in order."""
+    inputs = [
+        keras.Input(batch_shape=shape, dtype=tensor.dtype)
+        for shape, tensor in zip(input_shapes, model.inputs)
+    ]
+    # A new model of the same layers: a compiled one would have its loss copied too.
+    bare = keras.Model(model.inputs, model.outputs)
+    calls = []
+    keras.models.clone_model(
+        bare,
+        input_tensors=inputs,
+        clone_function=lambda layer: (
+            _Probe(layer, calls) if isinstance(layer, keras.Layer) else layer
+        ),
+    )
+    return calls
+
+
+def _layer_rows(call, prefix, counted):
+    layer = call.layer
     name = prefix + layer.name
     if isinstance(layer, ImageLayerSequence):
-        for inner, shape in layer.steps_with_shapes(_channels_last(layer, input_shape)):
-            yield from _layer_rows(inner, shape, f"{name}/")
+        for inner in _steps(layer, call.input_shapes[0]):
+            yield from _layer_rows(inner, f"{name}/", counted)
     elif isinstance(layer, keras.Model):
-        yield from _model_rows(layer, f"{name}/")
+        yield from _model_rows(layer, call.input_shapes, f"{name}/", counted)
     else:
+        is_new = id(layer) not in counted
+        counted.add(id(layer))
         yield LayerCost(
             name,
             type(layer).__name__,
-            _output_shape(layer, input_shape),
-            _count(layer.weights),
-            _count(layer.trainable_weights),
-            _multiply_adds(layer, input_shape),
+            None if call.output_shape is None else call.output_shape[1:],
+            _count(layer.weights) if is_new else 0,
+            _count(layer.trainable_weights) if is_new else 0,
+            _multiply_adds(call),
         )
 
 
-def _output_shape(layer, input_shape):
-    if input_shape is None:
-        return tuple(layer.output.shape[1:])
-    shape = layer.compute_output_shape(input_shape)
-    return None if isinstance(shape, list) else tuple(shape[1:])
+def _steps(layer, input_shape):
+    for inner, shape in layer.steps_with_shapes(_channels_last(layer, input_shape)):
+        yield _Call(inner, [shape], tuple(inner.compute_output_shape(shape)))
 
 
-def _multiply_adds(layer, input_shape):
+def _multiply_adds(call):
+    layer = call.layer
     if isinstance(layer, DynamicShiftMax):
         return _kernel_size(layer.squeeze) + _kernel_size(layer.excite)
-    if isinstance(layer, (NormalizedConv2D, NormalizedDepthwiseConv2D)):
-        shape = _channels_last(layer, layer.compute_output_shape(input_shape))
-        return _kernel_size(layer) * _positions(layer, shape[1:3])
     if isinstance(layer, keras.layers.Dense):
-        return _kernel_size(layer) * _positions(layer, input_shape[1:-1])
-    if isinstance(layer, (keras.layers.Conv2D, keras.layers.DepthwiseConv2D)):
-        return _kernel_size(layer) * _positions(layer, _output_positions(layer, input_shape))
+        return _kernel_size(layer) * _positions(layer, call.output_shape[1:-1])
+    if isinstance(layer, _CONVOLUTIONS):
+        height, width = _channels_last(layer, call.output_shape)[1:3]
+        return _kernel_size(layer) * _positions(layer, (height, width))
     if any(len(weight.shape) > 1 for weight in layer.weights):
         raise ValueError(
             "Multiply-adds are known for this library's layers and for Keras's Dense, Conv2D and "
@@ -161,11 +223,6 @@ def _kernel_size(layer):
     return math.prod(layer.kernel.shape)
 
 
-def _output_positions(layer, input_shape):
-    shape = layer.compute_output_shape(input_shape)
-    return shape[1:3] if layer.data_format == "channels_last" else shape[2:]
-
-
 def _positions(layer, sizes):
     if None in sizes:
         raise ValueError(
@@ -176,10 +233,10 @@ def _positions(layer, sizes):
 
 
 def _channels_last(layer, shape):
-    if isinstance(layer, ImageLayer) and layer.data_format == "channels_first":
-        batch, channels, height, width = shape
-        return (batch, height, width, channels)
-    return tuple(shape)
+    if layer.data_format == "channels_last":
+        return shape
+    batch, channels, height, width = shape
+    return (batch, height, width, channels)
 
 
 def _count(weights):

@@ -1,5 +1,6 @@
 """Checks of layer arguments: each returns a plain Python value or states the rule."""
 
+import math
 import operator
 
 
@@ -20,6 +21,19 @@ def integers(name, values, length, minimum=1):
         numbers = ()
     if len(numbers) != length or min(numbers) < minimum:
         raise ValueError(f"`{name}` must be {rule}. Received: {name}={values!r}")
+    return numbers
+
+
+def finite_numbers(name, values, length):
+    """`values` as a tuple of `length` finite floats."""
+    try:
+        numbers = tuple(float(value) for value in values)
+    except (TypeError, ValueError):
+        numbers = ()
+    if len(numbers) != length or not all(math.isfinite(number) for number in numbers):
+        raise ValueError(
+            f"`{name}` must be {length} finite numbers. Received: {name}={values!r}"
+        )
     return numbers
 
 

@@ -10,7 +10,7 @@ from keras_micronet.layers.image_layer import ImageLayer
 
 @keras.saving.register_keras_serializable(package="keras_micronet")
 class ChannelShuffle(ImageLayer):
-    """Interleaves groups of channels (paper Section 3.1, the permutation Φ).
+    """Interleaves groups of channels: the paper's permutation Φ.
 
     The C channels are viewed as a `(groups, C / groups)` matrix, which is
     transposed and flattened: one channel of each group becomes a group of the

@@ -13,7 +13,7 @@ _COEFFICIENT_RANGE = 4.0  # hard sigmoid's [0, 1], centred, becomes [-2, 2]
 
 @keras.saving.register_keras_serializable(package="keras_micronet")
 class DynamicShiftMax(ImageLayer):
-    """Activation with dynamic maximum fusion of a group-wise channel shift (paper Section 4).
+    """Activation with dynamic maximum fusion of a group-wise channel shift (the paper's "Dynamic Shift-Max").
 
     y = max over k of (a_k(x) * x + b_k(x) * shift(x)), where the coefficients
     come from global average pooling, two dense layers and a hard sigmoid, and
@@ -79,9 +79,10 @@ class DynamicShiftMax(ImageLayer):
         # float16 cannot hold the sum over a large map.
         pooled = tf.reduce_mean(tf.cast(images, self.variable_dtype), axis=(1, 2))
         logits = self.excite(self.squeeze(tf.cast(pooled, self.compute_dtype)))
-        offset = np.repeat(self.initial_coefficients(), images.shape[-1])
-        dynamic = _COEFFICIENT_RANGE * (keras.ops.hard_sigmoid(logits) - 0.5)
-        return dynamic + tf.cast(offset, logits.dtype)
+        # range * (hard_sigmoid(logits) - 1 / 2) + initial values, in few operations
+        lowest = np.repeat(self.initial_coefficients(), images.shape[-1]) - _COEFFICIENT_RANGE / 2
+        dynamic = tf.nn.relu6(logits + 3.0) * (_COEFFICIENT_RANGE / 6.0)
+        return dynamic + tf.constant(lowest, logits.dtype)
 
     def initial_coefficients(self):
         """The 2 * K initial values in the order of `coefficients`."""
@@ -109,16 +110,7 @@ class DynamicShiftMax(ImageLayer):
     def _initial(self, name, values, default):
         if values is None:
             return (default,) * self.fusions
-        try:
-            numbers = tuple(float(value) for value in values)
-        except TypeError:
-            numbers = ()
-        if len(numbers) != self.fusions or not np.all(np.isfinite(numbers)):
-            raise ValueError(
-                f"`{name}` must be {self.fusions} finite numbers, one a fusion. "
-                f"Received: {name}={values!r}"
-            )
-        return numbers
+        return arguments.finite_numbers(name, values, self.fusions)
 
 
 def shift_permutation(channels, groups):

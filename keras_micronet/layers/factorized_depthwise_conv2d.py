@@ -4,12 +4,15 @@ import keras
 
 from keras_micronet.layers import arguments
 from keras_micronet.layers.image_layer import ImageLayerSequence
-from keras_micronet.layers.normalized_conv2d import NormalizedDepthwiseConv2D
+from keras_micronet.layers.normalized_conv2d import (
+    NormalizedDepthwiseConv2D,
+    fresh_initializer,
+)
 
 
 @keras.saving.register_keras_serializable(package="keras_micronet")
 class FactorizedDepthwiseConv2D(ImageLayerSequence):
-    """Depthwise convolution as a k x 1 and a 1 x k one (paper Section 3.2).
+    """Depthwise convolution as a k x 1 and a 1 x k one ("Micro-Factorized Depthwise Convolution").
 
     Both are symmetrically padded by k // 2, without bias, each followed by
     batch normalization, with no activation between them. The rows' stride is
@@ -20,7 +23,8 @@ class FactorizedDepthwiseConv2D(ImageLayerSequence):
         strides: integer, the same for rows and columns.
         depth_multipliers: pair of integers: outputs of each input channel in
             the first and in the second convolution.
-        kernel_initializer: `None` for the release's (`ConvolutionInitializer`).
+        kernel_initializer: `None` for the release's: normal values of variance
+            2 / (kernel height * kernel width * output channels).
         kernel_regularizer: as in `keras.layers.DepthwiseConv2D`.
         data_format: `"channels_last"`, `"channels_first"` or `None`.
 
@@ -74,7 +78,7 @@ class FactorizedDepthwiseConv2D(ImageLayerSequence):
             kernel_size,
             strides=strides,
             depth_multiplier=depth_multiplier,
-            kernel_initializer=self.kernel_initializer,
+            kernel_initializer=fresh_initializer(self.kernel_initializer),
             kernel_regularizer=self.kernel_regularizer,
             data_format="channels_last",
             dtype=self.dtype_policy,

@@ -8,11 +8,12 @@ from keras_micronet.layers import arguments
 from keras_micronet.layers.channel_shuffle import ChannelShuffle
 from keras_micronet.layers.grouped_pointwise_conv2d import GroupedPointwiseConv2D
 from keras_micronet.layers.image_layer import ImageLayerSequence
+from keras_micronet.layers.normalized_conv2d import fresh_initializer
 
 
 @keras.saving.register_keras_serializable(package="keras_micronet")
 class FactorizedPointwiseConv2D(ImageLayerSequence):
-    """Pointwise convolution as a product of sparse low-rank ones (paper Section 3.1).
+    """Pointwise convolution as a product of sparse low-rank ones, W = P Φ Qᵀ in the paper.
 
     A grouped 1x1 convolution squeezes the channels (Qᵀ), a channel shuffle
     mixes the groups (Φ), and a second grouped 1x1 convolution expands them
@@ -24,8 +25,9 @@ class FactorizedPointwiseConv2D(ImageLayerSequence):
         groups: integer or pair: groups of the first and of the second
             convolution. `None` takes the paper's G = sqrt(C / R), rounded to
             the nearest number that divides the input channels,
-            `hidden_filters` and `filters` (Equation 2).
-        kernel_initializer: `None` for the release's (`ConvolutionInitializer`).
+            `hidden_filters` and `filters`.
+        kernel_initializer: `None` for the release's: normal values of variance
+            2 / (kernel height * kernel width * output channels).
         kernel_regularizer: as in `keras.layers.Conv2D`.
         data_format: `"channels_last"`, `"channels_first"` or `None`.
 
@@ -66,7 +68,9 @@ class FactorizedPointwiseConv2D(ImageLayerSequence):
     def build_channels_last(self, shape):
         first, second = self.groups or self._default_groups(shape[-1])
         self.squeeze = self._convolution(self.hidden_filters, first, "squeeze")
-        self.shuffle = ChannelShuffle(first, data_format="channels_last", name="shuffle")
+        self.shuffle = ChannelShuffle(
+            first, data_format="channels_last", dtype=self.dtype_policy, name="shuffle"
+        )
         self.expand = self._convolution(self.filters, second, "expand")
         super().build_channels_last(shape)
 
@@ -91,7 +95,7 @@ class FactorizedPointwiseConv2D(ImageLayerSequence):
         return GroupedPointwiseConv2D(
             filters,
             groups,
-            kernel_initializer=self.kernel_initializer,
+            kernel_initializer=fresh_initializer(self.kernel_initializer),
             kernel_regularizer=self.kernel_regularizer,
             data_format="channels_last",
             dtype=self.dtype_policy,

@@ -51,7 +51,10 @@ class FactorizedStem(ImageLayerSequence):
         self.shuffle = None
         if not self.full_rank:
             self.shuffle = ChannelShuffle(
-                self.channels[0], data_format="channels_last", name="shuffle"
+                self.channels[0],
+                data_format="channels_last",
+                dtype=self.dtype_policy,
+                name="shuffle",
             )
         self.activation = keras.layers.ReLU(6.0, dtype=self.dtype_policy, name="activation")
 

@@ -9,14 +9,16 @@ from keras_micronet.layers.normalized_conv2d import NormalizedConv2D
 class GroupedPointwiseConv2D(NormalizedConv2D):
     """Grouped 1x1 convolution without bias, then batch normalization.
 
-    The factor P or Q of the paper's W = P Φ Qᵀ (Section 3.1). MicroNet spreads
-    the two over a block; `FactorizedPointwiseConv2D` is the whole product.
+    The factor P or Q of W = P Φ Qᵀ (the paper's "Micro-Factorized Pointwise
+    Convolution"). MicroNet spreads the two over a block;
+    `FactorizedPointwiseConv2D` is the whole product.
 
     Args:
         filters: number of output channels.
         groups: number of channel groups; divides `filters` and the input
             channels.
-        kernel_initializer: `None` for the release's (`ConvolutionInitializer`).
+        kernel_initializer: `None` for the release's: normal values of variance
+            2 / (kernel height * kernel width * output channels).
         kernel_regularizer: as in `keras.layers.Conv2D`.
         data_format: `"channels_last"`, `"channels_first"` or `None`.
 

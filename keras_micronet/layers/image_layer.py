@@ -33,10 +33,13 @@ class ImageLayer(keras.layers.Layer):
         return shape
 
     def build(self, input_shape):
-        self.input_spec = keras.layers.InputSpec(
-            ndim=4, axes={self.channel_axis: input_shape[self.channel_axis]}
-        )
-        self.build_channels_last(self._to_channels_last(input_shape))
+        shape = self._to_channels_last(input_shape)
+        self.input_spec = keras.layers.InputSpec(ndim=4, axes={self.channel_axis: shape[-1]})
+        self.build_channels_last(shape)
+        if not self.trainable:
+            # Keras hands the setting down only when it changes: not to layers made since.
+            for layer in self._flatten_layers(include_self=False):
+                layer.trainable = False
 
     def build_channels_last(self, shape):
         """Creates the weights for images of channels-last `shape`."""

@@ -15,7 +15,7 @@ _BASE_REDUCTION_RATIO = 8
 
 @keras.saving.register_keras_serializable(package="keras_micronet")
 class MicroBlock(ImageLayerSequence):
-    """A block of MicroNet (paper Figure 3; the release's table of blocks).
+    """A block of MicroNet (the paper's Micro-Blocks; the release's table of blocks).
 
     Micro-Block-A (no expanding convolution): factorized depthwise convolution
     that multiplies the channels, then a grouped pointwise convolution that
@@ -83,8 +83,8 @@ class MicroBlock(ImageLayerSequence):
         self.reduction_multiplier = arguments.positive_integer(
             "reduction_multiplier", reduction_multiplier
         )
-        self.initial_a = tuple(float(value) for value in initial_a)
-        self.initial_b = tuple(float(value) for value in initial_b)
+        self.initial_a = arguments.finite_numbers("initial_a", initial_a, 2)
+        self.initial_b = arguments.finite_numbers("initial_b", initial_b, 2)
         self.full_rank = bool(full_rank)
         self._check_structure()
         self.expand = None

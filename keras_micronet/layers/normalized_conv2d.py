@@ -6,7 +6,6 @@ statistics are fixed: at inference, and on a device.
 """
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from keras_micronet import expressions
@@ -17,29 +16,11 @@ NORMALIZATION_EPSILON = 1e-5
 NORMALIZATION_MOMENTUM = 0.9
 
 
-@keras.saving.register_keras_serializable(package="keras_micronet")
-class ConvolutionInitializer(keras.initializers.Initializer):
-    """Normal values with standard deviation `sqrt(2 / (kernel_height * kernel_width * out))`.
-
-    The initialization of the authors' release (He et al. 2015, fan-out mode).
-
-    Args:
-        outputs: number of output channels, if the last axis of the kernel is
-            not it (depthwise kernels).
-        seed: an integer for the same values at every call, or `None`.
-    """
-
-    def __init__(self, outputs=None, seed=None):
-        self.outputs = outputs
-        self.seed = seed
-
-    def __call__(self, shape, dtype=None):
-        outputs = self.outputs or shape[-1]
-        deviation = float(np.sqrt(2.0 / (shape[0] * shape[1] * outputs)))
-        return keras.random.normal(shape, stddev=deviation, dtype=dtype, seed=self.seed)
-
-    def get_config(self):
-        return {"outputs": self.outputs, "seed": self.seed}
+def fresh_initializer(initializer):
+    """A copy for one more kernel: an unseeded initializer of Keras repeats its values."""
+    if isinstance(initializer, keras.initializers.Initializer):
+        return initializer.clone()
+    return initializer
 
 
 class _NormalizedConvolution(ImageLayer):
@@ -70,8 +51,8 @@ class _NormalizedConvolution(ImageLayer):
         """Number of output channels for `in_channels`."""
         raise NotImplementedError
 
-    def convolve(self, images, kernel):
-        """Applies `kernel` to `images`."""
+    def convolve(self, images, kernel, bias=None):
+        """Applies `kernel` to `images` and adds `bias` `(out_channels,)`."""
         raise NotImplementedError
 
     def scaled_kernel(self, kernel, scale):
@@ -83,7 +64,11 @@ class _NormalizedConvolution(ImageLayer):
         kernel_shape = self.kernel_shape(in_channels)
         initializer = self.kernel_initializer
         if initializer is None:
-            initializer = ConvolutionInitializer(self.out_channels(in_channels))
+            # Fan-out mode by all output channels, also where the kernel's last axis is a multiplier.
+            scale = 2.0 * kernel_shape[-1] / self.out_channels(in_channels)
+            initializer = keras.initializers.VarianceScaling(
+                scale, mode="fan_out", distribution="untruncated_normal"
+            )
         self.kernel = self.add_weight(
             shape=kernel_shape,
             initializer=initializer,
@@ -94,10 +79,8 @@ class _NormalizedConvolution(ImageLayer):
 
     def transform(self, images, training=None):
         if training and self.batch_normalization.trainable:
-            outputs = self.convolve(images, tf.convert_to_tensor(self.kernel))
-            return self.batch_normalization(outputs, training=True)
-        kernel, bias = self._folded()
-        return self.convolve(images, kernel) + bias
+            return self._normalized(self.convolve(images, tf.convert_to_tensor(self.kernel)))
+        return self.convolve(images, *self._folded())
 
     def transform_shape(self, shape):
         batch, height, width, channels = shape
@@ -118,6 +101,21 @@ class _NormalizedConvolution(ImageLayer):
         """
         kernel, bias = self._folded(dtype="float32")
         return keras.ops.convert_to_numpy(kernel), keras.ops.convert_to_numpy(bias)
+
+    def _normalized(self, images):
+        """`images` normalized by their own statistics, which the moving ones follow."""
+        normalization = self.batch_normalization
+        outputs, mean, variance = expressions.batch_normalization(
+            images, normalization.gamma, normalization.beta, normalization.epsilon
+        )
+        momentum = normalization.momentum
+        for moving, batch in (
+            (normalization.moving_mean, mean),
+            (normalization.moving_variance, variance),
+        ):
+            batch = tf.cast(batch, moving.dtype)
+            moving.assign(moving * momentum + batch * (1.0 - momentum))
+        return outputs
 
     def _folded(self, dtype=None):
         normalization = self.batch_normalization
@@ -148,7 +146,8 @@ class NormalizedConv2D(_NormalizedConvolution):
         strides: integer or pair of integers.
         groups: number of channel groups; more than one only with a 1x1 kernel
             and strides of 1.
-        kernel_initializer: `None` for the release's (`ConvolutionInitializer`).
+        kernel_initializer: `None` for the release's: normal values of variance
+            2 / (kernel height * kernel width * output channels).
         kernel_regularizer: as in `keras.layers.Conv2D`.
         data_format: `"channels_last"`, `"channels_first"` or `None`.
 
@@ -196,10 +195,10 @@ class NormalizedConv2D(_NormalizedConvolution):
     def out_channels(self, in_channels):
         return self.filters
 
-    def convolve(self, images, kernel):
+    def convolve(self, images, kernel, bias=None):
         if self.kernel_size == (1, 1) and self.strides == (1, 1):
-            return expressions.pointwise_convolution(images, kernel, self.groups)
-        return expressions.convolution(images, kernel, self.strides)
+            return expressions.pointwise_convolution(images, kernel, self.groups, bias)
+        return expressions.convolution(images, kernel, self.strides, bias)
 
     def get_config(self):
         return {**super().get_config(), "filters": self.filters, "groups": self.groups}
@@ -213,7 +212,8 @@ class NormalizedDepthwiseConv2D(_NormalizedConvolution):
         kernel_size: odd integer or pair of odd integers (height, width).
         strides: integer or pair of integers, which may differ.
         depth_multiplier: outputs of each input channel.
-        kernel_initializer: `None` for the release's (`ConvolutionInitializer`).
+        kernel_initializer: `None` for the release's: normal values of variance
+            2 / (kernel height * kernel width * output channels).
         kernel_regularizer: as in `keras.layers.DepthwiseConv2D`.
         data_format: `"channels_last"`, `"channels_first"` or `None`.
 
@@ -252,8 +252,8 @@ class NormalizedDepthwiseConv2D(_NormalizedConvolution):
     def out_channels(self, in_channels):
         return in_channels * self.depth_multiplier
 
-    def convolve(self, images, kernel):
-        return expressions.depthwise_convolution(images, kernel, self.strides)
+    def convolve(self, images, kernel, bias=None):
+        return expressions.depthwise_convolution(images, kernel, self.strides, bias)
 
     def scaled_kernel(self, kernel, scale):
         return kernel * tf.reshape(scale, kernel.shape[2:])

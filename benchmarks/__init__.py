@@ -1,0 +1,1 @@
+"""Measurements that the design rests on; nothing imports them but their tests."""

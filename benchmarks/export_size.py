@@ -1,0 +1,98 @@
+"""`python -m benchmarks.export_size`: what the export of each variant takes on a device.
+
+Beside it, the same network with stock Keras layers through TensorFlow's own converter. Operations,
+bytes of the file, and bytes of the arena as TensorFlow Lite Micro reports them, with random weights
+at 224x224 and 1000 classes; the figures do not depend on the machine's speed.
+"""
+
+import argparse
+import pathlib
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+import keras_micronet
+from benchmarks.stock_micronet import stock_copy
+from tflm import calibration, channel_layout, flatbuffer, lowering
+from tflm.builtin_operations import to_builtin
+from tflm.dense_scales import quantize_frugally
+from tflm.interpreter import MicroInterpreter
+
+RESULTS = pathlib.Path(__file__).parent / "results" / "export_size.md"
+_SIZE = 224
+_IMAGES = 32
+_HEAD = """# Size of the exported models
+
+int8, 224x224, 1000 classes, builtin operators; by `python -m benchmarks.export_size --write`.
+"Converter" is the same network with stock Keras layers through TensorFlow's converter.
+
+| | operations | converter | flatbuffer bytes | converter | arena bytes | converter |
+|---|---|---|---|---|---|---|
+"""
+
+
+def exported(model, images):
+    """The model's bytes and number of operations, by this project's export."""
+    graph = to_builtin(channel_layout.fold_permutations(lowering.lower(model)))
+    graph = quantize_frugally(graph, calibration.observe(graph, images), images)
+    return flatbuffer.serialize(graph), len(graph.operations)
+
+
+def converted(model, images):
+    """The model's bytes and number of operations, by TensorFlow's converter."""
+    inputs = keras.Input(batch_shape=(1, *model.input_shape[1:]))
+    fixed = keras.Model(inputs, stock_copy(model)(inputs))
+    converter = tf.lite.TFLiteConverter.from_keras_model(fixed)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = lambda: ([image[np.newaxis]] for image in images)
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    converter.inference_input_type = converter.inference_output_type = tf.int8
+    data = converter.convert()
+    # Without a delegate, whose node would be counted too.
+    plain = tf.lite.experimental.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    interpreter = tf.lite.Interpreter(model_content=data, experimental_op_resolver_type=plain)
+    return data, len(interpreter._get_ops_details())
+
+
+def settle(model, images):
+    """Sets the moving statistics of every batch normalization to those of `images`."""
+    normalizations = [
+        layer
+        for layer in model._flatten_layers()
+        if isinstance(layer, keras.layers.BatchNormalization)
+    ]
+    for layer in normalizations:
+        layer.momentum = 0.0
+    model(images, training=True)
+
+
+def row(name):
+    """A line of the table."""
+    builder = getattr(keras_micronet, f"MicroNet{name}")
+    model = builder(weights=None, classifier_activation=None, include_preprocessing=False)
+    generator = np.random.default_rng(0)
+    images = generator.standard_normal((_IMAGES, _SIZE, _SIZE, 3)).astype(np.float32)
+    settle(model, images)
+    cells = []
+    for data, operations in (exported(model, images), converted(model, images)):
+        arena = MicroInterpreter(data).arena.total_bytes
+        cells.append((operations, len(data), arena))
+    return f"| {name} | " + " | ".join(f"{a:,} | {b:,}" for a, b in zip(*cells)) + " |\n"
+
+
+def main():
+    """Prints the table; `--write` stores it."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("variants", nargs="*", default=list(keras_micronet.VARIANTS))
+    parser.add_argument("--write", action="store_true", help=f"store the table in {RESULTS.name}")
+    options = parser.parse_args()
+    table = _HEAD + "".join(row(name) for name in options.variants)
+    print(table)
+    if options.write:
+        RESULTS.parent.mkdir(exist_ok=True)
+        RESULTS.write_text(table, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,88 @@
+"""Scaling and normalization of channels, over whole rows of pixels."""
+
+import tensorflow as tf
+
+from keras_micronet.expressions import reductions, views
+
+
+def scale_and_offset(images, scale, offset):
+    """`images * scale + offset`.
+
+    Args:
+        images: `(batch, height, width, channels)`.
+        scale: `(channels,)`.
+        offset: `(channels,)`.
+
+    Returns:
+        A tensor of the shape of `images`.
+    """
+    _, _, width, _ = views.sizes(images)
+    scaled = views.rows(images) * tf.tile(scale, [width]) + tf.tile(offset, [width])
+    return views.like(scaled, images)
+
+
+def batch_normalization(images, gamma, beta, epsilon):
+    """Normalizes each channel by its mean and variance over the batch.
+
+    Statistics are float32 (float64 for float64 images) whatever the images are. All passes over
+    the images go over whole rows of pixels, and the gradient is written out: a third of the time
+    of `tf.nn.moments` and its gradient where channels are few.
+
+    Args:
+        images: `(batch, height, width, channels)`.
+        gamma: `(channels,)`, the standard deviation of the result.
+        beta: `(channels,)`, the mean of the result.
+        epsilon: added to the variance.
+
+    Returns:
+        The normalized images, in the dtype of `images`, and the mean and the (biased) variance
+        of each channel, through which no gradient flows.
+    """
+    dtype = reductions.precise_dtype(images.dtype)
+    outputs, mean, variance = _normalize(
+        tf.cast(images, dtype), tf.cast(gamma, dtype), tf.cast(beta, dtype), epsilon
+    )
+    return tf.cast(outputs, images.dtype), tf.stop_gradient(mean), tf.stop_gradient(variance)
+
+
+def _normalize(images, gamma, beta, epsilon):
+    _, _, width, channels = views.sizes(images)
+
+    def along_rows(per_channel):
+        return tf.tile(per_channel, [width])
+
+    def channel_means(matrix):
+        row_count = tf.cast(tf.shape(matrix)[0], matrix.dtype)
+        means = reductions.sum_over_rows(matrix) / row_count
+        return tf.reduce_mean(tf.reshape(means, [width, channels]), axis=0)
+
+    @tf.custom_gradient
+    def normalize(images, gamma, beta):
+        inputs = views.rows(images)
+        mean = channel_means(inputs)
+        mean_row = along_rows(mean)
+        variance = channel_means(tf.math.squared_difference(inputs, mean_row))
+        reciprocal = tf.math.rsqrt(variance + epsilon)
+        scale = gamma * reciprocal
+        outputs = inputs * along_rows(scale) + along_rows(beta - mean * scale)
+
+        def gradient(upstream, *_):
+            count = tf.cast(tf.size(inputs) // channels, inputs.dtype)
+            upstream = views.rows(upstream)
+            centred = inputs - mean_row
+            upstream_mean = channel_means(upstream)
+            covariance = channel_means(upstream * centred)
+            inputs_gradient = (
+                upstream * along_rows(scale)
+                - centred * along_rows(scale * reciprocal * reciprocal * covariance)
+                - along_rows(scale * upstream_mean)
+            )
+            return (
+                views.like(inputs_gradient, images),
+                count * covariance * reciprocal,
+                count * upstream_mean,
+            )
+
+        return (views.like(outputs, images), mean, variance), gradient
+
+    return normalize(images, gamma, beta)

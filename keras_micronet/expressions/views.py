@@ -1,0 +1,44 @@
+"""Views of image batches with a wide innermost axis: reshapes, which cost nothing.
+
+A CPU works on vectors, and TensorFlow's kernels make them along the innermost axis. The largest
+maps of a MicroNet have 2 to 16 channels; whole rows of pixels are wide.
+"""
+
+import tensorflow as tf
+
+
+def sizes(images):
+    """Batch, height, width and channels: integers where known, else scalar tensors."""
+    dynamic = tf.shape(images)
+    return [dynamic[axis] if size is None else size for axis, size in enumerate(images.shape)]
+
+
+def rows(images):
+    """`images` as a matrix `(batch * height, width * channels)`."""
+    batch, height, width, channels = sizes(images)
+    return tf.reshape(images, [batch * height, width * channels])
+
+
+def pixels(images):
+    """`images` as a matrix `(batch * height * width, channels)`."""
+    return tf.reshape(images, [-1, images.shape[-1]])
+
+
+def like(matrix, images):
+    """A view of `images` given back its shape, with the matrix's own channels."""
+    batch, height, width, channels = sizes(images)
+    return tf.reshape(matrix, [batch, height, width, channels])
+
+
+def packing(width, channels, lanes):
+    """How many neighbouring pixels of a row to view as one: a divisor of `width`.
+
+    Args:
+        width: pixels in a row, or `None`.
+        channels: channels of one pixel.
+        lanes: channels that the packed pixel may have.
+    """
+    most = max(1, lanes // channels)
+    if width is None:
+        return 1
+    return max(count for count in range(1, most + 1) if width % count == 0)
