@@ -1,0 +1,128 @@
+"""The package as a whole: what is public is documented, and imports go one way."""
+
+import ast
+import importlib.util
+import inspect
+import pathlib
+import sys
+
+import keras
+import pytest
+
+import keras_micronet
+
+FOLDER = pathlib.Path(keras_micronet.__file__).parent
+ALLOWED_IMPORTS = {"keras", "keras_micronet", "numpy", "tensorflow", "torch"}
+
+PUBLIC = [
+    *((name, getattr(keras_micronet, name)) for name in keras_micronet.__all__),
+    *((name, getattr(keras_micronet.layers, name)) for name in keras_micronet.layers.__all__),
+]
+CALLABLES = [(name, value) for name, value in PUBLIC if callable(value)]
+
+
+def parameters(value):
+    """Names of the arguments that a caller gives."""
+    names = inspect.signature(value).parameters
+    return [name for name in names if name not in ("self", "args", "kwargs")]
+
+
+def sections(documentation):
+    return {line.strip() for line in documentation.splitlines() if line.strip().endswith(":")}
+
+
+@pytest.mark.parametrize(("name", "value"), CALLABLES, ids=lambda item: str(item)[:30])
+def test_every_public_name_is_documented(name, value):
+    documentation = inspect.getdoc(value)
+    assert documentation and len(documentation.splitlines()[0]) > 20
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        (name, value)
+        for name, value in CALLABLES
+        if name not in ("BlockRow", "LayerCost", "ModelSummary", "Variant")
+    ],
+    ids=lambda item: str(item)[:30],
+)
+def test_every_argument_is_documented(name, value):
+    documentation = inspect.getdoc(value)
+    for parameter in parameters(value):
+        assert f"\n    {parameter}:" in documentation, parameter
+    if inspect.isclass(value):
+        assert "Input shape" in documentation
+        assert "Output shape" in documentation
+        assert "Raises:" in sections(documentation)
+    elif "Micro" in name or name in ("preprocess_input", "decode_predictions", "summarize"):
+        assert "Returns:" in sections(documentation)
+
+
+def test_variants_documentation_has_the_measured_numbers():
+    for name, row in {
+        "M0": ("1,019,590", "3,448,880", "46.6%", "-"),
+        "M1": ("1,777,587", "5,314,080", "51.4%", "M0"),
+        "M2": ("2,393,876", "10,338,128", "59.4%", "M1"),
+        "M3": ("2,622,960", "18,236,000", "62.5%", "-"),
+    }.items():
+        for builder in ("M0", "M1", "M2", "M3"):
+            documentation = getattr(keras_micronet, f"MicroNet{builder}").__doc__
+            (line,) = [line for line in documentation.splitlines() if f"`MicroNet{name}` |" in line]
+            assert [cell.strip() for cell in line.strip().strip("|").split("|")][1:] == list(row)
+
+
+def test_variants_have_one_signature():
+    signatures = {}
+    for variant in ("M0", "M1", "M2", "M3"):
+        signature = inspect.signature(getattr(keras_micronet, f"MicroNet{variant}")).parameters
+        signatures[variant] = {name: value.default for name, value in signature.items()}
+        assert signatures[variant].pop("name") == f"micronet_{variant.lower()}"
+        assert list(signatures[variant].items()) == [
+            ("input_shape", None),
+            ("include_top", True),
+            ("weights", "imagenet"),
+            ("input_tensor", None),
+            ("pooling", None),
+            ("classes", 1000),
+            ("classifier_activation", "softmax"),
+            ("dropout_rate", None),
+            ("include_preprocessing", True),
+            ("full_rank", False),
+        ]
+
+
+def imported_modules(path):
+    """Every module that a file imports, at its top or inside a function."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield f"{'.' * node.level}{node.module or ''}"
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.rglob("*.py")), ids=lambda path: path.stem)
+def test_imports_go_one_way(path):
+    standard_library = set(sys.stdlib_module_names)
+    for module in imported_modules(path):
+        assert not module.startswith("."), module
+        top = module.split(".")[0]
+        assert top in ALLOWED_IMPORTS | standard_library, module
+        assert not module.startswith(("keras.src", "tensorflow.python")), module
+
+
+def test_torch_is_imported_only_when_a_checkpoint_is_read():
+    for path in FOLDER.rglob("*.py"):
+        top_level = [
+            ast.unparse(node)
+            for node in ast.parse(path.read_text(encoding="utf-8")).body
+            if isinstance(node, (ast.Import, ast.ImportFrom))
+        ]
+        assert not [line for line in top_level if line.split()[1].split(".")[0] == "torch"]
+
+
+def test_other_backends_are_refused_at_import(monkeypatch):
+    monkeypatch.setattr(keras.config, "backend", lambda: "jax")
+    spec = importlib.util.spec_from_file_location("fresh_copy", FOLDER / "__init__.py")
+    module = importlib.util.module_from_spec(spec)
+    with pytest.raises(ImportError, match="TensorFlow backend.*Received: backend='jax'"):
+        spec.loader.exec_module(module)
