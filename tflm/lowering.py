@@ -168,10 +168,11 @@ class _Builder:
     def _leaf(self, layer, name):
         if isinstance(layer, keras.layers.Normalization) and not self.graph.operations:
             return  # `input_normalization` puts it into the tables that convert a frame
-        if getattr(layer, "data_format", "channels_last") == "channels_first":
+        is_channels_first = getattr(layer, "data_format", "channels_last") == "channels_first"
+        if is_channels_first or isinstance(layer, keras.layers.Permute):
             raise ValueError(
                 "Devices take channels-last models: build it with Keras's image data format set "
-                f"to 'channels_last'. Received: channels-first layer {name!r}"
+                f"to 'channels_last'. Received: layer {name!r} of type {type(layer).__name__}"
             )
         if isinstance(layer, NormalizedDepthwiseConv2D):
             self._depthwise(layer, name)

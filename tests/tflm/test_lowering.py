@@ -112,6 +112,13 @@ def test_unknown_layer_is_named():
         lowering.lower(model)
 
 
+def test_channels_first_model_is_refused():
+    keras.config.set_image_data_format("channels_first")  # undone by the fixture of all tests
+    model = random_micronet("M0", (3, 32, 32))
+    with pytest.raises(ValueError, match="Devices take channels-last.*'to_channels_last'"):
+        lowering.lower(model)
+
+
 def test_layer_behind_softmax_is_refused():
     model = random_micronet("M0", (32, 32, 3), classifier_activation="softmax")
     model = keras.Model(model.inputs, keras.layers.Dense(2, name="late")(model.output))
