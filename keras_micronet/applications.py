@@ -6,6 +6,7 @@ the authors' ImageNet checkpoints, see `checkpoints`.
 """
 
 import dataclasses
+import numbers
 
 import keras
 import numpy as np
@@ -202,6 +203,7 @@ def _micronet(
 ):
     classes = arguments.positive_integer("classes", classes)
     dropout_rate = _checked_dropout_rate(variant, dropout_rate)
+    _check_activation(classifier_activation)
     _check_choices(weights, include_top, classes, pooling, full_rank)
     checkpoints.check_weights_argument(weights)
     inputs = _image_input(input_shape, input_tensor, include_top)
@@ -348,12 +350,22 @@ def _check_channels(inputs, weights, include_preprocessing):
 def _checked_dropout_rate(variant, dropout_rate):
     if dropout_rate is None:
         return variant.dropout_rate
-    if not isinstance(dropout_rate, (int, float)) or not 0 <= dropout_rate < 1:
+    if not isinstance(dropout_rate, numbers.Real) or not 0 <= dropout_rate < 1:
         raise ValueError(
             "`dropout_rate` must be None or a number in [0, 1). "
             f"Received: dropout_rate={dropout_rate!r}"
         )
-    return dropout_rate
+    return float(dropout_rate)
+
+
+def _check_activation(classifier_activation):
+    try:
+        keras.activations.get(classifier_activation)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            "`classifier_activation` must be None, a callable or the name of a Keras activation. "
+            f"Received: classifier_activation={classifier_activation!r}"
+        ) from error
 
 
 def _check_choices(weights, include_top, classes, pooling, full_rank):

@@ -130,7 +130,7 @@ def test_one_class():
     assert model(images(2, 32, 32, 3)).shape == (2, 1)
 
 
-@pytest.mark.parametrize(("rate", "expected"), [(None, 0.05), (0, 0.0), (0.4, 0.4)])
+@pytest.mark.parametrize(("rate", "expected"), [(None, 0.05), (0, 0.0), (np.float32(0.5), 0.5)])
 def test_dropout_rate(rate, expected):
     assert model_m0(dropout_rate=rate).get_layer("head_dropout").rate == expected
 
@@ -161,6 +161,13 @@ def test_preprocessing_inside_equals_preprocess_input_outside(small_m0):
     np.testing.assert_allclose(
         outside(keras_micronet.preprocess_input(raw)), expected, rtol=1e-4, atol=1e-6
     )
+
+
+def test_preprocessing_inside_normalizes_by_the_imagenet_statistics(small_m0):
+    raw = images(2, 32, 32, 3)
+    normalize = keras.Model(small_m0.input, small_m0.get_layer("preprocessing").output)
+    expected = (raw / 255.0 - (0.485, 0.456, 0.406)) / (0.229, 0.224, 0.225)
+    np.testing.assert_allclose(normalize(raw), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_preprocess_input_normalizes_by_the_imagenet_statistics():
@@ -386,7 +393,15 @@ def test_input_shape_is_checked(shape):
             "must have 3 channels.*Received: .*32, 32, 4",
         ),
         ({"input_tensor": np.zeros((1, 32, 32, 3))}, "`input_tensor` must be.*type ndarray"),
-        ({"classifier_activation": "softmux"}, "softmux"),
+        (
+            {"classifier_activation": "softmux"},
+            "`classifier_activation` must be .*Received: classifier_activation='softmux'",
+        ),
+        (
+            {"classifier_activation": 5},
+            "`classifier_activation` must be .*Received: classifier_activation=5",
+        ),
+        ({"dropout_rate": True}, "`dropout_rate` must be None or .*Received: dropout_rate=True"),
     ],
     ids=lambda value: str(value)[:40],
 )
