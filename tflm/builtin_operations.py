@@ -179,7 +179,8 @@ class _Builder:
 
     def _append(self, operation, inputs, **options):
         output = operation.outputs[0]
-        self._set(operation, self._emit(operation.kind, inputs, output, self._shape(output), **options))
+        name = self._emit(operation.kind, inputs, output, self._shape(output), **options)
+        self._set(operation, name)
 
     def _emit(self, kind, inputs, name, shape, **options):
         if kind in _MAY_FUSE or kind == "AVERAGE_POOL_2D":

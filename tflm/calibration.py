@@ -45,8 +45,10 @@ def observe(graph, images):
     for start in range(0, len(images), _BATCH_SIZE):
         batch = images[start : start + _BATCH_SIZE]
         batches.append((len(batch), {name: value.numpy() for name, value in step(batch).items()}))
-    names = batches[0][1]
-    return {name: _merged(name, [(count, values[name]) for count, values in batches]) for name in names}
+    return {
+        name: _merged(name, [(count, values[name]) for count, values in batches])
+        for name in batches[0][1]
+    }
 
 
 def _statistics(values):

@@ -103,7 +103,8 @@ class Graph:
         while unique in self.tensors:
             unique = f"{name}_{suffix}"
             suffix += 1
-        self.tensors[unique] = Tensor(unique, tuple(int(size) for size in shape), data, quantization)
+        sizes = tuple(int(size) for size in shape)
+        self.tensors[unique] = Tensor(unique, sizes, data, quantization)
         return unique
 
     def add_constant(self, name, data):

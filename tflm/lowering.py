@@ -179,9 +179,8 @@ class _Builder:
         elif isinstance(layer, NormalizedConv2D):
             self._convolution(layer, name)
         elif isinstance(layer, ChannelShuffle):
-            self._append(
-                "CHANNEL_PERMUTATION", [self.tensor], name, self._shape, permutation=layer.permutation
-            )
+            options = {"permutation": layer.permutation}
+            self._append("CHANNEL_PERMUTATION", [self.tensor], name, self._shape, **options)
         elif isinstance(layer, DynamicShiftMax):
             self._shift_max(layer, name)
         elif isinstance(layer, keras.layers.GlobalAveragePooling2D):

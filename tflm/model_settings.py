@@ -84,7 +84,8 @@ constexpr int kInputWidth = {width};
 constexpr int kInputChannels = {channels};
 constexpr int kInputSize = kInputHeight * kInputWidth * kInputChannels;  // bytes
 
-// real value = scale * (integer - zero point)
+// real value = scale * (integer - zero point). The output is a score for each class, before any
+// softmax: the largest names the class.
 {_quantization("Input", settings.input_quantization)}
 {_quantization("Output", settings.output_quantization)}
 
@@ -109,6 +110,13 @@ static inline void ConvertFrame(const std::uint8_t* frame, std::int8_t* input) {
 """
     includes = ["<cstddef>", "<cstdint>"]
     return {"model_settings.h": c_arrays.header("model_settings.h", includes, body)}
+
+
+def _pixel(names):
+    if len(names) == 1:
+        return "1 byte in [0, 255] (8-bit gray)"
+    order = ", ".join(name.lower() for name in names)
+    return f"{len(names)} bytes ({order}) in [0, 255] (RGB888)"
 
 
 def _quantization(name, quantization):

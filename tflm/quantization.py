@@ -3,7 +3,8 @@
 Activations: asymmetric, one scale and zero point each. Weights: symmetric in
 [-127, 127], one scale for each output channel of a convolution and one for a
 whole dense layer, unless it is named in `per_channel_dense` (`dense_scales`
-chooses): a scale for each output takes 12 bytes in the file and 8 of RAM. Biases: int32 at the scale of input times weights.
+chooses): a scale for each output takes 12 bytes in the file and 8 of RAM.
+Biases: int32 at the scale of input times weights.
 
 Reference: Jacob et al. 2018, arXiv 1712.05877; TensorFlow Lite's 8-bit
 quantization specification.

@@ -13,7 +13,7 @@ _COEFFICIENT_RANGE = 4.0  # hard sigmoid's [0, 1], centred, becomes [-2, 2]
 
 @keras.saving.register_keras_serializable(package="keras_micronet")
 class DynamicShiftMax(ImageLayer):
-    """Activation with dynamic maximum fusion of a group-wise channel shift (the paper's "Dynamic Shift-Max").
+    """Activation: dynamic maximum fusion of a group-wise channel shift (Dynamic Shift-Max).
 
     y = max over k of (a_k(x) * x + b_k(x) * shift(x)), where the coefficients
     come from global average pooling, two dense layers and a hard sigmoid, and

@@ -54,7 +54,9 @@ class FactorizedDepthwiseConv2D(ImageLayerSequence):
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
         first, second = self.depth_multipliers
-        self.vertical = self._convolution((self.kernel_size, 1), (self.strides, 1), first, "vertical")
+        self.vertical = self._convolution(
+            (self.kernel_size, 1), (self.strides, 1), first, "vertical"
+        )
         self.horizontal = self._convolution(
             (1, self.kernel_size), (1, self.strides), second, "horizontal"
         )

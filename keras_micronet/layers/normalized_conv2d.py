@@ -64,7 +64,7 @@ class _NormalizedConvolution(ImageLayer):
         kernel_shape = self.kernel_shape(in_channels)
         initializer = self.kernel_initializer
         if initializer is None:
-            # Fan-out mode by all output channels, also where the kernel's last axis is a multiplier.
+            # Fan-out mode by all output channels, also where the last axis is a multiplier.
             scale = 2.0 * kernel_shape[-1] / self.out_channels(in_channels)
             initializer = keras.initializers.VarianceScaling(
                 scale, mode="fan_out", distribution="untruncated_normal"

@@ -1,4 +1,4 @@
-"""The models learn: in half precision, on top of frozen features, without oneDNN, on two devices."""
+"""The models learn: in half precision, on frozen features, without oneDNN, on two devices."""
 
 import pathlib
 import subprocess
