@@ -112,13 +112,6 @@ static inline void ConvertFrame(const std::uint8_t* frame, std::int8_t* input) {
     return {"model_settings.h": c_arrays.header("model_settings.h", includes, body)}
 
 
-def _pixel(names):
-    if len(names) == 1:
-        return "1 byte in [0, 255] (8-bit gray)"
-    order = ", ".join(name.lower() for name in names)
-    return f"{len(names)} bytes ({order}) in [0, 255] (RGB888)"
-
-
 def _quantization(name, quantization):
     scale = c_arrays.number(quantization.scale[0])
     return (

@@ -7,7 +7,7 @@ from keras_micronet.layers.channel_shuffle import ChannelShuffle
 from keras_micronet.layers.dynamic_shift_max import DynamicShiftMax
 from keras_micronet.layers.factorized_depthwise_conv2d import FactorizedDepthwiseConv2D
 from keras_micronet.layers.grouped_pointwise_conv2d import GroupedPointwiseConv2D
-from keras_micronet.layers.image_layer import ImageLayerSequence
+from keras_micronet.layers.image_layer import ImageLayerSequence, strided_size
 from keras_micronet.layers.normalized_conv2d import NormalizedDepthwiseConv2D
 
 _BASE_REDUCTION_RATIO = 8
@@ -140,8 +140,8 @@ class MicroBlock(ImageLayerSequence):
             return (batch, height, width, self.filters)
         return (
             batch,
-            -(-height // self.strides) if height is not None else None,
-            -(-width // self.strides) if width is not None else None,
+            strided_size(height, self.strides),
+            strided_size(width, self.strides),
             self.filters,
         )
 
