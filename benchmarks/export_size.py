@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 import keras_micronet
+from benchmarks.speed import write_text
 from benchmarks.stock_micronet import stock_copy
 from tflm import calibration, channel_layout, flatbuffer, lowering
 from tflm.builtin_operations import to_builtin
@@ -94,7 +95,7 @@ def main():
     print(table)
     if options.write:
         RESULTS.parent.mkdir(exist_ok=True)
-        RESULTS.write_text(table, encoding="utf-8")
+        write_text(RESULTS, table)
 
 
 if __name__ == "__main__":

@@ -128,7 +128,7 @@ class _Rewriter:
         self._append(operation, [np.concatenate(sorted_weights), bias], np.arange(len(bias)))
 
     def _prefers_dense(self, operation, groups, needs_gather):
-        _, height, width, outputs = self._shape(operation.outputs[0])
+        outputs = self._shape(operation.outputs[0])[-1]
         inputs = self._shape(operation.inputs[0])[-1]
         added_zeros = inputs * outputs * (groups - 1) // groups
         dense = outputs * (inputs * _DENSE_PER_MULTIPLY_ADD + _DENSE_PER_OUTPUT)
