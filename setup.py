@@ -10,14 +10,16 @@ VERSION = re.search(
     r'^__version__ = "(.+)"$', (ROOT / "keras_micronet" / "__init__.py").read_text(), re.MULTILINE
 ).group(1)
 
+QUANTIZATION = ["tensorflow-model-optimization>=0.8.1"]
 TRAINING = [
+    *QUANTIZATION,
     "importlib_resources",  # tensorflow-datasets uses it without requiring it
     "matplotlib>=3.9",
     "pillow>=11",
     "scikit-learn>=1.5",
     "tensorflow-datasets>=4.9.7",
 ]
-TFLM = ["flatbuffers>=24.3", "matplotlib>=3.9", "tflite-micro"]
+TFLM = [*QUANTIZATION, "flatbuffers>=24.3", "matplotlib>=3.9", "ml_dtypes>=0.5", "tflite-micro"]
 TORCH = ["torch>=2.6"]
 
 setuptools.setup(
@@ -32,6 +34,7 @@ setuptools.setup(
     ),
     install_requires=["keras>=3.15", "numpy>=1.26", "tensorflow>=2.21"],
     extras_require={
+        "quantization": QUANTIZATION,
         "training": TRAINING,
         "tflm": TFLM,
         "torch": TORCH,

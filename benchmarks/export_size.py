@@ -3,43 +3,40 @@
 Beside it, the same network with stock Keras layers through TensorFlow's own converter. Operations,
 bytes of the file, and bytes of the arena as TensorFlow Lite Micro reports them, with random weights
 at 224x224 and 1000 classes; the figures do not depend on the machine's speed. A trained model may
-keep a scale for each output of a dense layer (`tflm.dense_scales`): 8 bytes of RAM and 12 of flash
-each.
+keep a scale for each output of a dense layer: 8 bytes of RAM and 12 of flash each.
 """
 
 import argparse
-import pathlib
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 import keras_micronet
-from benchmarks.speed import write_text
+from benchmarks.results_file import RESULTS, write_text
 from benchmarks.stock_micronet import stock_copy
-from tflm import calibration, channel_layout, flatbuffer, lowering
-from tflm.builtin_operations import to_builtin
-from tflm.dense_scales import quantize_frugally
+from keras_micronet.quantization import quantize_aware
+from tflm import exporter
 from tflm.interpreter import MicroInterpreter
 
-RESULTS = pathlib.Path(__file__).parent / "results" / "export_size.md"
+RESULT = RESULTS / "export_size.md"
 _SIZE = 224
 _IMAGES = 32
 _HEAD = """# Size of the exported models
 
 int8, 224x224, 1000 classes, builtin operators; by `python -m benchmarks.export_size --write`.
-"Converter" is the same network with stock Keras layers through TensorFlow's converter.
+"Converter" is the same network with stock Keras layers through TensorFlow's converter; "4-bit head"
+the flatbuffer with 4-bit weights in the two dense layers of the head (scheme `int8_head4`).
 
-| | operations | converter | flatbuffer bytes | converter | arena bytes | converter |
-|---|---|---|---|---|---|---|
+| | operations | converter | flatbuffer bytes | converter | 4-bit head | arena bytes | converter |
+|---|---|---|---|---|---|---|---|
 """
 
 
-def exported(model, images):
+def exported(model, images, scheme="int8"):
     """The model's bytes and number of operations, by this project's export."""
-    graph = to_builtin(channel_layout.fold_permutations(lowering.lower(model)))
-    graph = quantize_frugally(graph, calibration.observe(graph, images), images)
-    return flatbuffer.serialize(graph), len(graph.operations)
+    deployment = exporter.deploy(quantize_aware(model, images, scheme))
+    return deployment.model_bytes, len(deployment.graph.operations)
 
 
 def converted(model, images):
@@ -78,24 +75,27 @@ def row(name):
     generator = np.random.default_rng(0)
     images = generator.standard_normal((_IMAGES, _SIZE, _SIZE, 3)).astype(np.float32)
     settle(model, images)
-    cells = []
-    for data, operations in (exported(model, images), converted(model, images)):
-        arena = MicroInterpreter(data).arena.total_bytes
-        cells.append((operations, len(data), arena))
-    return f"| {name} | " + " | ".join(f"{a:,} | {b:,}" for a, b in zip(*cells)) + " |\n"
+    exports = [exported(model, images), converted(model, images)]
+    small, _ = exported(model, images, "int8_head4")
+    cells = [
+        *(operations for _, operations in exports),
+        *(len(data) for data, _ in exports),
+        len(small),
+        *(MicroInterpreter(data).arena.total_bytes for data, _ in exports),
+    ]
+    return f"| {name} | " + " | ".join(f"{cell:,}" for cell in cells) + " |\n"
 
 
 def main():
     """Prints the table; `--write` stores it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("variants", nargs="*", default=list(keras_micronet.VARIANTS))
-    parser.add_argument("--write", action="store_true", help=f"store the table in {RESULTS.name}")
+    parser.add_argument("--write", action="store_true", help=f"store the table in {RESULT.name}")
     options = parser.parse_args()
     table = _HEAD + "".join(row(name) for name in options.variants)
     print(table)
     if options.write:
-        RESULTS.parent.mkdir(exist_ok=True)
-        write_text(RESULTS, table)
+        write_text(RESULT, table)
 
 
 if __name__ == "__main__":

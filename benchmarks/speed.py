@@ -8,9 +8,7 @@ is busy for a while disturbs all of them alike.
 
 import argparse
 import os
-import pathlib
 import statistics
-import tempfile
 import time
 
 import keras
@@ -18,6 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 import keras_micronet
+from benchmarks.results_file import write_text
 from benchmarks.stock_micronet import stock_copy
 
 MOBILENET = "MobileNetV3Small 0.35"
@@ -124,14 +123,6 @@ def measure(variants, size, batch_size, rounds, stock_rounds):
             table("Inference, batch 1", inference_times, variants),
         ]
     )
-
-
-def write_text(path, text):
-    """Writes a file in one step: it is there in full or not at all."""
-    path = pathlib.Path(path)
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
-        file.write(text)
-    os.replace(file.name, path)
 
 
 def main(arguments=None):

@@ -8,7 +8,7 @@ if keras.config.backend() != "tensorflow":
         f"Keras is imported. Received: backend={keras.config.backend()!r}"
     )
 
-from keras_micronet import layers
+from keras_micronet import layers, quantization
 from keras_micronet.applications import (
     MicroNetM0,
     MicroNetM1,
@@ -37,5 +37,6 @@ __all__ = [
     "layers",
     "load_torch_checkpoint",
     "preprocess_input",
+    "quantization",
     "summarize",
 ]

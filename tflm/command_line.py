@@ -15,8 +15,9 @@ _EXPORT_FAILED = 1
 _EPILOG = """\
 The output folder holds model.tflite, the same as a C++ array (model_data), model_settings.h,
 op_resolver.h, test_vectors, and report.md, which says what the model costs and how well it works.
-It is written only if the int8 model, run in TensorFlow Lite Micro, agrees with the float model on
-at least 98 percent of the calibration and test images.
+It is written only if the int8 model, run in TensorFlow Lite Micro, agrees with the Keras model on
+at least 98 percent of the calibration and test images, or 99 percent if that was trained with
+quantization (`python -m training --quantize-aware`).
 """
 
 
@@ -66,7 +67,7 @@ def _parser():
 
 def _verdict(report, output):
     return (
-        f"accuracy on {report.test_images} test images: float {report.float_accuracy:.2%}, "
+        f"accuracy on {report.test_images} test images: {report.keras_model} {report.keras_accuracy:.2%}, "
         f"int8 in TensorFlow Lite Micro {report.int8_accuracy:.2%}\n"
         f"agreement on {report.compared_images} images: {report.agreement:.2%}\n"
         f"flash {report.flatbuffer_bytes:,} bytes, RAM {report.arena_bytes:,} bytes, "

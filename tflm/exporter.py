@@ -4,29 +4,35 @@ import dataclasses
 import pathlib
 import tempfile
 
+import keras
 import numpy as np
 
 import keras_micronet
+from keras_micronet.quantization import QuantizeAwareModel, quantize_aware
 from tflm import (
     c_arrays,
-    calibration,
     channel_layout,
     flatbuffer,
     lowering,
     report,
+    tensor_noise,
     verification,
 )
 from tflm.builtin_operations import to_builtin
-from tflm.dense_scales import quantize_frugally
+from tflm.graph import Graph
+from tflm.input_normalization import InputNormalization
+from tflm.integer_check import require_integers_only
 from tflm.interpreter import MicroInterpreter, required_arena_bytes
 from tflm.model_settings import ModelSettings, model_settings
 from tflm.op_resolver import op_resolver
+from tflm.quantization import quantize
 
 MODEL_FILE = "model.tflite"
 _MARK_OF_AN_EXPORT = "report.json"
 _MOST_TEST_VECTORS = 10
 _EXAMPLES = 16
 _MOST_MISTAKES = 4
+_NAMED_ACTIVATIONS = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +52,8 @@ def export(run, announce=lambda line: None):
     """Converts, runs and verifies a trained model.
 
     Args:
-        run: `TrainedRun`.
+        run: `TrainedRun`. A model of `quantize_aware` is exported with what it
+            has learned; a float model is quantized after training first.
         announce: function that is told of each step, one line of text.
 
     Returns:
@@ -55,78 +62,175 @@ def export(run, announce=lambda line: None):
     Raises:
         ValueError: if the model has a layer that cannot be exported, or an
             activation is not finite.
-        VerificationError: if the exported model disagrees with the float model.
+        VerificationError: if the exported model disagrees with the Keras model.
+    """
+    deployment = deploy(quantized_model(run, announce), announce)
+    announce("measuring the noise of each activation")
+    noise = tensor_noise.measure(
+        deployment.float_graph,
+        deployment.graph,
+        deployment.normalization.normalize(run.calibration.images),
+    )
+    announce(
+        f"verifying in TensorFlow Lite Micro on {len(run.calibration) + len(run.test)} images"
+    )
+    tested, compared = _verified(run, deployment, noise)
+    made = _report(run, deployment, tested, compared, noise)
+    return Export(_files(run, deployment, tested, made), made)
+
+
+@dataclasses.dataclass(frozen=True)
+class Deployment:
+    """A model in the form that a device runs.
+
+    Attributes:
+        float_model: the Keras model that it computes but for rounding.
+        float_graph: before quantization, a `Graph` of TensorFlow Lite kinds.
+        graph: after it.
+        model_bytes: the flatbuffer.
+        interpreter: `MicroInterpreter` that has loaded it.
+        normalization: `InputNormalization` of raw images.
+        takes_raw_images: whether the Keras model normalizes them itself.
+    """
+
+    float_model: keras.Model
+    float_graph: Graph
+    graph: Graph
+    model_bytes: bytes
+    interpreter: MicroInterpreter
+    normalization: InputNormalization
+    takes_raw_images: bool
+
+    @property
+    def input_quantization(self):
+        return self.graph.tensors[self.graph.inputs[0]].quantization
+
+
+def quantized_model(run, announce=lambda line: None):
+    """The run's model if it has learned its quantization, or one quantized after training."""
+    if isinstance(run.model, QuantizeAwareModel):
+        return run.model
+    announce(f"quantizing after training, on {len(run.calibration)} images")
+    images = run.calibration.images
+    if not lowering.normalizes_inside(run.model):
+        images = lowering.input_normalization(run.model).normalize(images)
+    return quantize_aware(run.model, images)
+
+
+def deploy(model, announce=lambda line: None):
+    """Converts a quantized model.
+
+    Args:
+        model: `QuantizeAwareModel`.
+        announce: as for `export`.
+
+    Returns:
+        A `Deployment`.
+
+    Raises:
+        ValueError: if no builtin operator takes the model's formats, or a
+            range is not finite.
     """
     announce("lowering the model: folding batch normalization and shuffles")
-    graph = to_builtin(channel_layout.fold_permutations(lowering.lower(run.model)))
-    normalization = lowering.input_normalization(run.model)
-
-    announce(f"calibrating on {len(run.calibration)} images")
-    calibration_images = normalization.normalize(run.calibration.images)
-    observations = calibration.observe(graph, calibration_images)
-    graph = quantize_frugally(graph, observations, calibration_images)
+    float_model = model.float_model
+    float_graph = to_builtin(channel_layout.fold_permutations(lowering.lower(float_model)))
+    graph = quantize(float_graph, model.activation_ranges, model.weight_roundings)
     model_bytes = flatbuffer.serialize(graph)
-    interpreter = MicroInterpreter(model_bytes)
-    arena_bytes = required_arena_bytes(model_bytes, interpreter.arena)
+    require_integers_only(model_bytes)
+    return Deployment(
+        float_model,
+        float_graph,
+        graph,
+        model_bytes,
+        MicroInterpreter(model_bytes),
+        lowering.input_normalization(float_model),
+        lowering.normalizes_inside(float_model),
+    )
 
-    count = len(run.calibration) + len(run.test)
-    announce(f"verifying in TensorFlow Lite Micro on {count} images")
-    input_quantization = graph.tensors[graph.inputs[0]].quantization
-    takes_raw_images = lowering.normalizes_inside(run.model)
+
+def _reference(run):
+    is_aware = isinstance(run.model, QuantizeAwareModel)
+    return verification.QUANTIZATION_AWARE if is_aware else verification.FLOAT
+
+
+def _verified(run, deployment, noise):
+    """The comparison on the test images, and that on all images, which has passed."""
 
     def compare(labelled):
-        images = labelled.images
+        images, normalization = labelled.images, deployment.normalization
         return verification.compare(
             run.model,
-            images if takes_raw_images else normalization.normalize(images),
-            interpreter,
-            normalization.quantized_images(images, input_quantization),
+            images if deployment.takes_raw_images else normalization.normalize(images),
+            deployment.interpreter,
+            normalization.quantized_images(images, deployment.input_quantization),
             labelled.labels,
         )
 
     tested = compare(run.test)
     compared = compare(run.calibration).joined(tested)
-    compared.require_agreement()
+    try:
+        compared.require_agreement(_reference(run))
+    except verification.VerificationError as error:
+        raise verification.VerificationError(f"{error}. {_noisiest(noise)}") from error
+    return tested, compared
 
-    export_report = report.ExportReport(
+
+def _noisiest(noise):
+    """A sentence that says where most accuracy is lost."""
+    rows = ", ".join(
+        f"{row.name} ({row.signal_to_noise_decibels:.1f} dB)" for row in noise[:_NAMED_ACTIVATIONS]
+    )
+    return f"The noisiest activations, by their signal-to-quantization-noise ratio: {rows}"
+
+
+def _report(run, deployment, tested, compared, noise):
+    graph, interpreter = deployment.graph, deployment.interpreter
+    return report.ExportReport(
         model_name=run.model.name,
         input_shape=graph.tensors[graph.inputs[0]].shape,
         classes=len(run.class_names),
         test_images=len(run.test),
-        float_accuracy=tested.float_accuracy,
+        keras_model=_reference(run).name,
+        keras_accuracy=tested.keras_accuracy,
         int8_accuracy=tested.int8_accuracy,
         compared_images=len(compared.labels),
         agreement=compared.agreement,
-        flatbuffer_bytes=len(model_bytes),
+        flatbuffer_bytes=len(deployment.model_bytes),
         arena=interpreter.arena,
-        arena_bytes=arena_bytes,
+        arena_bytes=required_arena_bytes(deployment.model_bytes, interpreter.arena),
         costs=report.operation_costs(graph),
         live_bytes=report.live_bytes(graph),
-        model_multiply_adds=keras_micronet.summarize(run.model).multiply_adds,
+        model_multiply_adds=keras_micronet.summarize(deployment.float_model).multiply_adds,
         examples=_examples(run, tested),
+        noise=noise,
     )
+
+
+def _files(run, deployment, tested, made):
+    graph, normalization = deployment.graph, deployment.normalization
     settings = ModelSettings(
-        input_shape=export_report.input_shape,
-        input_quantization=input_quantization,
+        input_shape=made.input_shape,
+        input_quantization=deployment.input_quantization,
         output_quantization=graph.tensors[graph.outputs[0]].quantization,
         class_names=run.class_names,
-        arena_bytes=arena_bytes,
-        raw_to_input=normalization.tables(input_quantization),
+        arena_bytes=made.arena_bytes,
+        raw_to_input=normalization.tables(deployment.input_quantization),
     )
     chosen = _one_of_each_class(run.test.labels)
-    files = {
-        MODEL_FILE: model_bytes,
-        **c_arrays.model_data(model_bytes),
+    return {
+        MODEL_FILE: deployment.model_bytes,
+        **c_arrays.model_data(deployment.model_bytes),
         **model_settings(settings),
         **op_resolver(graph),
         **c_arrays.test_vectors(
-            normalization.quantized_images(run.test.images[chosen], input_quantization),
+            normalization.quantized_images(
+                run.test.images[chosen], deployment.input_quantization
+            ),
             tested.int8_outputs[chosen],
             run.test.labels[chosen],
         ),
-        **report.report_files(export_report),
+        **report.report_files(made),
     }
-    return Export(files, export_report)
 
 
 def check_output(folder, overwrite):

@@ -6,6 +6,7 @@ on a device, compiled for this machine, with the portable reference kernels.
 
 import contextlib
 import dataclasses
+import itertools
 import math
 import os
 import re
@@ -29,6 +30,7 @@ _LEFT_OUT = -1  # index of an optional input that is not there
 
 # What measuring takes place in. It is only reserved, not touched.
 _GENEROUS_ARENA_BYTES = 64 * 1024 * 1024
+_ARENA_BYTES_FOR_MANY_OUTPUTS = 8 * _GENEROUS_ARENA_BYTES
 _ARENA_ALIGNMENT = 16
 
 # Bytes that each of these structures is larger with 64-bit pointers than with 32-bit ones.
@@ -80,7 +82,64 @@ class ArenaUsage:
         return self.activation_bytes + self.persistent_bytes
 
 
-class MicroInterpreter:
+class _LoadedModel:
+    """A model in TensorFlow Lite Micro, with one int8 input and int8 outputs."""
+
+    def __init__(self, model, arena_bytes):
+        _require_runtime()
+        check_model(model)
+        with _native_messages() as messages:
+            try:
+                self._interpreter = runtime.Interpreter.from_bytes(model, arena_size=arena_bytes)
+            except (RuntimeError, ValueError, MemoryError) as error:
+                raise _failure("cannot load the model", error, messages()) from error
+            self._interpreter.print_allocations()
+            self.arena = _parse_arena(messages())
+        self.input_shape = _only("input", self._shapes(self._interpreter.get_input_details))
+        self._output_shapes = self._shapes(self._interpreter.get_output_details)
+
+    def _run_each(self, inputs):
+        """Runs the model on each input in turn.
+
+        Returns:
+            A list with an array of shape (number, *shape[1:]) for each output.
+        """
+        inputs = self._checked(inputs)
+        outputs = [np.empty((len(inputs), *shape[1:]), np.int8) for shape in self._output_shapes]
+        with _native_messages() as messages:
+            for index, value in enumerate(inputs):
+                try:
+                    self._interpreter.set_input(value[np.newaxis], 0)
+                    self._interpreter.invoke()
+                except RuntimeError as error:
+                    raise _failure(f"failed on input {index}", error, messages()) from error
+                for position, output in enumerate(outputs):
+                    output[index] = self._interpreter.get_output(position)[0]
+        return outputs
+
+    def _checked(self, inputs):
+        inputs = np.asarray(inputs)
+        if inputs.dtype != np.int8 or inputs.shape[1:] != self.input_shape[1:]:
+            expected = ", ".join(["number", *map(str, self.input_shape[1:])])
+            raise ValueError(
+                f"Inputs must be int8 of shape ({expected}). "
+                f"Received: {inputs.dtype} of shape {inputs.shape}"
+            )
+        return inputs
+
+    def _shapes(self, details_of):
+        """Shapes of all inputs or of all outputs, which must be int8."""
+        shapes = []
+        with _native_messages():
+            for position in itertools.count():
+                try:
+                    details = details_of(position)
+                except IndexError:
+                    return shapes
+                shapes.append(_int8_shape(details))
+
+
+class MicroInterpreter(_LoadedModel):
     """A model with one int8 input and one int8 output, ready to run.
 
     Not thread-safe: while native code runs, its messages are collected by
@@ -105,19 +164,8 @@ class MicroInterpreter:
                 input or output is not one int8 tensor.
             MicroInterpreterError: TensorFlow Lite Micro cannot run it.
         """
-        _require_runtime()
-        check_model(model)
-        with _native_messages() as messages:
-            try:
-                self._interpreter = runtime.Interpreter.from_bytes(
-                    model, arena_size=_GENEROUS_ARENA_BYTES
-                )
-            except (RuntimeError, ValueError, MemoryError) as error:
-                raise _failure("cannot load the model", error, messages()) from error
-            self._interpreter.print_allocations()
-            self.arena = _parse_arena(messages())
-        self.input_shape = self._shape_of_only(self._interpreter.get_input_details, "input")
-        self.output_shape = self._shape_of_only(self._interpreter.get_output_details, "output")
+        super().__init__(model, _GENEROUS_ARENA_BYTES)
+        self.output_shape = _only("output", self._output_shapes)
 
     def run(self, inputs):
         """Runs the model on each input in turn.
@@ -133,39 +181,64 @@ class MicroInterpreter:
             ValueError: `inputs` has another dtype or shape.
             MicroInterpreterError: the model failed while it ran.
         """
-        inputs = np.asarray(inputs)
-        if inputs.dtype != np.int8 or inputs.shape[1:] != self.input_shape[1:]:
-            expected = ", ".join(["number", *map(str, self.input_shape[1:])])
-            raise ValueError(
-                f"Inputs must be int8 of shape ({expected}). "
-                f"Received: {inputs.dtype} of shape {inputs.shape}"
-            )
-        outputs = np.empty((len(inputs), *self.output_shape[1:]), np.int8)
-        with _native_messages() as messages:
-            for index, value in enumerate(inputs):
-                try:
-                    self._interpreter.set_input(value[np.newaxis], 0)
-                    self._interpreter.invoke()
-                except RuntimeError as error:
-                    raise _failure(f"failed on input {index}", error, messages()) from error
-                outputs[index] = self._interpreter.get_output(0)[0]
-        return outputs
+        return self._run_each(inputs)[0]
 
-    def _shape_of_only(self, details_of, role):
-        """Shape of tensor 0 of the role, which must be the only one, and int8."""
-        with _native_messages():
-            details = details_of(0)
-            try:
-                details_of(1)
-                received = "more than one"
-            except IndexError:
-                received = f"{np.dtype(details['dtype']).name} of shape {tuple(details['shape'])}"
-        shape = tuple(int(size) for size in details["shape"])
-        if received == "more than one" or details["dtype"] != np.int8 or shape[:1] != (1,):
-            raise ValueError(
-                f"A model must have one {role}, int8 with a batch of 1. Received: {received}"
-            )
-        return shape
+
+class MultipleOutputInterpreter(_LoadedModel):
+    """A model with one int8 input and any number of int8 outputs, ready to run.
+
+    It serves to look inside a model: TensorFlow Lite Micro keeps a tensor that is
+    made an output until the end. Not thread-safe, like `MicroInterpreter`.
+
+    Attributes:
+        arena: `ArenaUsage` of the model with all outputs kept.
+        input_shape: shape of one input, with the batch of 1 in front.
+        output_shapes: shape of each output, in the model's order.
+    """
+
+    def __init__(self, model):
+        """Loads a model and allocates its tensors.
+
+        Args, Raises: as for `MicroInterpreter`, save for the number of outputs.
+        """
+        super().__init__(model, _ARENA_BYTES_FOR_MANY_OUTPUTS)
+        self.output_shapes = tuple(self._output_shapes)
+
+    def run(self, inputs):
+        """Runs the model on each input in turn.
+
+        Args:
+            inputs: int8 array of shape (number, *input_shape[1:]).
+
+        Returns:
+            A tuple of int8 arrays, (number, *shape[1:]) for each of `output_shapes`.
+
+        Raises:
+            ValueError: `inputs` has another dtype or shape.
+            MicroInterpreterError: the model failed while it ran.
+        """
+        return tuple(self._run_each(inputs))
+
+
+def _only(role, shapes):
+    """The shape of the only input or output."""
+    if len(shapes) != 1:
+        received = "more than one" if shapes else "none"
+        raise ValueError(
+            f"A model must have one {role}, int8 with a batch of 1. Received: {received}"
+        )
+    return shapes[0]
+
+
+def _int8_shape(details):
+    """The shape that an input's or output's details tell, if it is int8 with a batch of 1."""
+    shape = tuple(int(size) for size in details["shape"])
+    if details["dtype"] != np.int8 or shape[:1] != (1,):
+        raise ValueError(
+            "A model's inputs and outputs must be int8 with a batch of 1. "
+            f"Received: {np.dtype(details['dtype']).name} of shape {shape}"
+        )
+    return shape
 
 
 def check_model(model):

@@ -15,22 +15,11 @@ Convolutions have the options `strides` and `padding="SYMMETRIC"`.
 import keras
 import numpy as np
 
-from keras_micronet.layers import (
-    ChannelShuffle,
-    DynamicShiftMax,
-    MicroBlock,
-    NormalizedConv2D,
-    NormalizedDepthwiseConv2D,
-)
-from keras_micronet.layers.image_layer import ImageLayerSequence
+from keras_micronet.layer_chain import INPUT, unroll
 from tflm.graph import Graph
 from tflm.input_normalization import InputNormalization
 
-_SUPPORTED = (
-    "the layers of keras_micronet, Dense (followed by BatchNormalization or not), "
-    "GlobalAveragePooling2D, ReLU, hard-swish, Dropout, and softmax at the end"
-)
-_ACTIVATION_KINDS = {"relu": "RELU", "relu6": "RELU6", "hard_silu": "HARD_SWISH"}
+_ELEMENTWISE_KINDS = {"relu": "RELU", "relu6": "RELU6", "hard_swish": "HARD_SWISH"}
 
 
 def lower(model):
@@ -44,15 +33,15 @@ def lower(model):
     Returns:
         A float `Graph`. Its input is the image after the model's normalization
         layer, if it begins with one (`input_normalization`); a softmax at the end is left out:
-        the output is what goes into it.
+        the output is what goes into it. Values have the names of `keras_micronet.quantization`.
 
     Raises:
         ValueError: if the model is not such a chain; names the layer.
     """
-    layers = _chain(model)
+    steps = unroll(model)
     builder = _Builder(model)
-    for layer in layers:
-        builder.lower_layer(layer)
+    for step in steps:
+        builder.lower_step(step)
     return builder.finish()
 
 
@@ -66,146 +55,74 @@ def input_normalization(model):
         An `InputNormalization`: that of the model's first layer if this is a
         `keras.layers.Normalization` of 3 channels, else ImageNet's.
     """
-    if not normalizes_inside(model):
+    first = unroll(model)[0]
+    if first.kind != "normalization":
         return InputNormalization.of_imagenet()
-    first = _chain(model)[0]
-    mean = keras.ops.convert_to_numpy(first.mean).reshape(-1)
-    deviation = np.sqrt(keras.ops.convert_to_numpy(first.variance).reshape(-1))
-    if len(mean) != 3 or first.invert:
+    layer = first.layer
+    mean = keras.ops.convert_to_numpy(layer.mean).reshape(-1)
+    deviation = np.sqrt(keras.ops.convert_to_numpy(layer.variance).reshape(-1))
+    if len(mean) != 3 or layer.invert:
         raise ValueError(
             "The model's normalization must be one of 3 channels. "
-            f"Received: layer {first.name!r} with {len(mean)} channels and invert={first.invert}"
+            f"Received: layer {layer.name!r} with {len(mean)} channels and invert={layer.invert}"
         )
     return InputNormalization(mean, deviation)
 
 
 def normalizes_inside(model):
     """Whether the model takes raw RGB and begins with its own normalization."""
-    return isinstance(_chain(model)[0], keras.layers.Normalization)
-
-
-def _chain(model):
-    """The model's layers in order, nested models unrolled; the input layer is left out."""
-    if not isinstance(model, keras.Model) or not hasattr(model, "operations"):
-        raise ValueError(
-            "`model` must be a functional Keras model. "
-            f"Received: model of type {type(model).__name__}"
-        )
-    if len(model.inputs) != 1 or len(model.outputs) != 1:
-        raise ValueError(
-            "The model must have one input and one output. "
-            f"Received: {len(model.inputs)} inputs and {len(model.outputs)} outputs"
-        )
-    layers = []
-    tensor = model.outputs[0]
-    while tensor is not model.inputs[0]:
-        layer, call_index, _ = tensor._keras_history
-        inputs = layer._inbound_nodes[call_index].input_tensors
-        if len(inputs) != 1:
-            raise ValueError(
-                "The model must be one chain of layers, each fed by the one before it. "
-                f"Received: layer {layer.name!r} of type {type(layer).__name__} "
-                f"with {len(inputs)} inputs"
-            )
-        tensor = inputs[0]
-        nested = isinstance(layer, keras.Model)
-        layers = (_chain(layer) if nested else [layer]) + layers
-    return layers
+    return unroll(model)[0].kind == "normalization"
 
 
 class _Builder:
-    """Appends layers to a graph, holding back what the next layer may fold."""
+    """Appends steps to a graph."""
 
     def __init__(self, model):
         self.graph = Graph()
-        shape = tuple(model.inputs[0].shape[1:])
-        if len(shape) != 3 or None in shape:
-            raise ValueError(
-                "The model's input must be an image (height, width, channels) of known size: "
-                f"build it with `input_shape`. Received: input of shape {shape}"
-            )
-        self.tensor = self.graph.add_tensor("images", (1, *shape))
+        self.tensor = self.graph.add_tensor(INPUT, (1, *model.inputs[0].shape[1:]))
         self.graph.inputs = [self.tensor]
-        self.pending_dense = None
-        self.is_finished = False
+        self.outputs = {INPUT: self.tensor}
 
-    def lower_layer(self, layer):
-        if self.is_finished:
-            raise ValueError(
-                "A softmax must be the last layer. "
-                f"Received: layer {layer.name!r} of type {type(layer).__name__} after it"
-            )
-        if isinstance(layer, keras.layers.BatchNormalization) and self.pending_dense:
-            self._fold_into_dense(layer)
-            return
-        self._flush_dense()
-        if isinstance(layer, MicroBlock):
-            self._block(layer)
-        elif isinstance(layer, ImageLayerSequence):
-            self._sequence(layer, layer.name)
-        else:
-            self._leaf(layer, layer.name)
+    def lower_step(self, step):
+        if step.kind == "convolution":
+            self._convolution(step)
+        elif step.kind == "depthwise":
+            self._depthwise(step)
+        elif step.kind == "shuffle":
+            options = {"permutation": step.layer.permutation}
+            self._append("CHANNEL_PERMUTATION", [self.tensor], step.name, self._shape, **options)
+        elif step.kind == "shift_max":
+            self._shift_max(step)
+        elif step.kind == "residual":
+            operands = [self.tensor, self.outputs[step.shortcut]]
+            self._append("ADD", operands, step.name, self._shape)
+        elif step.kind == "pool":
+            shape = (1, 1, 1, self._shape[-1])
+            self._append("GLOBAL_AVERAGE_POOL", [self.tensor], step.name, shape)
+        elif step.kind == "dense":
+            self._dense(step)
+        elif step.kind in _ELEMENTWISE_KINDS:
+            kind = _ELEMENTWISE_KINDS[step.kind]
+            self._append(kind, [self.tensor], step.name, self._shape)
+        # The rest computes nothing on a device: normalization is in the tables that convert a
+        # frame, dropout is for training, and a softmax leaves the largest value the largest.
+        self.outputs[step.name] = self.tensor
 
     def finish(self):
-        self._flush_dense()
         self.graph.outputs = [self.tensor]
         return self.graph
 
-    def _block(self, block):
-        inputs = self.tensor
-        self._sequence(block, block.name)
-        if block.has_residual:
-            self._append("ADD", [self.tensor, inputs], f"{block.name}/sum", self._shape)
+    def _convolution(self, step):
+        kernel, bias = step.layer.folded_weights()
+        self._append_convolution("CONV_2D", step, kernel.transpose(3, 0, 1, 2), bias)
 
-    def _sequence(self, sequence, name):
-        for step in sequence.steps:
-            step_name = f"{name}/{step.name}"
-            if isinstance(step, ImageLayerSequence):
-                self._sequence(step, step_name)
-            else:
-                self._leaf(step, step_name)
-
-    def _leaf(self, layer, name):
-        if isinstance(layer, keras.layers.Normalization) and not self.graph.operations:
-            return  # `input_normalization` puts it into the tables that convert a frame
-        is_channels_first = getattr(layer, "data_format", "channels_last") == "channels_first"
-        if is_channels_first or isinstance(layer, keras.layers.Permute):
-            raise ValueError(
-                "Devices take channels-last models: build it with Keras's image data format set "
-                f"to 'channels_last'. Received: layer {name!r} of type {type(layer).__name__}"
-            )
-        if isinstance(layer, NormalizedDepthwiseConv2D):
-            self._depthwise(layer, name)
-        elif isinstance(layer, NormalizedConv2D):
-            self._convolution(layer, name)
-        elif isinstance(layer, ChannelShuffle):
-            options = {"permutation": layer.permutation}
-            self._append("CHANNEL_PERMUTATION", [self.tensor], name, self._shape, **options)
-        elif isinstance(layer, DynamicShiftMax):
-            self._shift_max(layer, name)
-        elif isinstance(layer, keras.layers.GlobalAveragePooling2D):
-            channels = self._shape[-1]
-            self._append("GLOBAL_AVERAGE_POOL", [self.tensor], name, (1, 1, 1, channels))
-        elif isinstance(layer, keras.layers.Dense):
-            self._dense(layer, name)
-        elif isinstance(layer, keras.layers.ReLU):
-            self._relu(layer, name)
-        elif isinstance(layer, keras.layers.Activation):
-            self._activation(layer.activation, layer, name)
-        elif not isinstance(layer, keras.layers.Dropout):
-            raise _unsupported(layer, name)
-
-    def _convolution(self, layer, name):
-        kernel, bias = layer.folded_weights()
-        weights = kernel.transpose(3, 0, 1, 2)
-        self._append_convolution("CONV_2D", layer, name, weights, bias)
-
-    def _depthwise(self, layer, name):
-        kernel, bias = layer.folded_weights()
+    def _depthwise(self, step):
+        kernel, bias = step.layer.folded_weights()
         weights = kernel.reshape(1, *kernel.shape[:2], -1)
-        self._append_convolution("DEPTHWISE_CONV_2D", layer, name, weights, bias)
+        self._append_convolution("DEPTHWISE_CONV_2D", step, weights, bias)
 
-    def _append_convolution(self, kind, layer, name, weights, bias):
+    def _append_convolution(self, kind, step, weights, bias):
+        layer, name = step.layer, step.name
         inputs = [
             self.tensor,
             self.graph.add_constant(f"{name}/weights", weights),
@@ -214,7 +131,8 @@ class _Builder:
         shape = layer.compute_output_shape(self._shape)
         self._append(kind, inputs, name, shape, strides=layer.strides, padding="SYMMETRIC")
 
-    def _shift_max(self, layer, name):
+    def _shift_max(self, step):
+        layer, name = step.layer, step.name
         constants = [
             self.graph.add_constant(f"{name}/{dense.name}/{part}", value)
             for dense in (layer.squeeze, layer.excite)
@@ -229,56 +147,21 @@ class _Builder:
             initial_values=tuple(layer.initial_coefficients()),
         )
 
-    def _dense(self, layer, name):
-        weights, bias = _dense_weights(layer)
+    def _dense(self, step):
+        weights, bias = _dense_weights(step.layer)
         if weights.shape[1] != int(np.prod(self._shape)):
             raise ValueError(
                 "A dense layer must follow pooling. "
-                f"Received: layer {name!r} on a map of shape {self._shape[1:]}"
+                f"Received: layer {step.name!r} on a map of shape {self._shape[1:]}"
             )
-        self.pending_dense = (layer, name, weights, bias)
-
-    def _fold_into_dense(self, normalization):
-        layer, name, weights, bias = self.pending_dense
-        if layer.activation is not keras.activations.linear:
-            raise _unsupported(normalization, normalization.name)
-        gamma = _numpy_or(normalization.gamma, 1.0)
-        beta = _numpy_or(normalization.beta, 0.0)
-        mean = np.asarray(normalization.moving_mean)
-        variance = np.asarray(normalization.moving_variance)
-        scale = gamma / np.sqrt(variance + normalization.epsilon)
-        weights = weights * scale[:, np.newaxis]
-        self.pending_dense = (layer, name, weights, (bias - mean) * scale + beta)
-
-    def _flush_dense(self):
-        if self.pending_dense is None:
-            return
-        layer, name, weights, bias = self.pending_dense
-        self.pending_dense = None
+        if step.normalization is not None:
+            weights, bias = _folded_into_dense(step.normalization, weights, bias)
         inputs = [
             self.tensor,
-            self.graph.add_constant(f"{name}/weights", weights.astype(np.float32)),
-            self.graph.add_constant(f"{name}/bias", bias.astype(np.float32)),
+            self.graph.add_constant(f"{step.name}/weights", weights.astype(np.float32)),
+            self.graph.add_constant(f"{step.name}/bias", bias.astype(np.float32)),
         ]
-        self._append("FULLY_CONNECTED", inputs, name, (1, len(bias)))
-        self._activation(layer.activation, layer, f"{name}/activation")
-
-    def _relu(self, layer, name):
-        if layer.negative_slope != 0 or layer.threshold != 0 or layer.max_value not in (None, 6):
-            raise _unsupported(layer, name)
-        kind = "RELU" if layer.max_value is None else "RELU6"
-        self._append(kind, [self.tensor], name, self._shape)
-
-    def _activation(self, activation, layer, name):
-        if activation is keras.activations.linear:
-            return
-        if activation is keras.activations.softmax:
-            self.is_finished = True
-            return
-        kind = _ACTIVATION_KINDS.get(getattr(activation, "__name__", None))
-        if kind is None:
-            raise _unsupported(layer, name)
-        self._append(kind, [self.tensor], name, self._shape)
+        self._append("FULLY_CONNECTED", inputs, step.name, (1, len(bias)))
 
     def _append(self, kind, inputs, name, shape, **options):
         self.tensor = self.graph.add_operation(kind, inputs, name, shape, **options)
@@ -286,6 +169,15 @@ class _Builder:
     @property
     def _shape(self):
         return self.graph.tensors[self.tensor].shape
+
+
+def _folded_into_dense(normalization, weights, bias):
+    gamma = _numpy_or(normalization.gamma, 1.0)
+    beta = _numpy_or(normalization.beta, 0.0)
+    mean = np.asarray(normalization.moving_mean)
+    variance = np.asarray(normalization.moving_variance)
+    scale = gamma / np.sqrt(variance + normalization.epsilon)
+    return weights * scale[:, np.newaxis], (bias - mean) * scale + beta
 
 
 def _dense_weights(layer):
@@ -298,10 +190,3 @@ def _dense_weights(layer):
 
 def _numpy_or(variable, default):
     return default if variable is None else keras.ops.convert_to_numpy(variable)
-
-
-def _unsupported(layer, name):
-    return ValueError(
-        f"The model must consist of {_SUPPORTED}. "
-        f"Received: layer {name!r} of type {type(layer).__name__}"
-    )

@@ -16,10 +16,19 @@ from tflm import plots
 from tflm.graph_validation import validate
 from tflm.interpreter import ArenaUsage
 from tflm.operator_table import OPERATORS
+from tflm.verification import FLOAT, QUANTIZATION_AWARE
 
 _ACTIVATION_ALIGNMENT = 16  # of TensorFlow Lite Micro's memory planner
 _PROMINENT_OPERATIONS = 15
+_PROMINENT_NOISE = 15
 _BYTES_PER_KB = 1024
+_NOISE_ADVICE = {
+    FLOAT.name: """If the accuracy on the device is too low, train on with quantization in the loop, \
+so that the
+weights learn to live with it: `python -m training --quantize-aware RUN`.""",
+    QUANTIZATION_AWARE.name: """The weights have learned with this noise: it says what they live \
+with, not what is wrong.""",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,7 +78,8 @@ class ExportReport:
         input_shape: shape of the input with the batch of 1 in front.
         classes: number of classes.
         test_images: number of labelled images behind both accuracies.
-        float_accuracy: top-1 accuracy of the trained model on them, 0 to 1, or
+        keras_model: what the trained model is, "float" or "quantization-aware".
+        keras_accuracy: its top-1 accuracy on them, 0 to 1, or
             `None` without labels.
         int8_accuracy: the same of the exported model in TensorFlow Lite Micro.
         compared_images: number of images behind `agreement`.
@@ -82,13 +92,16 @@ class ExportReport:
         model_multiply_adds: of the trained model, before zeros took the place of
             shuffles and of padding.
         examples: `Example`s to show, any number.
+        noise: `tensor_noise.TensorNoise` of each activation, worst first; empty if
+            it was not measured.
     """
 
     model_name: str
     input_shape: tuple
     classes: int
     test_images: int
-    float_accuracy: float | None
+    keras_model: str
+    keras_accuracy: float | None
     int8_accuracy: float | None
     compared_images: int
     agreement: float
@@ -99,6 +112,7 @@ class ExportReport:
     live_bytes: tuple
     model_multiply_adds: int
     examples: tuple = ()
+    noise: tuple = ()
 
     @property
     def multiply_adds(self):
@@ -225,7 +239,8 @@ def to_json(report):
         "input_shape": list(report.input_shape),
         "classes": report.classes,
         "test_images": report.test_images,
-        "float_accuracy": report.float_accuracy,
+        "keras_model": report.keras_model,
+        "keras_accuracy": report.keras_accuracy,
         "int8_accuracy": report.int8_accuracy,
         "compared_images": report.compared_images,
         "agreement": report.agreement,
@@ -244,8 +259,19 @@ def to_json(report):
             {**dataclasses.asdict(cost), "live_bytes": live}
             for cost, live in zip(report.costs, report.live_bytes, strict=True)
         ],
+        "tensor_noise": [_noise_figures(noise) for noise in report.noise],
     }
     return json.dumps(figures, indent=2, allow_nan=False) + "\n"
+
+
+def _noise_figures(noise):
+    """Decibels are null where they are infinite; the mean squares then say which is 0."""
+    ratio = noise.signal_to_noise_decibels
+    figures = {**dataclasses.asdict(noise), "signal_to_noise_decibels": ratio}
+    return {
+        name: None if isinstance(value, float) and math.isinf(value) else value
+        for name, value in figures.items()
+    }
 
 
 def to_markdown(report):
@@ -260,7 +286,7 @@ int8, input {height} x {width} x {channels}, {report.classes} classes.
 | | |
 |---|---|
 {_accuracy_rows(report)}
-| same class as the float model | {agreement} |
+| same class as the {report.keras_model} model | {agreement} |
 | **flash** for the model | **{_size(report.flatbuffer_bytes)}** |
 | **RAM** for the arena | **{_size(report.arena_bytes)}** |
 | of which activations | {_size(report.arena.activation_bytes)} |
@@ -317,7 +343,7 @@ The {min(_PROMINENT_OPERATIONS, len(by_cost))} costliest operations:
 {_operations_table(by_cost)}
 
 </details>
-"""
+{_noise(report)}"""
 
 
 def _multiply_adds(report):
@@ -340,20 +366,77 @@ def _examples(report):
 """
 
 
+def _noise(report):
+    if not report.noise:
+        return ""
+    worst = report.noise[:_PROMINENT_NOISE]
+    return f"""
+## Where quantization loses accuracy
+
+Activations in TensorFlow Lite Micro against those of the same weights without rounding:
+signal-to-quantization-noise ratio, the {len(worst)} worst of {len(report.noise)} (`report.json` has all). At 20 dB the noise is
+a tenth of the signal; every 6 dB less double it.
+
+{_noise_table(worst)}
+
+An operation loses accuracy itself if its tensor is far below the inputs that it reads; otherwise
+it passes on what came before. A noisy term of a sum does no harm if the sum is well. Clipped values
+lie outside of the range that was calibrated: calibrate on images like those of the field. Where
+nothing is clipped and the ratio is low all the same, a few large values leave all others few steps.
+{_NOISE_ADVICE[report.keras_model]}
+"""
+
+
+def _noise_table(rows):
+    heads = (
+        "#",
+        "tensor",
+        "kind",
+        "ratio (dB)",
+        "of its inputs (dB)",
+        "float range",
+        "step",
+        "clipped",
+    )
+    return _table(
+        heads,
+        [
+            (
+                "" if noise.position is None else f"{noise.position}",
+                f"`{noise.name}`",
+                noise.kind,
+                _decibels(noise.signal_to_noise_decibels),
+                _decibels(noise.input_signal_to_noise_decibels),
+                f"{noise.low:.3g} to {noise.high:.3g}",
+                f"{noise.scale:.3g}",
+                _percent(noise.clipped_fraction),
+            )
+            for noise in rows
+        ],
+        numbers=("#", "ratio (dB)", "of its inputs (dB)", "step", "clipped"),
+    )
+
+
+def _decibels(ratio):
+    if ratio is None:
+        return ""
+    return f"{ratio:.1f}".replace("inf", "∞")
+
+
 def _rank(cost):
     """Costliest first; operations of equal cost in order of execution."""
     return -cost.multiply_adds, -(cost.constant_bytes + cost.output_bytes), cost.position
 
 
 def _accuracy_rows(report):
-    if report.float_accuracy is None or report.int8_accuracy is None:
+    if report.keras_accuracy is None or report.int8_accuracy is None:
         return "| accuracy | no labelled images |"
     on_the_device = f"**{_percent(report.int8_accuracy)}** of {report.test_images:,} test images"
-    points = 100 * (report.float_accuracy - report.int8_accuracy)
+    points = 100 * (report.keras_accuracy - report.int8_accuracy)
     lost = f"{points:.2f} points lost" if points >= 0 else f"{-points:.2f} points gained"
     return (
         f"| **accuracy on the device** | {on_the_device}, {lost} |\n"
-        f"| accuracy of the float model | {_percent(report.float_accuracy)} |"
+        f"| accuracy of the {report.keras_model} model | {_percent(report.keras_accuracy)} |"
     )
 
 
@@ -417,9 +500,10 @@ def _operations_table(costs):
     )
 
 
-def _table(heads, rows):
-    """A Markdown table. Numbers stand at the right."""
-    is_number = [isinstance(value, int) for value in rows[0]]
+def _table(heads, rows, numbers=()):
+    """A Markdown table. Integers and the columns that `numbers` names stand at the right."""
+    first = zip(heads, rows[0], strict=True)
+    is_number = [isinstance(value, int) or head in numbers for head, value in first]
     rules = ["---:" if number else "---" for number in is_number]
     lines = [heads, rules] + [
         [f"{value:,}" if isinstance(value, int) else value for value in row] for row in rows

@@ -79,8 +79,9 @@ class _NormalizedConvolution(ImageLayer):
 
     def transform(self, images, training=None):
         if training and self.batch_normalization.trainable:
-            return self._normalized(self.convolve(images, tf.convert_to_tensor(self.kernel)))
-        return self.convolve(images, *self._folded())
+            convolved = self.convolve(images, tf.convert_to_tensor(self.kernel))
+            return self.normalize_batch(convolved)
+        return self.convolve(images, *self.folded_tensors())
 
     def transform_shape(self, shape):
         batch, height, width, channels = shape
@@ -99,11 +100,11 @@ class _NormalizedConvolution(ImageLayer):
             channel multiplied by gamma / sqrt(variance + epsilon), and the bias
             `(out_channels,)`.
         """
-        kernel, bias = self._folded(dtype="float32")
+        kernel, bias = self.folded_tensors(dtype="float32")
         return keras.ops.convert_to_numpy(kernel), keras.ops.convert_to_numpy(bias)
 
-    def _normalized(self, images):
-        """`images` normalized by their own statistics, which the moving ones follow."""
+    def normalize_batch(self, images):
+        """Convolved `images` normalized by their own statistics, which the moving ones follow."""
         normalization = self.batch_normalization
         outputs, mean, variance = expressions.batch_normalization(
             images, normalization.gamma, normalization.beta, normalization.epsilon
@@ -117,7 +118,8 @@ class _NormalizedConvolution(ImageLayer):
             moving.assign(moving * momentum + batch * (1.0 - momentum))
         return outputs
 
-    def _folded(self, dtype=None):
+    def folded_tensors(self, dtype=None):
+        """`folded_weights` as tensors through which gradients reach the weights."""
         normalization = self.batch_normalization
         variance = tf.convert_to_tensor(normalization.moving_variance)
         scale = normalization.gamma * tf.math.rsqrt(variance + normalization.epsilon)

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 
+from keras_micronet.quantization import quantize_aware
 from tflm import command_line, exporter
 from tflm.interpreter import MicroInterpreter
 
@@ -48,12 +49,42 @@ def test_report_says_what_the_device_does(deployed, digits_run):
     test = np.load(digits_run / "test.npz")
     model = keras.saving.load_model(digits_run / "model.keras")
     classes = model.predict(test["images"], verbose=0).argmax(axis=-1)
-    assert report["float_accuracy"] == pytest.approx(np.mean(classes == test["labels"]))
-    assert report["float_accuracy"] > 0.9  # it has learned something to lose
-    assert report["int8_accuracy"] >= report["float_accuracy"] - 0.02
+    assert report["keras_accuracy"] == pytest.approx(np.mean(classes == test["labels"]))
+    assert report["keras_accuracy"] > 0.9  # it has learned something to lose
+    assert report["int8_accuracy"] >= report["keras_accuracy"] - 0.02
     assert report["agreement"] >= 0.98
     assert report["compared_images"] == 100 + len(test["labels"])
     assert report["flatbuffer_bytes"] == (deployed / "model.tflite").stat().st_size
+
+
+def test_report_names_the_noise_of_every_activation(deployed):
+    report = json.loads((deployed / "report.json").read_text())
+    noise = report["tensor_noise"]
+    outputs = {operation["name"] for operation in report["operations"]}
+    assert {row["name"] for row in noise} == outputs | {"images"}
+    ratios = [row["signal_to_noise_decibels"] for row in noise]
+    assert ratios == sorted(ratios)
+    assert ratios[0] > 0  # no activation is more noise than signal
+
+
+def test_quantization_aware_model_is_exported_with_what_it_has_learned(run_copy, tmp_path):
+    """4-bit weights in the head, and a range that no calibration would find."""
+    model = keras.saving.load_model(run_copy / "model.keras")
+    images = np.load(run_copy / "calibration.npz")["images"]
+    quantized = quantize_aware(model, images[:64], "int8_head4")
+    quantized.activation_ranges = {**quantized.activation_ranges, "classifier_dense": (-51, 76.5)}
+    quantized.save(run_copy / "model.keras")
+    output = tmp_path / "out"
+    assert command_line.main([str(run_copy), "--output", str(output)]) == 0
+    report = json.loads((output / "report.json").read_text())
+    assert report["keras_model"] == "quantization-aware"
+    assert report["agreement"] >= 0.99
+    scales = {row["name"]: row["scale"] for row in report["tensor_noise"]}
+    assert scales["classifier_dense"] == pytest.approx(0.5)
+    by_name = {row["name"]: row for row in report["operations"]}
+    # Half a byte a weight, four bytes a bias.
+    assert by_name["head_dense"]["constant_bytes"] == 384 * 640 / 2 + 4 * 640
+    assert by_name["classifier_dense"]["constant_bytes"] == 640 * 10 / 2 + 4 * 10
 
 
 def c_numbers(text, name):
@@ -109,6 +140,7 @@ def test_model_that_int8_cannot_hold_fails_with_a_sentence(run_copy, tmp_path, c
     message = capsys.readouterr().err
     assert "must agree with the float model on at least 98%" in message
     assert re.search(r"Received: \d+\.\d% of 497 images", message)
+    assert re.search(r"noisiest activations, .*: \S+ \(-?\d+\.\d dB\)", message)
     assert not output.exists()
 
 

@@ -78,6 +78,34 @@ def test_inputs_of_another_kind_are_refused(model, inputs):
         runner.run(inputs)
 
 
+def test_every_output_is_given_in_the_models_order():
+    """A tensor on the way, made an output, is what the model that ends there gives."""
+    graph = chain_of_two_convolutions()
+    images = np.random.default_rng(0).integers(-128, 128, (3, 4, 4, 6)).astype(np.int8)
+    last = interpreter.MicroInterpreter(flatbuffer.serialize(graph)).run(images)
+    graph.outputs = ["y", "m"]
+    both = interpreter.MultipleOutputInterpreter(flatbuffer.serialize(graph))
+    assert both.output_shapes == ((1, 4, 4, 6), (1, 4, 4, 6))
+    outputs = both.run(images)
+    graph.operations.pop()
+    graph.outputs = ["m"]
+    middle = interpreter.MicroInterpreter(flatbuffer.serialize(graph)).run(images)
+    assert not np.array_equal(last, middle)
+    for output, expected in zip(outputs, (last, middle), strict=True):
+        np.testing.assert_array_equal(output, expected)
+
+
+def test_outputs_of_different_shapes_without_inputs():
+    graph = convolution_on_large_image()
+    pool = {"filter": (32, 32), "strides": (1, 1), "padding": "VALID"}
+    graph.add_operation("AVERAGE_POOL_2D", ["y"], "pooled", (1, 1, 1, 8), **pool)
+    graph.tensors["pooled"].quantization = graph.tensors["y"].quantization
+    graph.outputs.append("pooled")
+    runner = interpreter.MultipleOutputInterpreter(flatbuffer.serialize(graph))
+    outputs = runner.run(np.zeros((0, 64, 64, 3), np.int8))
+    assert [output.shape for output in outputs] == [(0, 32, 32, 8), (0, 1, 1, 8)]
+
+
 # Memory
 
 
@@ -195,8 +223,32 @@ def test_model_must_be_bytes(model):
 
 def test_model_with_two_inputs_is_refused():
     model = flatbuffer.serialize(CASES["add"]()[0])
-    with pytest.raises(ValueError, match="one input.*more than one"):
-        interpreter.MicroInterpreter(model)
+    for runner in (interpreter.MicroInterpreter, interpreter.MultipleOutputInterpreter):
+        with pytest.raises(ValueError, match="one input.*more than one"):
+            runner(model)
+
+
+def take_float(parsed):
+    """Makes QUANTIZE's input float."""
+    parsed.subgraphs[0].tensors[parsed.subgraphs[0].inputs[0]].type = schema.TensorType.FLOAT32
+
+
+def give_float(parsed):
+    """Makes DEQUANTIZE of QUANTIZE, and its output float."""
+    parsed.operatorCodes[0].builtinCode = schema.BuiltinOperator.DEQUANTIZE
+    parsed.operatorCodes[0].deprecatedBuiltinCode = schema.BuiltinOperator.DEQUANTIZE
+    parsed.operatorCodes[0].version = 2
+    parsed.subgraphs[0].tensors[parsed.subgraphs[0].outputs[0]].type = schema.TensorType.FLOAT32
+
+
+@pytest.mark.parametrize("change", [take_float, give_float])
+@pytest.mark.parametrize(
+    "runner", [interpreter.MicroInterpreter, interpreter.MultipleOutputInterpreter]
+)
+def test_model_with_a_float_end_is_refused(runner, change):
+    model = changed(flatbuffer.serialize(CASES["quantize_to_another_scale"]()[0]), change)
+    with pytest.raises(ValueError, match=r"must be int8 .*Received: float32 of shape \(1, "):
+        runner(model)
 
 
 def test_model_with_two_outputs_is_refused():

@@ -1,7 +1,9 @@
 """Costs and lifetimes against counts by hand, and what is rendered of them."""
 
+import dataclasses
 import io
 import json
+import math
 import sys
 
 import matplotlib
@@ -18,6 +20,7 @@ from tests.tflm.operator_cases import CASES
 from tflm import flatbuffer, plots, report
 from tflm.graph import Graph
 from tflm.interpreter import ArenaUsage, MicroInterpreter
+from tflm.tensor_noise import TensorNoise
 
 ARENA = ArenaUsage(activation_bytes=2000, persistent_bytes=1000, wider_bytes=120)
 
@@ -68,7 +71,8 @@ def make_report(graph, **changes):
         "input_shape": (1, 32, 48, 3),
         "classes": 10,
         "test_images": 1234,
-        "float_accuracy": 0.985,
+        "keras_model": "float",
+        "keras_accuracy": 0.985,
         "int8_accuracy": 0.9825,
         "compared_images": 2000,
         "agreement": 0.9935,
@@ -172,9 +176,9 @@ def test_json_holds_every_figure():
 
 
 def test_json_without_labels_has_no_accuracy():
-    unlabelled = make_report(residual(), float_accuracy=None, int8_accuracy=None, test_images=0)
+    unlabelled = make_report(residual(), keras_accuracy=None, int8_accuracy=None, test_images=0)
     figures = json.loads(report.to_json(unlabelled))
-    assert figures["float_accuracy"] is figures["int8_accuracy"] is None
+    assert figures["keras_accuracy"] is figures["int8_accuracy"] is None
     assert "no labelled images" in report.to_markdown(unlabelled)
 
 
@@ -193,7 +197,7 @@ def test_markdown_begins_with_the_verdict():
 
 
 def test_markdown_says_if_accuracy_was_gained():
-    text = report.to_markdown(make_report(residual(), float_accuracy=0.98, int8_accuracy=0.99))
+    text = report.to_markdown(make_report(residual(), keras_accuracy=0.98, int8_accuracy=0.99))
     assert "1.00 points gained" in text
 
 
@@ -247,6 +251,88 @@ def test_markdown_tells_added_zeros_from_the_model():
     text = report.to_markdown(make_report(graph, model_multiply_adds=total - 100))
     assert f"{total:,} ({total - 100:,} of the model, 100 with zeros" in text
     assert "zeros" not in report.to_markdown(make_report(graph))
+
+
+# Noise
+
+
+NOISE = TensorNoise(
+    position=7,
+    name="block_1/expand",
+    kind="CONV_2D",
+    signal_mean_square=2.0,
+    noise_mean_square=0.02,  # a hundredth of the signal: 20 dB
+    input_signal_to_noise_decibels=38.5,
+    low=-1.5,
+    high=2.25,
+    scale=0.0147,
+    clipped_fraction=0.001,
+)
+INPUT_NOISE = dataclasses.replace(
+    NOISE, position=None, name="images", kind="INPUT", input_signal_to_noise_decibels=None
+)
+
+
+def noise_rows(count):
+    return tuple(dataclasses.replace(NOISE, name=f"tensor_{number}") for number in range(count))
+
+
+def test_json_holds_the_noise_of_every_tensor():
+    shown = make_report(residual(), noise=(NOISE, *noise_rows(30)))
+    figures = json.loads(report.to_json(shown))["tensor_noise"]
+    assert len(figures) == 31
+    assert figures[0].pop("signal_to_noise_decibels") == pytest.approx(20.0)
+    assert figures[0] == dataclasses.asdict(NOISE)
+    assert json.loads(report.to_json(make_report(residual())))["tensor_noise"] == []
+
+
+def test_json_has_null_for_infinite_ratios():
+    exact = dataclasses.replace(
+        NOISE, noise_mean_square=0.0, input_signal_to_noise_decibels=math.inf
+    )
+    wrong = dataclasses.replace(NOISE, signal_mean_square=0.0)
+    shown = make_report(residual(), noise=(wrong, exact))
+    wrong_figures, exact_figures = json.loads(report.to_json(shown))["tensor_noise"]
+    for figures in (wrong_figures, exact_figures):
+        assert figures["signal_to_noise_decibels"] is None
+    assert exact_figures["input_signal_to_noise_decibels"] is None
+    assert exact_figures["noise_mean_square"] == wrong_figures["signal_mean_square"] == 0.0
+
+
+def noise_section(*rows):
+    text = report.to_markdown(make_report(residual(), noise=rows))
+    return text.split("## Where quantization loses accuracy")[1]
+
+
+def test_markdown_shows_the_noise_of_a_tensor():
+    row = "| 7 | `block_1/expand` | CONV_2D | 20.0 | 38.5 | -1.5 to 2.25 | 0.0147 | 0.10% |"
+    section = noise_section(NOISE, INPUT_NOISE)
+    assert row in section
+    assert "|  | `images` | INPUT | 20.0 |  | -1.5 to 2.25 | 0.0147 | 0.10% |" in section
+    assert "| ---: | --- | --- | ---: | ---: | --- | ---: | ---: |" in section
+    assert "python -m training --quantize-aware RUN" in section
+
+
+def test_markdown_shows_infinite_ratios():
+    exact = dataclasses.replace(NOISE, name="exact", noise_mean_square=0.0)
+    wrong = dataclasses.replace(NOISE, name="wrong", signal_mean_square=0.0)
+    section = noise_section(wrong, exact)
+    assert "| `wrong` | CONV_2D | -∞ | 38.5 |" in section
+    assert "| `exact` | CONV_2D | ∞ | 38.5 |" in section
+
+
+def test_markdown_shows_the_worst_in_the_order_given():
+    section = noise_section(*noise_rows(40))
+    shown = [line.split("`")[1] for line in section.splitlines() if "`tensor_" in line]
+    assert shown == [f"tensor_{number}" for number in range(15)]
+    assert "the 15 worst of 40" in section
+
+
+def test_markdown_without_noise_has_no_such_section():
+    assert "quantization loses" not in report.to_markdown(make_report(residual()))
+
+
+# Plots
 
 
 @pytest.mark.parametrize("graph", [residual(), early_output(), long_graph()])

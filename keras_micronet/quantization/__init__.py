@@ -1,0 +1,19 @@
+"""Quantization: post-training, and aware of it while training.
+
+Method: Jacob et al. 2018, arXiv 1712.05877, by TensorFlow Lite's definition of
+int8: symmetric weights, asymmetric activations, int32 biases.
+"""
+
+from keras_micronet.quantization.freeze_schedule import FreezeSchedule
+from keras_micronet.quantization.quantize_aware import quantize_aware
+from keras_micronet.quantization.quantize_aware_model import QuantizeAwareModel
+from keras_micronet.quantization.schemes import SCHEMES, Scheme, WeightFormat
+
+__all__ = [
+    "SCHEMES",
+    "FreezeSchedule",
+    "QuantizeAwareModel",
+    "Scheme",
+    "WeightFormat",
+    "quantize_aware",
+]

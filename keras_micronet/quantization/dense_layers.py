@@ -1,0 +1,55 @@
+"""The dense layers of a chain as plain matrices, those within Dynamic Shift-Max among them."""
+
+import dataclasses
+
+import keras
+import numpy as np
+
+from keras_micronet.layer_chain import INPUT
+from keras_micronet.quantization.execution import COEFFICIENT_SLOPE, folded_normalization
+from keras_micronet.quantization.plan import coefficient_names, pool_name, squeeze_name
+
+
+@dataclasses.dataclass(frozen=True)
+class DenseLayer:
+    """A dense layer as a device computes it.
+
+    Attributes:
+        name: of what it computes, as in `plan`.
+        source: name of the value that it reads.
+        matrix: float array `(inputs, outputs)`, batch normalization folded in.
+    """
+
+    name: str
+    source: str
+    matrix: np.ndarray
+
+
+def dense_layers(planned):
+    """Yields a `DenseLayer` for each dense layer of a plan, in order."""
+    source = INPUT
+    for item in planned:
+        step = item.step
+        if step.kind == "dense":
+            yield DenseLayer(step.name, source, _folded_kernel(step))
+        elif step.kind == "shift_max":
+            layer = step.layer
+            yield DenseLayer(squeeze_name(step), pool_name(step), _numpy(layer.squeeze.kernel))
+            names = coefficient_names(step)
+            kernel = _numpy(layer.excite.kernel) * COEFFICIENT_SLOPE
+            for name, part in zip(names, np.split(kernel, len(names), axis=-1)):
+                yield DenseLayer(name, squeeze_name(step), part)
+        if item.stores_something:
+            source = item.result or step.name
+
+
+def _folded_kernel(step):
+    kernel = _numpy(step.layer.kernel)
+    if step.normalization is None:
+        return kernel
+    scale, _ = folded_normalization(step.normalization)
+    return kernel * _numpy(scale)
+
+
+def _numpy(tensor):
+    return keras.ops.convert_to_numpy(tensor)

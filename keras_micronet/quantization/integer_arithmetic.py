@@ -1,0 +1,47 @@
+"""Rounding that TensorFlow Lite's integer kernels do on the way to an int8 result.
+
+Simulated at inference, so that a model's answers are those of the device; while
+training it would be noise beside the rounding to int8 that follows.
+"""
+
+import math
+
+import tensorflow as tf
+
+_MOST_FRACTION_BITS = 12  # float32 holds 8 bits of an integer and as many of its fraction
+
+
+def requantized(values, product_scale, scale):
+    """Values a little off, as the kernels' two roundings leave them.
+
+    A sum of products is multiplied by a 31-bit fraction, rounded, and shifted to
+    the right with another rounding, which moves halves away from 0.
+
+    Args:
+        values: float tensor.
+        product_scale: what one unit of the sums of products stands for, a scalar
+            or `(channels,)`.
+        scale: what one unit of the result stands for, a scalar.
+
+    Returns:
+        A tensor that rounds to what the kernels' integers stand for.
+    """
+    multiplier = tf.maximum(product_scale / scale, 2.0**-_MOST_FRACTION_BITS)
+    fraction_bits = tf.maximum(-(tf.floor(tf.math.log(multiplier) / math.log(2.0)) + 1.0), 0.0)
+    unit = scale * 2.0**-fraction_bits
+    rounded = tf.floor(tf.math.divide_no_nan(values, unit) + 0.5) * unit
+    return rounded + tf.sign(rounded) * unit / 4
+
+
+def averaged(values, scale, zero_point):
+    """Means a little off, so that halves round away from the integer 0.
+
+    Args:
+        values: float tensor of means of integers' values.
+        scale, zero_point: of the integers, scalars.
+
+    Returns:
+        A tensor that rounds to what the kernel's integers stand for.
+    """
+    integers = tf.math.divide_no_nan(values, scale) + zero_point
+    return values + tf.sign(integers) * scale * 2.0**-_MOST_FRACTION_BITS

@@ -1,0 +1,117 @@
+"""Which values of a chain a device stores, and by what name: where rounding happens.
+
+A device computes an activation within the operation before it, so that only
+the activation's result is rounded, and a pooled map keeps the quantization of
+the map. These are the rules by which the model is exported to operators of
+TensorFlow Lite Micro; a shuffle or a dropout never stores anything new.
+"""
+
+import dataclasses
+
+from keras_micronet.layer_chain import Step
+
+_COMPUTE_ACTIVATIONS = ("convolution", "depthwise", "dense", "residual")
+_PASS_ON = ("shuffle", "dropout")
+# The name of a Dynamic Shift-Max's result, by its number of fusions.
+_FUSION_RESULT = {1: "fusion1", 2: "maximum"}
+
+
+@dataclasses.dataclass(frozen=True)
+class PlannedStep:
+    """A step with the activation that a device computes along with it.
+
+    Attributes:
+        step: `layer_chain.Step`.
+        activation: "linear", "relu" or "relu6".
+        result: name under which the range of the result is known, or `None`
+            if the step gives its result the range of its input.
+    """
+
+    step: Step
+    activation: str
+    result: str | None
+
+    @property
+    def stores_something(self):
+        """Whether a device writes a new value for this step."""
+        return self.result is not None or self.step.kind in ("pool", "relu", "relu6")
+
+
+def plan(steps):
+    """Plans the steps of a chain.
+
+    Args:
+        steps: list of `layer_chain.Step`.
+
+    Returns:
+        A list of `PlannedStep`s, without the activations that others compute.
+    """
+    planned = []
+    renamed = {}  # activations that are computed elsewhere, to the step that now has their result
+    for step in steps:
+        computing = _last_computing(planned) if step.kind in ("relu", "relu6") else None
+        if computing is not None:
+            planned[computing] = dataclasses.replace(planned[computing], activation=step.kind)
+            renamed[step.name] = planned[-1].step.name
+            continue
+        shortcut = renamed.get(step.shortcut, step.shortcut)
+        step = dataclasses.replace(step, shortcut=shortcut)
+        planned.append(PlannedStep(step, "linear", _result(step)))
+    return planned
+
+
+def pool_name(step):
+    """Name of the pooled map within a Dynamic Shift-Max."""
+    return f"{step.name}/pool"
+
+
+def squeeze_name(step):
+    """Name of what the squeeze layer of a Dynamic Shift-Max computes."""
+    return f"{step.name}/squeeze"
+
+
+def coefficient_names(step):
+    """Names of the coefficient vectors of a Dynamic Shift-Max: a1, b1 (, a2, b2)."""
+    fusions = step.layer.fusions
+    return [f"{step.name}/{letter}{n}" for n in range(1, fusions + 1) for letter in "ab"]
+
+
+def term_names(step):
+    """Names of the products that a Dynamic Shift-Max adds, in the order of its coefficients."""
+    return [
+        f"{name}_times_{operand}"
+        for name, operand in zip(coefficient_names(step), ("map", "shifted") * step.layer.fusions)
+    ]
+
+
+def range_names(planned, source):
+    """Names of all values whose range is learned, in order; `source` is the model's input."""
+    names = [source]
+    for item in planned:
+        if item.step.kind == "shift_max":
+            step = item.step
+            names += [squeeze_name(step), *coefficient_names(step), *term_names(step)]
+        if item.result is not None:
+            names.append(item.result)
+    return names
+
+
+def _last_computing(planned):
+    """Index of the step that can compute an activation which comes next, or `None`."""
+    for index in reversed(range(len(planned))):
+        item = planned[index]
+        if item.step.kind in _PASS_ON:
+            continue
+        computes = item.step.kind in _COMPUTE_ACTIVATIONS or (
+            item.step.kind == "shift_max" and item.step.layer.fusions == 1
+        )
+        return index if computes and item.activation == "linear" else None
+    return None
+
+
+def _result(step):
+    if step.kind in (*_COMPUTE_ACTIVATIONS, "hard_swish"):
+        return step.name
+    if step.kind == "shift_max":
+        return f"{step.name}/{_FUSION_RESULT[step.layer.fusions]}"
+    return None

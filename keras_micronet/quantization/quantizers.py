@@ -1,0 +1,129 @@
+"""Rounding while training: values and weights as the integers of a device represent them.
+
+Gradients pass through rounding unchanged and are zero outside the range
+(Jacob et al. 2018, arXiv 1712.05877).
+"""
+
+import keras
+import tensorflow as tf
+
+from keras_micronet.quantization import model_optimization
+from keras_micronet.quantization.schemes import ACTIVATION_BITS, WeightRounding
+
+_SMALLEST_SCALE = 1e-20  # keeps the range of a channel that is multiplied by nothing finite
+
+
+class ActivationQuantizer(keras.layers.Layer):
+    """Rounds a value to 8 bits, asymmetric, in a range that follows the batches.
+
+    The range holds 0. While training it moves to each batch's range by a
+    thousandth of the distance, unless `is_frozen`.
+
+    Attributes:
+        is_frozen: whether training leaves the range as it is.
+    """
+
+    def __init__(self, **kwargs):
+        super().__init__(dtype="float32", **kwargs)
+        self.is_frozen = False
+        self._quantizer = model_optimization.quantizers().MovingAverageQuantizer(
+            num_bits=ACTIVATION_BITS, per_axis=False, symmetric=False, narrow_range=False
+        )
+        owner = model_optimization.WeightOwner(self)
+        self._range = self._quantizer.build(None, "range", owner)
+        self.built = True
+
+    def call(self, inputs, training=None):
+        follows = bool(training) and not self.is_frozen
+        outputs = self._quantizer(tf.cast(inputs, "float32"), follows, self._range)
+        return tf.cast(outputs, inputs.dtype)
+
+    @property
+    def scale(self):
+        """What one step of the integers stands for, a scalar tensor."""
+        return (self._range["max_var"] - self._range["min_var"]) / (2**ACTIVATION_BITS - 1)
+
+    @property
+    def zero_point(self):
+        """The int8 integer that stands for 0, a scalar float tensor."""
+        lowest = -(2.0 ** (ACTIVATION_BITS - 1))
+        return tf.round(lowest - tf.math.divide_no_nan(self._range["min_var"], self.scale))
+
+    @property
+    def range(self):
+        """The pair (low, high) of floats, low <= 0 <= high."""
+        return tuple(float(self._range[end].numpy()) for end in ("min_var", "max_var"))
+
+    @range.setter
+    def range(self, ends):
+        low, high = ends
+        self._range["min_var"].assign(min(low, 0.0))
+        self._range["max_var"].assign(max(high, 0.0))
+
+
+class WeightQuantizer(keras.layers.Layer):
+    """Rounds weights, symmetric, in a range that follows the weights.
+
+    The largest weight is the end of the range, times `clipping` where there are
+    fewer than 8 bits: a narrower range then has smaller steps for all the others.
+
+    Args:
+        weight_format: `schemes.WeightFormat`.
+        channels: number of output channels.
+    """
+
+    def __init__(self, weight_format, channels, **kwargs):
+        super().__init__(dtype="float32", **kwargs)
+        self.weight_format = weight_format
+        self.clipping = None
+        if weight_format.bits < 8:
+            self.clipping = self.add_weight(
+                name="clipping",
+                shape=(channels,) if weight_format.per_channel else (1,),
+                initializer="ones",
+                trainable=False,
+            )
+        self.built = True
+
+    def call(self, kernel, scale=None):
+        """Rounds a kernel.
+
+        Args:
+            kernel: float tensor with the output channels last.
+            scale: `(channels,)`, by which each channel will be multiplied on
+                the device before rounding, or `None`.
+
+        Returns:
+            The rounded kernel, without `scale`.
+        """
+        ends = tf.stop_gradient(tf.cast(self._ends(kernel, scale), "float32"))
+        return keras.quantizers.fake_quant_with_min_max_vars(
+            kernel,
+            -ends,
+            ends,
+            num_bits=self.weight_format.bits,
+            narrow_range=True,
+            axis=-1,
+        )
+
+    def scale(self, kernel):
+        """What one step of the integers of a kernel stands for, `(channels,)`."""
+        return self._ends(kernel, None) / self.weight_format.limit
+
+    def _ends(self, kernel, scale):
+        """The ends of the range for each channel of the kernel that is not scaled yet."""
+        largest = tf.reduce_max(tf.abs(kernel), axis=range(len(kernel.shape) - 1))
+        if not self.weight_format.per_channel:
+            factors = tf.ones_like(largest)
+            if scale is not None:
+                factors = tf.maximum(tf.abs(tf.cast(scale, largest.dtype)), _SMALLEST_SCALE)
+            largest = tf.reduce_max(largest * factors) / factors
+        return largest if self.clipping is None else largest * tf.cast(self.clipping, largest.dtype)
+
+    @property
+    def rounding(self):
+        """This quantizer's `WeightRounding`."""
+        if self.clipping is None:
+            return WeightRounding(self.weight_format)
+        return WeightRounding(self.weight_format, keras.ops.convert_to_numpy(self.clipping))
+

@@ -1,0 +1,60 @@
+"""Ranges that lose least: narrower than the extremes where these are rare."""
+
+import numpy as np
+
+from keras_micronet.quantization.schemes import ACTIVATION_BITS
+
+_FRACTIONS = np.linspace(0.3, 1.0, 36)  # of the distance from 0 to an extreme
+
+
+def least_error_range(observation, bits=ACTIVATION_BITS):
+    """The range around 0 with the least mean squared error of rounding and clipping.
+
+    Args:
+        observation: `calibration.Observation`.
+        bits: of the integers.
+
+    Returns:
+        A pair (low, high), low <= 0 <= high.
+    """
+    low, high = min(observation.low, 0.0), max(observation.high, 0.0)
+    centres, counts = observation.centres, observation.counts.astype(np.float64)
+    # The error below 0 and the error above it depend on one end each, the rounding on both.
+    lows, highs = low * _FRACTIONS, high * _FRACTIONS
+    below = _squared_excess(-centres, -lows, counts)
+    above = _squared_excess(centres, highs, counts)
+    steps = (highs[np.newaxis] - lows[:, np.newaxis]) / (2**bits - 1)
+    errors = below[:, np.newaxis] + above[np.newaxis] + counts.sum() * steps**2 / 12
+    best_low, best_high = np.unravel_index(np.argmin(errors), errors.shape)
+    return float(lows[best_low]), float(highs[best_high])
+
+
+def least_error_clipping(matrix, weight_format, input_mean_squares):
+    """How far the range of a dense layer's weights reaches best.
+
+    Args:
+        matrix: float array `(inputs, outputs)`, folded.
+        weight_format: `schemes.WeightFormat`.
+        input_mean_squares: `(inputs,)`: an error in a weight counts as much as
+            its input is large.
+
+    Returns:
+        Fractions of the largest weight of each output, `(outputs,)`, or of all,
+        `(1,)`.
+    """
+    importance = np.reshape(input_mean_squares, (-1, 1))
+    axis = 0 if weight_format.per_channel else None
+    largest = np.abs(matrix).max(axis=axis, keepdims=True)
+    largest = np.where(largest > 0, largest, 1.0)
+    errors = []
+    for fraction in _FRACTIONS:
+        scale = largest * fraction / weight_format.limit
+        integers = np.clip(np.round(matrix / scale), -weight_format.limit, weight_format.limit)
+        errors.append(np.sum((integers * scale - matrix) ** 2 * importance, axis=axis))
+    return np.atleast_1d(_FRACTIONS[np.argmin(errors, axis=0)])
+
+
+def _squared_excess(values, ends, counts):
+    """For each end the sum of the squares by which values exceed it."""
+    excess = np.maximum(values - ends[:, np.newaxis], 0.0)
+    return (excess**2) @ counts
