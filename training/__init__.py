@@ -1,4 +1,6 @@
 """Training of MicroNets: from a dataset of images to a run folder (`python -m training --help`).
 
 Data flows one way: `datasets` → `input_pipeline` (with `augmentation`) → `trainer` → `run_folder`.
+A quantize-aware training (`quantize_aware_run`) starts from the folder of an earlier run, which
+`float_run` reads, and goes the same way.
 """

@@ -7,8 +7,8 @@ import pathlib
 import re
 import sys
 
-from training.recipes import SMALL_IMAGES
-from training.settings import RunSettings
+from training.recipes import QUANTIZE_AWARE, SMALL_IMAGES
+from training.settings import QuantizeAwareSettings, RunSettings
 
 _PROGRAM = "python -m training"
 _FAILURE = 1
@@ -17,14 +17,24 @@ _INTERRUPTED = 130
 
 _DESCRIPTION = """\
 Trains a MicroNet on labelled images and writes a run folder: the model, its weights, the history
-and its plot, the class names, and the images that the conversion for a microcontroller needs."""
+and its plot, the class names, and the images that the conversion for a microcontroller needs.
+With --quantize-aware it continues from such a folder with the rounding of int8 simulated, so that
+the model learns to work with it, and writes another run folder."""
 
 _EPILOGUE = """\
 datasets:
   digits      1797 handwritten digits, bundled with scikit-learn: no download
+  fashion-mnist
+              70,000 photographs of clothes, from Debian's package dataset-fashion-mnist
   FOLDER      a folder with one sub-folder of JPEG, PNG, BMP or WebP images a class; or with
               train, validation (or val) and test folders that hold the classes
   tfds:NAME   a dataset of TensorFlow Datasets, downloaded once, such as tfds:cifar10
+
+schemes:
+  int8        8 bits for all weights and activations
+  int8_head4  4 bits for the weights of the last two dense layers, one scale a layer
+  int8_head4_per_channel
+              the same with one scale an output
 
 The run folder's files are described at the top of training/run_folder.py."""
 
@@ -52,7 +62,7 @@ def _run(settings):
     try:
         from training import run, trainer
 
-        prepared = run.prepare(settings)
+        prepared = _prepare(settings)
     except (ValueError, OSError, ImportError) as error:
         return _stop(error, _WRONG_USE)
     try:
@@ -62,6 +72,16 @@ def _run(settings):
     return 0
 
 
+def _prepare(settings):
+    if isinstance(settings, QuantizeAwareSettings):
+        from training import quantize_aware_run
+
+        return quantize_aware_run.prepare(settings)
+    from training import run
+
+    return run.prepare(settings)
+
+
 def parse_arguments(arguments=None):
     """Reads the command line's arguments.
 
@@ -69,21 +89,49 @@ def parse_arguments(arguments=None):
         arguments: list of strings; the process's own by default.
 
     Returns:
-        `RunSettings`.
+        `RunSettings`, or `QuantizeAwareSettings` if a quantize-aware training is asked for.
 
     Raises:
         SystemExit: with code 2 and a message if an argument is wrong, 0 after `--help`.
     """
     parser = _make_parser()
     given = vars(parser.parse_args(arguments))
-    names = [field.name for field in dataclasses.fields(SMALL_IMAGES)]
-    changes = {name: given.pop(name) for name in names if name in given}
-    if given["output"] is None:
-        given["output"] = _default_output(given["dataset"], given["model"])
     try:
-        return RunSettings(recipe=dataclasses.replace(SMALL_IMAGES, **changes), **given)
+        return _quantize_aware_settings(given) if "float_run" in given else _run_settings(given)
     except ValueError as error:
         parser.error(str(error))
+
+
+def _run_settings(given):
+    if "scheme" in given:
+        raise ValueError(
+            "--scheme must be given together with --quantize-aware, as only that quantizes. "
+            f"Received: --scheme {given['scheme']}"
+        )
+    given = {"dataset": "digits", "model": "M0", "weights": None} | given
+    recipe = dataclasses.replace(SMALL_IMAGES, **_take_recipe_values(given))
+    output = _default_output(given["dataset"], given["model"])
+    return RunSettings(**{"recipe": recipe, "output": output} | given)
+
+
+def _quantize_aware_settings(given):
+    decided = [name for name in ("model", "image_size", "weights") if name in given]
+    if decided:
+        options = " ".join("--" + name.replace("_", "-") for name in decided)
+        raise ValueError(
+            "the float run decides model, image size and weights, so none of them must be given "
+            f"with --quantize-aware. Received: {options}"
+        )
+    given = {"dataset": None, "scheme": "int8"} | given
+    changes = _take_recipe_values(given)
+    output = pathlib.Path("runs") / f"{given['float_run'].resolve().name}-{given['scheme']}"
+    return QuantizeAwareSettings(**{"recipe_changes": changes, "output": output} | given)
+
+
+def _take_recipe_values(given):
+    """Moves the values that the user gave for the recipe out of the other arguments."""
+    names = [field.name for field in dataclasses.fields(SMALL_IMAGES)]
+    return {name: given.pop(name) for name in names if name in given}
 
 
 def _make_parser():
@@ -91,67 +139,92 @@ def _make_parser():
         prog=_PROGRAM,
         description=_DESCRIPTION,
         epilog=_EPILOGUE,
-        formatter_class=_HelpFormatter,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        # What the user does not say stays out of the result: defaults depend on the other options.
+        argument_default=argparse.SUPPRESS,
         allow_abbrev=False,
     )
-    recipe = SMALL_IMAGES
+    float_recipe, quantize_aware = SMALL_IMAGES, QUANTIZE_AWARE
     add = parser.add_argument
-    add("--model", default="M0", type=str.upper, help="variant: M0, M1, M2 or M3")
-    add("--dataset", default="digits", metavar="digits|FOLDER|tfds:NAME", help="see below")
+    add("--model", type=str.upper, help="variant: M0, M1, M2 or M3 (default: M0)")
+    add(
+        "--dataset",
+        metavar="digits|fashion-mnist|FOLDER|tfds:NAME",
+        help="see below (default: digits)",
+    )
     add(
         "--image-size",
         type=_image_size,
-        default="{}x{}".format(*recipe.image_size),
         metavar="N|HxW",
-        help="side, or height and width, of the model's input in pixels",
+        help="side, or height and width, of the model's input in pixels "
+        "(default: {}x{})".format(*float_recipe.image_size),
     )
-    add("--epochs", type=int, default=recipe.epochs, help="passes over the training images")
-    add("--batch-size", type=int, default=recipe.batch_size, help="images a step")
+    add(
+        "--epochs",
+        type=int,
+        help=f"passes over the training images (default: {float_recipe.epochs}; "
+        f"{quantize_aware.epochs} with --quantize-aware, where 0 quantizes without training)",
+    )
+    add(
+        "--batch-size",
+        type=int,
+        help=f"images a step (default: {float_recipe.batch_size}; the float run's with "
+        "--quantize-aware)",
+    )
     add(
         "--learning-rate",
         type=float,
-        default=recipe.learning_rate,
-        help="peak learning rate, after a linear warm-up and before a cosine decay to 0",
+        help="peak learning rate, after a linear warm-up and before a cosine decay to 0 "
+        f"(default: {float_recipe.learning_rate}; a tenth of the float run's with "
+        "--quantize-aware)",
     )
     add(
         "--horizontal-flip",
         action="store_true",
-        default=recipe.horizontal_flip,
         help="also learn from mirrored images: right for photographs, wrong for digits and letters",
     )
     add(
         "--weights",
         type=_weights,
-        default="none",
         metavar="none|imagenet|PATH",
         help="weights to start from: random; the authors' ImageNet weights with a new classifier; "
-        "or a .keras, .weights.h5, .npz or .pth file",
+        "or a .keras, .weights.h5, .npz or .pth file (default: none)",
     )
-    add("--seed", type=int, default=0, help="decides everything random; repeats a run on a CPU")
+    add(
+        "--quantize-aware",
+        dest="float_run",
+        type=pathlib.Path,
+        metavar="RUN",
+        help="run folder of a float model to continue from; it decides the model, the image size, "
+        "the dataset and the random changes of the images",
+    )
+    add("--scheme", help="how --quantize-aware quantizes, see below (default: int8)")
+    add(
+        "--seed",
+        type=int,
+        default=0,
+        help="decides everything random; repeats a run on a CPU (default: 0)",
+    )
     add(
         "--output",
         type=pathlib.Path,
         metavar="FOLDER",
-        help="run folder to write (default: runs/DATASET-MODEL)",
+        help="run folder to write (default: runs/DATASET-MODEL; runs/RUN-SCHEME with "
+        "--quantize-aware)",
     )
-    add("--overwrite", action="store_true", help="replace an earlier run in the output folder")
+    add(
+        "--overwrite",
+        action="store_true",
+        default=False,
+        help="replace an earlier run in the output folder",
+    )
     add(
         "--skip-unreadable",
         action="store_true",
+        default=False,
         help="leave damaged image files out of a folder dataset instead of refusing it",
     )
     return parser
-
-
-class _HelpFormatter(
-    argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter
-):
-    """Shows defaults, except of switches, and keeps the line breaks of the texts around."""
-
-    def _get_help_string(self, action):
-        if action.default is None or action.default is False:
-            return action.help
-        return super()._get_help_string(action)
 
 
 def _image_size(text):

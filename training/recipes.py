@@ -6,6 +6,7 @@ time with `dataclasses.replace`, which checks the values again.
 
 import dataclasses
 import math
+from typing import ClassVar
 
 LARGEST_IMAGE_SIDE = 1024
 
@@ -44,9 +45,11 @@ class Recipe:
     zoom: float
     horizontal_flip: bool
 
+    least_epochs: ClassVar[int] = 1
+
     def __post_init__(self):
         _check_image_size(self.image_size)
-        _check_whole_number("epochs", self.epochs, minimum=1)
+        _check_whole_number("epochs", self.epochs, minimum=self.least_epochs)
         _check_whole_number("batch_size", self.batch_size, minimum=2)
         _check_positive_number("learning_rate", self.learning_rate)
         for name in (
@@ -58,6 +61,37 @@ class Recipe:
             "zoom",
         ):
             _check_fraction(name, getattr(self, name))
+        if type(self.horizontal_flip) is not bool:
+            raise ValueError(
+                "horizontal_flip must be true or false. "
+                f"Received: horizontal_flip={self.horizontal_flip}"
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class QuantizeAwareRecipe(Recipe):
+    """How a trained float model is tuned while its quantization is simulated.
+
+    No epochs at all are post-training quantization: only the calibrated ranges decide then.
+
+    Attributes:
+        freeze_batch_normalization: fraction of the training, from 0 to 1, after which the
+            statistics of batch normalization stay as they are; 1 for never.
+        freeze_ranges: fraction of the training, from 0 to 1, after which the ranges of the
+            activations stay as they are; 1 for never.
+    """
+
+    freeze_batch_normalization: float
+    freeze_ranges: float
+
+    least_epochs: ClassVar[int] = 0
+
+    def __post_init__(self):
+        super().__post_init__()
+        for name in ("freeze_batch_normalization", "freeze_ranges"):
+            value = getattr(self, name)
+            if not 0 <= value <= 1:
+                raise ValueError(f"{name} must be a number from 0 to 1. Received: {name}={value}")
 
 
 def _check_image_size(size):
@@ -104,3 +138,35 @@ SMALL_IMAGES = Recipe(
     zoom=0.1,
     horizontal_flip=False,
 )
+
+
+def quantize_aware_recipe(float_recipe, **changes):
+    """The recipe that continues a finished training with quantization simulated.
+
+    Batches, targets, weight decay and random changes of the images are those of the finished
+    training. The model is trained already, so the steps are fewer and a tenth as large.
+
+    Args:
+        float_recipe: the `Recipe` that the float model was trained by.
+        **changes: values of the result that shall be different.
+
+    Returns:
+        A `QuantizeAwareRecipe`.
+
+    Raises:
+        ValueError: if a changed value is wrong.
+    """
+    values = {
+        **dataclasses.asdict(float_recipe),
+        "name": "quantize-aware",
+        "epochs": 10,
+        "learning_rate": float_recipe.learning_rate / 10,
+        "warmup": 0.05,
+        "freeze_batch_normalization": 0.5,
+        # Both at once: at each freezing TensorFlow traces the training step anew.
+        "freeze_ranges": 0.5,
+    }
+    return QuantizeAwareRecipe(**values | changes)
+
+
+QUANTIZE_AWARE = quantize_aware_recipe(SMALL_IMAGES)

@@ -2,36 +2,50 @@
 
 import dataclasses
 import platform
+from collections.abc import Mapping
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 import keras_micronet
-from training import plots
+from training import plots, run_folder
 from training.datasets import ImageDataset, load_dataset
 from training.input_pipeline import collect_balanced, collect_evenly
 from training.models import build_model, check_request
 from training.progress import ProgressLines, format_duration
 from training.run_folder import RunFolder
 from training.settings import RunSettings
-from training.trainer import check_batch_size, make_reproducible, train
+from training.trainer import EpochRecord, check_batch_size, make_reproducible, train
 
 # Enough for the ranges of a post-training quantization and to compare two models on.
 CALIBRATION_IMAGES = 300
 TEST_IMAGES = 1000
 
-_SUMMARY_FORMAT = 1
-
 
 @dataclasses.dataclass(frozen=True)
 class PreparedRun:
-    """A run of which everything that the user can get wrong has been checked."""
+    """A run of which everything that the user can get wrong has been checked.
+
+    Attributes:
+        settings: what to do.
+        dataset: the images to do it with.
+        model: the model to train.
+        cost: a `keras_micronet.ModelSummary` of the model.
+        folder: where to write, begun already.
+        callbacks: Keras callbacks that belong to the way of training.
+        notes: sentences for the user, said before the training.
+        sections: further sections of `run.json`.
+    """
 
     settings: RunSettings
     dataset: ImageDataset
     model: keras.Model
+    cost: keras_micronet.ModelSummary
     folder: RunFolder
+    callbacks: tuple[keras.callbacks.Callback, ...] = ()
+    notes: tuple[str, ...] = ()
+    sections: Mapping[str, object] = dataclasses.field(default_factory=dict)
 
 
 def prepare(settings):
@@ -57,8 +71,9 @@ def prepare(settings):
     model = build_model(
         settings.model, recipe.image_size, len(dataset.class_names), settings.weights
     )
+    cost = keras_micronet.summarize(model)
     folder.begin()
-    return PreparedRun(settings, dataset, model, folder)
+    return PreparedRun(settings, dataset, model, cost, folder)
 
 
 def execute(prepared, report=print):
@@ -76,10 +91,15 @@ def execute(prepared, report=print):
         OSError: if a file cannot be written.
     """
     settings, dataset, model = prepared.settings, prepared.dataset, prepared.model
-    cost = keras_micronet.summarize(model)
-    for line in _introduction(settings, dataset, cost):
+    for line in _introduction(prepared):
         report(line)
-    result = train(model, dataset, settings.recipe, settings.seed, callbacks=[ProgressLines()])
+    result = train(
+        model,
+        dataset,
+        settings.recipe,
+        settings.seed,
+        callbacks=[*prepared.callbacks, ProgressLines()],
+    )
     calibration_images, calibration_labels = collect_balanced(
         dataset.train, CALIBRATION_IMAGES, len(dataset.class_names)
     )
@@ -88,18 +108,21 @@ def execute(prepared, report=print):
     folder.write_class_names(dataset.class_names)
     folder.write_calibration(calibration_images, calibration_labels)
     folder.write_test(*collect_evenly(dataset.test, TEST_IMAGES))
-    folder.write_history(result.history)
-    folder.write_learning_curve(plots.learning_curve(result))
-    folder.write_summary(_summary(settings, dataset, cost, result))
+    folder.write_history(EpochRecord, result.history)
+    if result.history:
+        folder.write_learning_curve(plots.learning_curve(result))
+    folder.write_summary(_summary(prepared, result))
+    duration = f", after {format_duration(result.seconds)} of training" if result.history else ""
     report(
-        f"Test accuracy {result.test_accuracy:.2%} on {dataset.test.size} held-out images, "
-        f"after {format_duration(result.seconds)} of training."
+        f"Test accuracy {result.test_accuracy:.2%} on {dataset.test.size} held-out images"
+        f"{duration}."
     )
     report(f"Run folder: {folder.path}")
     return result
 
 
-def _introduction(settings, dataset, cost):
+def _introduction(prepared):
+    settings, dataset, cost = prepared.settings, prepared.dataset, prepared.cost
     recipe = settings.recipe
     height, width = recipe.image_size
     yield (
@@ -111,16 +134,17 @@ def _introduction(settings, dataset, cost):
         f"on, {dataset.validation.size} to validate, {dataset.test.size} to test."
     )
     yield from dataset.notes
+    yield from prepared.notes
     yield (
         f"Recipe {recipe.name}: {recipe.epochs} epochs of "
         f"{dataset.train.size // recipe.batch_size} steps of {recipe.batch_size} images."
     )
 
 
-def _summary(settings, dataset, cost, result):
-    last = result.history[-1]
+def _summary(prepared, result):
+    settings, dataset, cost = prepared.settings, prepared.dataset, prepared.cost
     return {
-        "format": _SUMMARY_FORMAT,
+        "format": run_folder.SUMMARY_FORMAT,
         "model": {
             "variant": settings.model,
             "input_shape": [*settings.recipe.image_size, 3],
@@ -132,6 +156,7 @@ def _summary(settings, dataset, cost, result):
         "dataset": {
             "name": dataset.name,
             "source": settings.dataset,
+            "skip_unreadable": settings.skip_unreadable,
             "classes": len(dataset.class_names),
             "train_images": dataset.train.size,
             "validation_images": dataset.validation.size,
@@ -143,8 +168,8 @@ def _summary(settings, dataset, cost, result):
         "results": {
             "test_accuracy": result.test_accuracy,
             "test_loss": result.test_loss,
-            "validation_accuracy": last.validation_accuracy,
-            "validation_loss": last.validation_loss,
+            "validation_accuracy": result.validation_accuracy,
+            "validation_loss": result.validation_loss,
             "training_seconds": result.seconds,
         },
         "versions": {
@@ -154,4 +179,5 @@ def _summary(settings, dataset, cost, result):
             "tensorflow": tf.__version__,
             "numpy": np.__version__,
         },
+        **prepared.sections,
     }

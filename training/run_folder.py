@@ -13,9 +13,13 @@ channels last, at the model's input size; the model normalizes them inside.
 training images, about equally many of each class |
 | `test.npz` | `images` and `labels` likewise: held-out test images in the dataset's own mix |
 | `history.csv` | one line an epoch: loss, accuracy, validation loss and accuracy, learning rate |
-| `learning_curve.png` | the same as a plot |
+| `learning_curve.png` | the same as a plot; missing if there were no epochs |
 | `run.json` | every setting, the measurements and the versions; written last, so that a folder \
 with it is complete |
+
+A quantize-aware training leaves the same files. Its model is a
+`keras_micronet.quantization.QuantizeAwareModel`, its accuracies are those with quantization
+simulated, and `run.json` has a section `quantization` with the scheme and the float run.
 
 Labels are indices into the class names. The arrays load with `numpy.load(..., allow_pickle=False)`.
 Every file is written under another name first and then renamed, so none is ever half there.
@@ -40,6 +44,8 @@ TEST = "test.npz"
 HISTORY = "history.csv"
 LEARNING_CURVE = "learning_curve.png"
 SUMMARY = "run.json"
+
+SUMMARY_FORMAT = 1  # what "format" in run.json is; another number for other keys
 
 
 @contextlib.contextmanager
@@ -89,6 +95,8 @@ class RunFolder:
             self.path.mkdir(parents=True, exist_ok=True)
             tempfile.TemporaryFile(dir=self.path).close()
             (self.path / SUMMARY).unlink(missing_ok=True)
+            # The one file that not every run replaces.
+            (self.path / LEARNING_CURVE).unlink(missing_ok=True)
         except OSError as error:
             raise ValueError(
                 "output must be a folder that can be written to. "
@@ -115,15 +123,20 @@ class RunFolder:
         """Writes test images, uint8 `(n, height, width, 3)`, and their labels."""
         self._write_images(TEST, images, labels)
 
-    def write_history(self, records):
-        """Writes one CSV line for each record, a dataclass whose fields are the columns."""
+    def write_history(self, record_type, records):
+        """Writes one CSV line for each record.
+
+        Args:
+            record_type: the records' dataclass; its fields are the columns.
+            records: instances of it.
+        """
         # newline="" as the csv module asks.
         with (
             atomic_path(self.path / HISTORY) as path,
             open(path, "w", newline="", encoding="utf-8") as file,
         ):
             writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(field.name for field in dataclasses.fields(records[0]))
+            writer.writerow(field.name for field in dataclasses.fields(record_type))
             writer.writerows(dataclasses.astuple(record) for record in records)
 
     def write_learning_curve(self, figure):

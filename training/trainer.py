@@ -11,6 +11,7 @@ import tensorflow as tf
 from training.augmentation import add_augmentation
 from training.input_pipeline import evaluation_batches, training_batches
 
+
 class TrainingDivergedError(RuntimeError):
     """The loss became infinite or undefined."""
 
@@ -36,13 +37,17 @@ class TrainingResult:
     """What a training measured.
 
     Attributes:
-        history: one `EpochRecord` an epoch.
+        history: one `EpochRecord` an epoch; none if the recipe has no epochs.
+        validation_loss: loss on the validation images after the last epoch.
+        validation_accuracy: top-1 accuracy on the validation images, in [0, 1].
         test_loss: loss on the test images, measured once, after the last epoch.
         test_accuracy: top-1 accuracy on the test images, in [0, 1].
         seconds: duration of training and validation together.
     """
 
     history: tuple[EpochRecord, ...]
+    validation_loss: float
+    validation_accuracy: float
     test_loss: float
     test_accuracy: float
     seconds: float
@@ -72,7 +77,8 @@ def train(model, dataset, recipe, seed, callbacks=()):
         model: Keras model from float images `(batch, height, width, 3)` in [0, 255] to
             probabilities `(batch, classes)`.
         dataset: an `ImageDataset`.
-        recipe: a `Recipe`, with the dataset's image size.
+        recipe: a `Recipe`, with the dataset's image size. If it has no epochs, the model is only
+            measured.
         seed: non-negative integer; decides the order and the augmentation of the images.
         callbacks: further Keras callbacks, such as `progress.ProgressLines`.
 
@@ -88,13 +94,15 @@ def train(model, dataset, recipe, seed, callbacks=()):
     steps_per_epoch = dataset.train.size // recipe.batch_size
     training_model = add_augmentation(model, recipe, seed)
     training_model.compile(
-        optimizer=_make_optimizer(recipe, recipe.epochs * steps_per_epoch),
+        # A schedule has at least one step, even if no step is taken.
+        optimizer=_make_optimizer(recipe, max(1, recipe.epochs * steps_per_epoch)),
         loss=keras.losses.CategoricalCrossentropy(label_smoothing=recipe.label_smoothing),
         metrics=["accuracy"],
         # XLA was two to three times slower on a CPU, and excludes deterministic kernels.
         jit_compile=False,
     )
     _create_training_variables(training_model, class_count)
+    validation_batches = evaluation_batches(dataset.validation, class_count, recipe.batch_size)
     epochs = _EpochRecorder()
     start = time.monotonic()
     training_model.fit(
@@ -106,16 +114,21 @@ def train(model, dataset, recipe, seed, callbacks=()):
             seed,
         ),
         epochs=recipe.epochs,
-        validation_data=evaluation_batches(dataset.validation, class_count, recipe.batch_size),
+        validation_data=validation_batches,
         callbacks=[_DivergenceStop(), epochs, *callbacks],
         shuffle=False,  # The batches are shuffled already.
         verbose=0,
     )
+    if epochs.records:
+        last = epochs.records[-1]
+        validation = last.validation_loss, last.validation_accuracy
+    else:
+        validation = training_model.evaluate(validation_batches, verbose=0)
     seconds = time.monotonic() - start
-    test_loss, test_accuracy = training_model.evaluate(
+    test = training_model.evaluate(
         evaluation_batches(dataset.test, class_count, recipe.batch_size), verbose=0
     )
-    return TrainingResult(tuple(epochs.records), test_loss, test_accuracy, seconds)
+    return TrainingResult(tuple(epochs.records), *validation, *test, seconds)
 
 
 def check_batch_size(recipe, dataset):

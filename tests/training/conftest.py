@@ -1,6 +1,9 @@
-"""What the tests of `training` share: a tiny dataset, a tiny model and a tiny recipe."""
+"""What the tests of `training` share: a tiny dataset, model and recipe, and a finished run."""
 
 import dataclasses
+import json
+import pathlib
+import shutil
 
 import keras
 import numpy as np
@@ -9,8 +12,11 @@ import tensorflow as tf
 from PIL import Image
 from tensorflow.python.framework import config as tensorflow_config
 
+from training import run
+from training.command_line import main
 from training.datasets import ImageDataset, Split
 from training.recipes import SMALL_IMAGES
+from training.trainer import EpochRecord, TrainingResult
 
 TINY_SIZE = (8, 12)
 
@@ -75,19 +81,61 @@ def tiny_model():
     return build_tiny_model()
 
 
+def write_image_folder(folder, counts, size=(20, 16), suffix=".png", first_value=0, distance=1):
+    """Writes `folder/class/number.png`, each image one colour that no other image has.
+
+    The red of successive images differs by `distance`, as long as it is below 256.
+    """
+    value = first_value
+    for name, count in counts.items():
+        (folder / name).mkdir(parents=True)
+        for number in range(count):
+            colour = (value % 256, value // 256, 100)
+            Image.new("RGB", size, colour).save(folder / name / f"{number}{suffix}")
+            value += distance
+
+
 @pytest.fixture
 def make_image_folder(tmp_path):
-    """Writes `folder/class/number.png`, each image one colour that no other image has."""
+    """`write_image_folder`, by default to a folder of this test."""
 
-    def make(counts, folder=None, size=(20, 16), suffix=".png", first_value=0):
+    def make(counts, folder=None, **options):
         folder = tmp_path / "images" if folder is None else folder
-        value = first_value
-        for name, count in counts.items():
-            (folder / name).mkdir(parents=True)
-            for number in range(count):
-                colour = (value % 256, value // 256, 100)
-                Image.new("RGB", size, colour).save(folder / name / f"{number}{suffix}")
-                value += 1
+        write_image_folder(folder, counts, **options)
         return folder
 
     return make
+
+
+@pytest.fixture(scope="session")
+def finished_float_run(tmp_path_factory):
+    """The run folder of a float M0 on 40 images of 2 classes; its training took no step."""
+    folder = tmp_path_factory.mktemp("float")
+    write_image_folder(folder / "images", {"a": 20, "b": 20}, distance=6)
+    record = EpochRecord(1, 0.7, 0.5, 0.7, 0.5, 0.0, 1.0)
+    result = TrainingResult((record,), 0.7, 0.5, 0.7, 0.625, 1.0)
+    arguments = ["--dataset", str(folder / "images"), "--image-size", "24x32", "--epochs", "1"]
+    arguments += ["--batch-size", "14", "--learning-rate", "0.02", "--horizontal-flip"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run, "train", lambda *_, **__: result)
+        assert main([*arguments, "--output", str(folder / "flat-M0")]) == 0
+    return folder / "flat-M0"
+
+
+@pytest.fixture
+def float_run_copy(finished_float_run, tmp_path):
+    """A copy of the float run that a test may damage."""
+    return pathlib.Path(shutil.copytree(finished_float_run, tmp_path / "copy-M0"))
+
+
+@pytest.fixture
+def change_summary(float_run_copy):
+    """Changes `run.json` of the copy: `change(summary)` edits the parsed file in place."""
+
+    def edit(change):
+        path = float_run_copy / "run.json"
+        summary = json.loads(path.read_text())
+        change(summary)
+        path.write_text(json.dumps(summary))
+
+    return edit

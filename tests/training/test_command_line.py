@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 
 import keras_micronet
-from training import run
+from keras_micronet import quantization
+from training import quantize_aware_run, run
 from training.command_line import main, parse_arguments
 from training.recipes import SMALL_IMAGES
+from training.settings import QuantizeAwareSettings
 from training.trainer import TrainingDivergedError
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -86,6 +88,8 @@ def test_the_summary_tells_everything_about_the_run(finished_run, loaded_model):
     assert summary["model"]["variant"] == "M0"
     assert summary["model"]["parameters"] == loaded_model.count_params()
     assert summary["dataset"]["source"] == "digits"
+    assert summary["dataset"]["skip_unreadable"] is False
+    assert "quantization" not in summary
     assert summary["versions"]["keras"] == keras.__version__
     assert summary["versions"]["keras_micronet"] == keras_micronet.__version__
 
@@ -143,6 +147,16 @@ def test_mistakes_are_refused_with_one_sentence(
         (["--image-size", "32x"], "must be a side such as 64"),
         (["--image-size", "4096"], "each from 1 to 1024"),
         (["--seed", "-1"], "seed must be a whole number from 0"),
+        (["--scheme", "int8"], "together with --quantize-aware"),
+        (["--quantize-aware", "run", "--epochs", "-1"], "epochs must be a whole number of at lea"),
+        (["--quantize-aware", "run", "--seed", "-1"], "seed must be a whole number from 0"),
+        (["--quantize-aware", "run", "--model", "m1"], "Received: --model"),
+        (["--quantize-aware", "run", "--image-size", "32"], "Received: --image-size"),
+        (
+            ["--weights", "none", "--quantize-aware", "run", "--model", "M0"],
+            "the float run decides model, image size and weights, so none of them must be given "
+            "with --quantize-aware. Received: --model --weights",
+        ),
         (["--seed", str(2**32)], "seed must be a whole number from 0"),
         (["--no-such-option"], "unrecognized arguments"),
     ],
@@ -183,6 +197,55 @@ def test_defaults_are_the_recipe_and_random_weights():
     assert not settings.skip_unreadable
 
 
+def test_a_quantize_aware_training_leaves_to_the_float_run_what_is_not_said():
+    settings = parse_arguments(["--quantize-aware", "somewhere/digits-M0/"])
+    assert settings == QuantizeAwareSettings(
+        float_run=pathlib.Path("somewhere/digits-M0"),
+        scheme="int8",
+        dataset=None,
+        recipe_changes={},
+        seed=0,
+        output=pathlib.Path("runs/digits-M0-int8"),
+        overwrite=False,
+        skip_unreadable=False,
+    )
+
+
+def test_a_quantize_aware_training_takes_what_is_said():
+    settings = parse_arguments(
+        ["--quantize-aware", "a", "--scheme", "int8_head4", "--dataset", "b", "--epochs", "0"]
+        + ["--batch-size", "4", "--learning-rate", "0.1", "--horizontal-flip", "--seed", "5"]
+        + ["--output", "c", "--overwrite", "--skip-unreadable"]
+    )
+    assert settings == QuantizeAwareSettings(
+        float_run=pathlib.Path("a"),
+        scheme="int8_head4",
+        dataset="b",
+        recipe_changes={
+            "epochs": 0, "batch_size": 4, "learning_rate": 0.1, "horizontal_flip": True,
+        },
+        seed=5,
+        output=pathlib.Path("c"),
+        overwrite=True,
+        skip_unreadable=True,
+    )  # fmt: skip
+
+
+def test_the_default_output_names_the_scheme(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    settings = parse_arguments(["--quantize-aware", ".", "--scheme", "int8_head4"])
+    assert settings.output == pathlib.Path("runs") / f"{tmp_path.name}-int8_head4"
+
+
+def test_each_kind_of_settings_is_prepared_by_its_own_module(monkeypatch):
+    prepared = []
+    monkeypatch.setattr(run, "prepare", lambda _: "float")
+    monkeypatch.setattr(quantize_aware_run, "prepare", lambda _: "quantize-aware")
+    monkeypatch.setattr(run, "execute", prepared.append)
+    assert main([]) == main(["--quantize-aware", "run"]) == 0
+    assert prepared == ["float", "quantize-aware"]
+
+
 def test_help_names_every_variant_and_default_and_needs_no_tensorflow():
     program = (
         "import sys; sys.argv = ['training', '--help']\n"
@@ -197,8 +260,9 @@ def test_help_names_every_variant_and_default_and_needs_no_tensorflow():
     for variant in keras_micronet.VARIANTS:
         assert variant in finished.stdout
     for value in (SMALL_IMAGES.epochs, SMALL_IMAGES.batch_size, SMALL_IMAGES.learning_rate):
-        assert f"(default: {value})" in " ".join(finished.stdout.split())
-    assert "(default: False)" not in finished.stdout
+        assert f"(default: {value};" in " ".join(finished.stdout.split())
+    for scheme in quantization.SCHEMES:
+        assert f"\n  {scheme} " in finished.stdout or f"\n  {scheme}\n" in finished.stdout
 
 
 def prepared_to_fail(monkeypatch, error):

@@ -3,7 +3,7 @@ import math
 
 import pytest
 
-from training.recipes import SMALL_IMAGES
+from training.recipes import QUANTIZE_AWARE, SMALL_IMAGES, quantize_aware_recipe
 
 
 @pytest.mark.parametrize(
@@ -29,6 +29,7 @@ from training.recipes import SMALL_IMAGES
         ({"rotation": -0.1}, "rotation must be"),
         ({"translation": math.nan}, "translation must be"),
         ({"zoom": 1.5}, "zoom must be"),
+        ({"horizontal_flip": "no"}, "horizontal_flip must be true or false"),
     ],
 )
 def test_refuses_values_that_cannot_be_meant(change, rule):
@@ -36,6 +37,54 @@ def test_refuses_values_that_cannot_be_meant(change, rule):
     with pytest.raises(ValueError, match=rf"{rule}.*\. Received: {name}=") as caught:
         dataclasses.replace(SMALL_IMAGES, **change)
     assert str(value) in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["freeze_batch_normalization", "freeze_ranges"])
+@pytest.mark.parametrize("value", [-0.01, 1.01, math.nan])
+def test_refuses_freezing_outside_of_the_training(name, value):
+    rule = f"{name} must be a number from 0 to 1. Received: {name}={value}"
+    with pytest.raises(ValueError, match=rule):
+        dataclasses.replace(QUANTIZE_AWARE, **{name: value})
+
+
+@pytest.mark.parametrize("fraction", [0, 1])
+def test_freezing_may_be_from_the_start_or_never(fraction):
+    recipe = dataclasses.replace(QUANTIZE_AWARE, freeze_ranges=fraction)
+    assert recipe.freeze_ranges == fraction
+
+
+def test_quantizing_may_take_no_epochs_but_not_fewer():
+    assert dataclasses.replace(QUANTIZE_AWARE, epochs=0).epochs == 0
+    with pytest.raises(ValueError, match="at least 0. Received: epochs=-1"):
+        dataclasses.replace(QUANTIZE_AWARE, epochs=-1)
+
+
+def test_quantize_aware_training_continues_the_float_training():
+    float_recipe = dataclasses.replace(
+        SMALL_IMAGES,
+        image_size=(48, 64),
+        batch_size=8,
+        learning_rate=0.02,
+        weight_decay=0.3,
+        label_smoothing=0.2,
+        rotation=0.5,
+        translation=0.6,
+        zoom=0.7,
+        horizontal_flip=True,
+    )
+    recipe = quantize_aware_recipe(float_recipe)
+    assert recipe.name == "quantize-aware"
+    assert recipe.learning_rate == pytest.approx(0.002)
+    assert recipe.epochs < float_recipe.epochs
+    own = {"name", "epochs", "learning_rate", "warmup"}
+    for field in dataclasses.fields(float_recipe):
+        if field.name not in own:
+            assert getattr(recipe, field.name) == getattr(float_recipe, field.name)
+
+
+def test_the_user_changes_single_values_of_the_quantize_aware_recipe():
+    changed = quantize_aware_recipe(SMALL_IMAGES, epochs=3, learning_rate=0.5)
+    assert changed == dataclasses.replace(QUANTIZE_AWARE, epochs=3, learning_rate=0.5)
 
 
 def test_digits_are_never_mirrored_by_default():

@@ -70,7 +70,7 @@ def test_class_names_stand_one_a_line(folder):
 
 
 def test_history_has_one_line_an_epoch(folder):
-    folder.write_history(RECORDS)
+    folder.write_history(EpochRecord, RECORDS)
     with open(folder.path / "history.csv", newline="", encoding="utf-8") as file:
         header, *lines = csv.reader(file)
     assert header == COLUMNS
@@ -80,9 +80,14 @@ def test_history_has_one_line_an_epoch(folder):
     ]
 
 
+def test_the_history_of_no_epochs_has_the_columns_alone(folder):
+    folder.write_history(EpochRecord, ())
+    assert (folder.path / "history.csv").read_text() == ",".join(COLUMNS) + "\n"
+
+
 @pytest.mark.parametrize("epochs", [1, 2])
 def test_the_learning_curve_is_a_picture_of_the_history(folder, epochs):
-    figure = learning_curve(TrainingResult(RECORDS[:epochs], 1.1, 0.4, 5.0))
+    figure = learning_curve(TrainingResult(RECORDS[:epochs], 1.5, 0.375, 1.1, 0.4, 5.0))
     loss_axes, accuracy_axes = figure.axes
     drawn = [list(line.get_ydata()) for line in loss_axes.lines + accuracy_axes.lines]
     expected = [[2.0, 1.0], [2.5, 1.5], [0.25, 0.5], [0.125, 0.375]]
@@ -137,8 +142,8 @@ def test_every_file_is_written_under_another_name_first(folder, tiny_model, monk
     folder.write_class_names(("a", "b"))
     folder.write_calibration(images, labels)
     folder.write_test(images, labels)
-    folder.write_history(RECORDS)
-    folder.write_learning_curve(learning_curve(TrainingResult(RECORDS, 1.1, 0.4, 5.0)))
+    folder.write_history(EpochRecord, RECORDS)
+    folder.write_learning_curve(learning_curve(TrainingResult(RECORDS, 1.5, 0.375, 1.1, 0.4, 5.0)))
     folder.write_summary({})
     assert sorted(replaced) == names(folder)
     assert len(replaced) == 8
@@ -151,7 +156,8 @@ def test_refuses_a_folder_with_content(tmp_path):
 
 
 def test_overwriting_marks_the_old_run_as_incomplete_and_keeps_other_files(tmp_path):
-    for name in ("run.json", "notes.txt"):
+    # No run without epochs would replace the curve.
+    for name in ("run.json", "learning_curve.png", "notes.txt"):
         (tmp_path / name).write_text("old")
     RunFolder(tmp_path, overwrite=True).begin()
     assert os.listdir(tmp_path) == ["notes.txt"]

@@ -7,6 +7,7 @@ import pytest
 import keras_micronet
 from tests.training.conftest import TINY_SIZE, build_tiny_model
 from training import trainer
+from training.recipes import quantize_aware_recipe
 from training.trainer import (
     TrainingDivergedError,
     learning_rate_schedule,
@@ -24,6 +25,8 @@ def test_learns_and_measures_every_part(tiny_model, tiny_dataset, tiny_recipe):
     result = train(tiny_model, tiny_dataset, recipe, seed=1)
     assert [record.epoch for record in result.history] == list(range(1, 9))
     assert result.history[-1].loss < result.history[0].loss
+    assert result.validation_loss == result.history[-1].validation_loss
+    assert result.validation_accuracy == result.history[-1].validation_accuracy
     assert result.test_accuracy == 1.0
     images, labels = zip(*tiny_dataset.test.images().as_numpy_iterator(), strict=True)
     predictions = tiny_model.predict(np.stack(images).astype("float32"), verbose=0)
@@ -108,6 +111,21 @@ def test_a_step_is_traced_only_once(tiny_model, tiny_dataset, tiny_recipe, monke
     monkeypatch.setattr(keras.Model, "train_step", counted)
     train(tiny_model, tiny_dataset, dataclasses.replace(tiny_recipe, epochs=1), seed=1)
     assert len(traces) == 1
+
+
+def test_without_epochs_the_model_is_only_measured(tiny_model, tiny_dataset, tiny_recipe):
+    recipe = dataclasses.replace(quantize_aware_recipe(tiny_recipe), epochs=0)
+    before = weights_of(tiny_model)
+    result = train(tiny_model, tiny_dataset, recipe, seed=1)
+    assert all(map(np.array_equal, before, weights_of(tiny_model)))
+    assert result.history == ()
+    for part, measured in (
+        (tiny_dataset.validation, result.validation_accuracy),
+        (tiny_dataset.test, result.test_accuracy),
+    ):
+        images, labels = zip(*part.images().as_numpy_iterator(), strict=True)
+        predictions = tiny_model.predict(np.stack(images).astype("float32"), verbose=0)
+        assert np.mean(predictions.argmax(1) == labels) == pytest.approx(measured)
 
 
 class Poison(keras.callbacks.Callback):

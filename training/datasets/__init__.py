@@ -2,7 +2,7 @@
 
 import pathlib
 
-from training.datasets import digits, image_folder, tensorflow_datasets
+from training.datasets import digits, fashion_mnist, image_folder, tensorflow_datasets
 from training.datasets.image_dataset import ImageDataset, Split
 
 __all__ = ["ImageDataset", "Split", "load_dataset"]
@@ -14,7 +14,7 @@ def load_dataset(name, image_size, skip_unreadable=False):
     """Loads a dataset by the name it has on the command line.
 
     Args:
-        name: `"digits"`, the path of a folder of images, or `"tfds:NAME"`.
+        name: `"digits"`, `"fashion-mnist"`, the path of a folder of images, or `"tfds:NAME"`.
         image_size: height and width, in pixels, of the images to produce.
         skip_unreadable: whether image files that cannot be decoded are left out of a folder
             dataset, rather than refused.
@@ -27,6 +27,8 @@ def load_dataset(name, image_size, skip_unreadable=False):
     """
     if name == digits.NAME:
         return digits.load_digits(image_size)
+    if name == fashion_mnist.NAME:
+        return fashion_mnist.load_fashion_mnist(image_size)
     if name.startswith(TENSORFLOW_DATASETS_PREFIX):
         return tensorflow_datasets.load_tensorflow_dataset(
             name.removeprefix(TENSORFLOW_DATASETS_PREFIX), image_size
@@ -34,7 +36,8 @@ def load_dataset(name, image_size, skip_unreadable=False):
     folder = pathlib.Path(name)
     if not name or not folder.is_dir():
         raise ValueError(
-            f"dataset must be '{digits.NAME}', '{TENSORFLOW_DATASETS_PREFIX}NAME' or an existing "
-            f"folder of images. Received: dataset={name}"
+            f"dataset must be '{digits.NAME}', '{fashion_mnist.NAME}', "
+            f"'{TENSORFLOW_DATASETS_PREFIX}NAME' or an existing folder of images. "
+            f"Received: dataset={name}"
         )
     return image_folder.load_image_folder(folder, image_size, skip_unreadable)
