@@ -190,9 +190,10 @@ class _Chain:
             self._append(name, kind, layer)
 
     def _append(self, name, kind, layer, **fields):
-        if any(step.name == name for step in self.steps):
+        if name in [INPUT, *(step.name for step in self.steps)]:
             raise ValueError(
-                "Each layer of the model must have a name of its own and be used once. "
+                "Each layer of the model must have a name of its own and be used once; "
+                f"{INPUT!r} is the input. "
                 f"Received: layer {name!r} of type {type(layer).__name__} twice"
             )
         self.steps.append(Step(name, kind, layer, **fields))

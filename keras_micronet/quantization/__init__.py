@@ -5,12 +5,13 @@ int8: symmetric weights, asymmetric activations, int32 biases.
 """
 
 from keras_micronet.quantization.freeze_schedule import FreezeSchedule
-from keras_micronet.quantization.quantize_aware import quantize_aware
+from keras_micronet.quantization.quantize_aware import CalibrationTools, quantize_aware
 from keras_micronet.quantization.quantize_aware_model import QuantizeAwareModel
 from keras_micronet.quantization.schemes import SCHEMES, Scheme, WeightFormat
 
 __all__ = [
     "SCHEMES",
+    "CalibrationTools",
     "FreezeSchedule",
     "QuantizeAwareModel",
     "Scheme",

@@ -40,7 +40,7 @@ def observe(planned, batches):
 
     Args:
         planned: list of `plan.PlannedStep`.
-        batches: list of batches of images, as the model takes them.
+        batches: list of float32 batches of images, as the model takes them.
 
     Returns:
         A dictionary from names to `Observation`s.
@@ -48,12 +48,12 @@ def observe(planned, batches):
     Raises:
         ValueError: if a value is not finite.
     """
-    statistics = tf.function(lambda images: _statistics(planned, images), reduce_retracing=True)
+    # One trace serves the last batch, too, which may be smaller.
+    signature = [tf.TensorSpec([None, *batches[0].shape[1:]], tf.float32)]
+    statistics = tf.function(lambda images: _statistics(planned, images), signature)
     gathered = [_as_numpy(statistics(batch)) for batch in batches]
     ranges = {name: _range(name, [taken[name] for taken in gathered]) for name in gathered[0]}
-    histograms = tf.function(
-        lambda images: _histograms(planned, images, ranges), reduce_retracing=True
-    )
+    histograms = tf.function(lambda images: _histograms(planned, images, ranges), signature)
     counted = [_as_numpy(histograms(batch)) for batch in batches]
     sizes = [len(batch) for batch in batches]
     observations = {}

@@ -16,7 +16,8 @@ from keras_micronet.quantization.plan import coefficient_names, pool_name, squee
 
 _WEIGHTED = ("convolution", "depthwise", "dense")
 _ACTIVATIONS = {"linear": tf.identity, "relu": tf.nn.relu, "relu6": tf.nn.relu6}
-_COEFFICIENT_HALF_RANGE = 2.0  # coefficients of Dynamic Shift-Max lie within 2 of their initial values
+# Coefficients of Dynamic Shift-Max lie within 2 of their initial values.
+_COEFFICIENT_HALF_RANGE = 2.0
 COEFFICIENT_SLOPE = 2.0 / 3.0  # 4 * (hard_sigmoid(z) - 1 / 2) = clip(2 z / 3, -2, 2)
 
 
@@ -50,7 +51,6 @@ class Rounding(abc.ABC):
     @abc.abstractmethod
     def weights(self, name, kernel, scale=None):
         """A kernel with the output channels last, which are multiplied by `scale` afterwards."""
-
 
     @abc.abstractmethod
     def biases(self, bias, factors):

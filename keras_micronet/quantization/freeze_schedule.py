@@ -8,9 +8,11 @@ from keras_micronet.quantization.quantize_aware_model import QuantizeAwareModel
 class FreezeSchedule(keras.callbacks.Callback):
     """Freezes batch normalization's statistics, then the ranges of activations.
 
-    The last steps of a training then see exactly what the device computes. At
+    The last steps of a training then see the integers that the device stores. At
     each freezing TensorFlow traces the training step anew, which takes as long
     as the first step; equal fractions freeze both at once.
+
+    In a single epoch of unknown length nothing can freeze before its end.
 
     Args:
         batch_normalization: fraction of all steps of `fit` after which batch
@@ -32,6 +34,7 @@ class FreezeSchedule(keras.callbacks.Callback):
         self._epoch = 0
 
     def on_train_begin(self, logs=None):
+        self._steps = self.params.get("steps")  # of some datasets unknown until an epoch is over
         self._models = _quantize_aware_models(self.model)
         if not self._models:
             raise ValueError(
@@ -42,8 +45,14 @@ class FreezeSchedule(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch, logs=None):
         self._epoch = epoch
 
+    def on_epoch_end(self, epoch, logs=None):
+        self._steps = self._batches
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._batches = batch + 1
+
     def on_train_batch_begin(self, batch, logs=None):
-        steps = self.params.get("steps")  # unknown in the first epoch of some datasets
+        steps = self._steps
         progress = (self._epoch + (batch / steps if steps else 0)) / self.params["epochs"]
         if self._freeze(progress):
             self.model.make_train_function(force=True)

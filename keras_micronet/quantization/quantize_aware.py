@@ -1,5 +1,7 @@
 """From a trained float model to one that knows the integers of a device."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -9,7 +11,7 @@ from keras_micronet.quantization.calibration import observe
 from keras_micronet.quantization.dense_layers import dense_layers
 from keras_micronet.quantization.dense_scales import sensitive_dense_layers
 from keras_micronet.quantization.quantize_aware_model import QuantizeAwareModel
-from keras_micronet.quantization.ranges import least_error_clipping, least_error_range
+from keras_micronet.quantization.ranges import RANGE_RULES, least_error_clipping
 from keras_micronet.quantization.representative_data import representative_batches
 from keras_micronet.quantization.schemes import find_scheme
 
@@ -17,14 +19,41 @@ _TOLERATED_RATIO = 1.25  # of the mean squared errors of the outputs, 1 dB
 _MOST_COMPARED_BATCHES = 4
 
 
-def quantize_aware(model, representative_data, scheme="int8"):
+@dataclasses.dataclass(frozen=True)
+class CalibrationTools:
+    """What brings a quantization after training nearer to the float model.
+
+    Attributes:
+        ranges: how the range of a stored value is chosen: "least_error" for the
+            least mean squared error of rounding and clipping, "percentile" for
+            a range without the ten-thousandth part of the values at either
+            end, "extremes" for the range of all values.
+        weight_clipping: whether 4-bit weights are clipped where this has the
+            least squared error.
+        bias_correction: whether what 4-bit weights shift in the mean is taken
+            from the biases.
+
+    Raises:
+        ValueError: if `ranges` is none of these.
+    """
+
+    ranges: str = "least_error"
+    weight_clipping: bool = True
+    bias_correction: bool = True
+
+    def __post_init__(self):
+        if self.ranges not in RANGE_RULES:
+            raise ValueError(
+                f"`ranges` must be one of {sorted(RANGE_RULES)}. Received: ranges={self.ranges!r}"
+            )
+
+
+def quantize_aware(model, representative_data, scheme="int8", tools=CalibrationTools()):
     """Makes a model that computes as a device does, and trains.
 
-    Without training the result is a post-training quantization. Its ranges have
-    the least mean squared error on the representative data; an 8-bit dense
+    Without training the result is a post-training quantization. An 8-bit dense
     layer has one scale unless a scale for each output brings the outputs nearer
-    to the float model's by more than 1 dB; what 4-bit weights shift in the mean
-    is taken from the biases.
+    to the float model's by more than 1 dB.
 
     Args:
         model: a trained functional Keras model: one chain of the library's
@@ -38,6 +67,7 @@ def quantize_aware(model, representative_data, scheme="int8"):
         scheme: name in `SCHEMES`: "int8"; "int8_head4" for 4-bit weights in the
             model's dense layers with one scale each;
             "int8_head4_per_channel" with a scale for each output.
+        tools: `CalibrationTools`; the defaults are the best that was measured.
 
     Returns:
         A `QuantizeAwareModel`.
@@ -50,21 +80,37 @@ def quantize_aware(model, representative_data, scheme="int8"):
     find_scheme(scheme)
     unroll(model)
     batches = representative_batches(representative_data, model.input_shape[1:])
-    float_model = keras.models.clone_model(model)
-    float_model.set_weights(model.get_weights())
+    float_model = _float32_copy(model)
     options = {"scheme": scheme, "name": f"quantized_{model.name}"}
     quantized = QuantizeAwareModel(float_model, **options)
     observations = observe(quantized.planned_steps, batches)
+    range_of = RANGE_RULES[tools.ranges]
     quantized.activation_ranges = {
-        name: least_error_range(observations[name]) for name in quantized.activation_ranges
+        name: range_of(observations[name]) for name in quantized.activation_ranges
     }
     sensitive = sensitive_dense_layers(quantized, observations)
     if sensitive:
         careful = QuantizeAwareModel(float_model, per_channel_dense=sensitive, **options)
         careful.activation_ranges = quantized.activation_ranges
         quantized = _better(quantized, careful, batches[:_MOST_COMPARED_BATCHES])
-    _fit_low_precision_layers(quantized, observations)
+    if tools.weight_clipping:
+        _clip_weights(quantized, observations)
+    if tools.bias_correction:
+        _correct_biases(quantized, observations)
     return quantized
+
+
+def _float32_copy(model):
+    """The model with layers of its own that compute in float32, whose integers are exact."""
+
+    def copy_of(layer):
+        return layer.from_config({**layer.get_config(), "dtype": "float32"})
+
+    copy = keras.models.clone_model(model, clone_function=copy_of, recursive=True)
+    copy.set_weights(model.get_weights())
+    for layer, its_copy in zip(model._flatten_layers(), copy._flatten_layers(), strict=True):
+        its_copy.trainable = layer.trainable  # configurations hold it only for outer layers
+    return copy
 
 
 def _better(frugal, careful, batches):
@@ -80,19 +126,28 @@ def _better(frugal, careful, batches):
     return frugal if error(frugal) <= _TOLERATED_RATIO * error(careful) else careful
 
 
-def _fit_low_precision_layers(model, observations):
-    """Clips the weights of layers below 8 bits and takes their mean error from the biases."""
-    steps = {item.step.name: item.step for item in model.planned_steps}
+def _low_precision_layers(model):
+    """Pairs of `DenseLayer` and quantizer where weights have fewer than 8 bits."""
     for layer in dense_layers(model.planned_steps):
         quantizer = model.weight_quantizers[layer.name]
-        if quantizer.clipping is None:
-            continue
-        inputs = observations[layer.source]
+        if quantizer.clipping is not None:
+            yield layer, quantizer
+
+
+def _clip_weights(model, observations):
+    for layer, quantizer in _low_precision_layers(model):
+        mean_squares = observations[layer.source].mean_squares
         quantizer.clipping.assign(
-            least_error_clipping(layer.matrix, quantizer.weight_format, inputs.mean_squares)
+            least_error_clipping(layer.matrix, quantizer.weight_format, mean_squares)
         )
+
+
+def _correct_biases(model, observations):
+    steps = {item.step.name: item.step for item in model.planned_steps}
+    for layer, quantizer in _low_precision_layers(model):
         rounded = quantizer.call(tf.constant(layer.matrix)).numpy()
-        _add_to_bias(steps[layer.name], inputs.means @ (layer.matrix - rounded))
+        shift = observations[layer.source].means @ (layer.matrix - rounded)
+        _add_to_bias(steps[layer.name], shift)
 
 
 def _add_to_bias(step, amounts):

@@ -21,7 +21,8 @@ class QuantizeAwareModel(keras.Model):
     Batch normalization is folded into the rounded weights: with the moving
     statistics at inference and once `batch_normalization_is_frozen`, before that
     with the batch's while training. Ranges of activations are moving averages
-    while training, until `ranges_are_frozen`.
+    while training, until `ranges_are_frozen`. Whoever sets one of the two by
+    hand between two calls of `fit` compiles the model again.
 
     Args:
         float_model: a functional Keras model as `layer_chain.unroll` takes it.
@@ -70,7 +71,7 @@ class QuantizeAwareModel(keras.Model):
         return self._without_softmax(self._rounding(training=False), images)
 
     def float_logits(self, images):
-        """The same without any rounding."""
+        """The same without any rounding: `float_model` before a softmax."""
         return self._without_softmax(Unrounded(), images)
 
     def compute_output_shape(self, input_shape):

@@ -56,9 +56,11 @@ class ActivationQuantizer(keras.layers.Layer):
 
     @range.setter
     def range(self, ends):
-        low, high = ends
-        self._range["min_var"].assign(min(low, 0.0))
-        self._range["max_var"].assign(max(high, 0.0))
+        low, high = min(ends[0], 0.0), max(ends[1], 0.0)
+        if low == high:
+            high = 1.0  # a value that was always 0 needs steps of some size
+        self._range["min_var"].assign(low)
+        self._range["max_var"].assign(high)
 
 
 class WeightQuantizer(keras.layers.Layer):
@@ -126,4 +128,3 @@ class WeightQuantizer(keras.layers.Layer):
         if self.clipping is None:
             return WeightRounding(self.weight_format)
         return WeightRounding(self.weight_format, keras.ops.convert_to_numpy(self.clipping))
-

@@ -4,15 +4,15 @@ import numpy as np
 
 from keras_micronet.quantization.schemes import ACTIVATION_BITS
 
+_OUTLIERS = 1e-4
 _FRACTIONS = np.linspace(0.3, 1.0, 36)  # of the distance from 0 to an extreme
 
 
-def least_error_range(observation, bits=ACTIVATION_BITS):
+def least_error_range(observation):
     """The range around 0 with the least mean squared error of rounding and clipping.
 
     Args:
         observation: `calibration.Observation`.
-        bits: of the integers.
 
     Returns:
         A pair (low, high), low <= 0 <= high.
@@ -23,10 +23,30 @@ def least_error_range(observation, bits=ACTIVATION_BITS):
     lows, highs = low * _FRACTIONS, high * _FRACTIONS
     below = _squared_excess(-centres, -lows, counts)
     above = _squared_excess(centres, highs, counts)
-    steps = (highs[np.newaxis] - lows[:, np.newaxis]) / (2**bits - 1)
+    steps = (highs[np.newaxis] - lows[:, np.newaxis]) / (2**ACTIVATION_BITS - 1)
     errors = below[:, np.newaxis] + above[np.newaxis] + counts.sum() * steps**2 / 12
     best_low, best_high = np.unravel_index(np.argmin(errors), errors.shape)
     return float(lows[best_low]), float(highs[best_high])
+
+
+def extreme_range(observation):
+    """The range around 0 of everything that was observed."""
+    return min(observation.low, 0.0), max(observation.high, 0.0)
+
+
+def percentile_range(observation):
+    """The range around 0 without the ten-thousandth part of the values at either end."""
+    parts = np.cumsum(observation.counts) / observation.counts.sum()
+    first = np.searchsorted(parts, _OUTLIERS)
+    last = np.searchsorted(parts, 1 - _OUTLIERS)
+    return float(min(observation.centres[first], 0.0)), float(max(observation.centres[last], 0.0))
+
+
+RANGE_RULES = {
+    "least_error": least_error_range,
+    "percentile": percentile_range,
+    "extremes": extreme_range,
+}
 
 
 def least_error_clipping(matrix, weight_format, input_mean_squares):

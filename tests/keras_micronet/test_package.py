@@ -12,7 +12,14 @@ import pytest
 import keras_micronet
 
 FOLDER = pathlib.Path(keras_micronet.__file__).parent
-ALLOWED_IMPORTS = {"keras", "keras_micronet", "numpy", "tensorflow", "torch"}
+ALLOWED_IMPORTS = {
+    "keras",
+    "keras_micronet",
+    "numpy",
+    "tensorflow",
+    "tensorflow_model_optimization",
+    "torch",
+}
 
 PUBLIC = [
     *((name, getattr(keras_micronet, name)) for name in keras_micronet.__all__),

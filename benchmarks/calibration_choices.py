@@ -1,0 +1,98 @@
+"""`python -m benchmarks.calibration_choices`: what each tool of the calibration is worth.
+
+Takes the trained models of `benchmarks.quantization_accuracy`, quantizes them after training with
+one tool left out at a time, and counts the right answers on the whole test set (simulated int8).
+"""
+
+import argparse
+import dataclasses
+import pathlib
+
+import numpy as np
+
+from benchmarks.quantization_accuracy import (
+    FOLDER,
+    SEEDS,
+    STUDIES,
+    VARIANTS,
+    Case,
+    accuracy,
+    calibration_images,
+)
+from benchmarks.results_file import RESULTS, write_text
+from keras_micronet.quantization import CalibrationTools, QuantizeAwareModel, quantize_aware
+from training.input_pipeline import collect_evenly
+
+_SAMPLE = 500  # images that the error of the logits is measured on
+RESULT = RESULTS / "calibration_choices.md"
+_HEAD = """# What the tools of the calibration are worth
+
+Top-1 accuracy after training, in percent, mean over {seeds} seeds, by
+`python -m benchmarks.calibration_choices --write`. A line leaves one tool out
+or replaces it.
+
+| dataset | model | scheme | | accuracy | squared error of the logits, dB |
+|---|---|---|---|---|---|
+"""
+
+
+_ALL = CalibrationTools()
+# By scheme: what a line is called, and the tools that it uses.
+CHOICES = {
+    "int8": {
+        "as it is": _ALL,
+        "ranges: percentile": dataclasses.replace(_ALL, ranges="percentile"),
+        "ranges: extremes": dataclasses.replace(_ALL, ranges="extremes"),
+    },
+    "int8_head4": {
+        "as it is": _ALL,
+        "weights not clipped": dataclasses.replace(_ALL, weight_clipping=False),
+        "biases not corrected": dataclasses.replace(_ALL, bias_correction=False),
+    },
+}
+
+
+def measure(model, images, test_images, test_labels, scheme, tools):
+    """Accuracy in [0, 1], and the squared error of the logits relative to theirs in dB."""
+    quantized = quantize_aware(model, images, scheme, tools)
+    sample = test_images[:_SAMPLE].astype(np.float32)
+    expected = QuantizeAwareModel(model).float_logits(sample)
+    error = np.mean((quantized.logits(sample) - expected) ** 2) / np.mean(expected**2)
+    return accuracy(quantized, test_images, test_labels), 10 * np.log10(error)
+
+
+def main():
+    """Prints the table; `--write` stores it."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--datasets", nargs="+", default=list(STUDIES), choices=list(STUDIES))
+    parser.add_argument("--variants", nargs="+", default=list(VARIANTS))
+    parser.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS))
+    parser.add_argument("--folder", type=pathlib.Path, default=FOLDER)
+    parser.add_argument("--write", action="store_true", help=f"store the table in {RESULT.name}")
+    options = parser.parse_args()
+    results = {}
+    for dataset_name in options.datasets:
+        for variant in options.variants:
+            for seed in options.seeds:
+                case = Case(STUDIES[dataset_name], variant, seed, options.folder)
+                dataset = case.load_dataset()
+                model = case.float_model(dataset)
+                images = calibration_images(dataset)
+                test = collect_evenly(dataset.test, dataset.test.size)
+                for scheme, choices in CHOICES.items():
+                    for name, tools in choices.items():
+                        key = (dataset_name, variant, scheme, name)
+                        figures = measure(model, images, *test, scheme, tools)
+                        results.setdefault(key, []).append(figures)
+                        print(key, figures, flush=True)
+    table = _HEAD.format(seeds=len(options.seeds))
+    for key, figures in results.items():
+        mean_accuracy, mean_error = np.mean(figures, axis=0)
+        table += f"| {' | '.join(key)} | {100 * mean_accuracy:.2f} | {mean_error:.1f} |\n"
+    print(table)
+    if options.write:
+        write_text(RESULT, table)
+
+
+if __name__ == "__main__":
+    main()

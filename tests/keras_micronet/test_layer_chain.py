@@ -1,0 +1,284 @@
+"""A model as a flat chain of named steps, or the reason why it is none."""
+
+import keras
+import pytest
+
+from keras_micronet import layers
+from keras_micronet.layer_chain import INPUT, unroll
+from tests.keras_micronet import models
+
+
+def chain(*steps, input_shape=(8, 8, 4)):
+    inputs = keras.Input(input_shape)
+    x = inputs
+    for step in steps:
+        x = step(x)
+    return keras.Model(inputs, x)
+
+
+def described(model):
+    """Names and kinds."""
+    return [(step.name, step.kind) for step in unroll(model)]
+
+
+@pytest.mark.parametrize(
+    ("layer", "expected"),
+    [
+        (lambda: layers.NormalizedConv2D(4, 3, name="x"), [("x", "convolution")]),
+        (lambda: layers.GroupedPointwiseConv2D(4, 2, name="x"), [("x", "convolution")]),
+        (lambda: layers.NormalizedDepthwiseConv2D(3, name="x"), [("x", "depthwise")]),
+        (
+            lambda: layers.FactorizedDepthwiseConv2D(3, name="x"),
+            [("x/vertical", "depthwise"), ("x/horizontal", "depthwise")],
+        ),
+        (lambda: layers.ChannelShuffle(2, name="x"), [("x", "shuffle")]),
+        (lambda: layers.DynamicShiftMax(2, name="x"), [("x", "shift_max")]),
+        (lambda: keras.layers.GlobalAveragePooling2D(name="x"), [("x", "pool")]),
+        (lambda: keras.layers.Dropout(0.1, name="x"), [("x", "dropout")]),
+        (
+            lambda: keras.layers.Normalization(mean=0, variance=1, name="x"),
+            [("x", "normalization")],
+        ),
+        (lambda: keras.layers.ReLU(name="x"), [("x", "relu")]),
+        (lambda: keras.layers.ReLU(6, name="x"), [("x", "relu6")]),
+        (lambda: keras.layers.Activation("relu", name="x"), [("x", "relu")]),
+        (lambda: keras.layers.Activation("relu6", name="x"), [("x", "relu6")]),
+        (lambda: keras.layers.Activation("hard_swish", name="x"), [("x", "hard_swish")]),
+        (lambda: keras.layers.Activation("hard_silu", name="x"), [("x", "hard_swish")]),
+        (lambda: keras.layers.Activation("softmax", name="x"), [("x", "softmax")]),
+        (lambda: keras.layers.Activation("linear", name="x"), []),
+        (lambda: keras.layers.Dense(3, name="x"), [("x", "dense")]),
+        (
+            lambda: keras.layers.Dense(3, activation="relu", name="x"),
+            [("x", "dense"), ("x/activation", "relu")],
+        ),
+        (
+            lambda: keras.layers.Dense(3, activation="softmax", name="x"),
+            [("x", "dense"), ("x/activation", "softmax")],
+        ),
+        (
+            lambda: layers.FactorizedStem((2, 2), name="x"),
+            [
+                ("x/vertical", "convolution"),
+                ("x/horizontal", "depthwise"),
+                ("x/shuffle", "shuffle"),
+                ("x/activation", "relu6"),
+            ],
+        ),
+        (
+            lambda: layers.FactorizedStem((2, 2), full_rank=True, name="x"),
+            [("x/convolution", "convolution"), ("x/activation", "relu6")],
+        ),
+        (
+            lambda: layers.MicroBlock(8, expand_groups=(2, 4), project_groups=(0, 0), name="x"),
+            [("x/expand", "convolution"), ("x/expand_activation", "shift_max")],
+        ),
+        (
+            lambda: layers.MicroBlock(
+                8, expansion=(1, 2), expand_groups=(0, 2), fusions=(0, 0, 0), name="x"
+            ),
+            [
+                ("x/depthwise/vertical", "depthwise"),
+                ("x/depthwise/horizontal", "depthwise"),
+                ("x/depthwise_activation", "relu6"),
+                ("x/depthwise_shuffle", "shuffle"),
+                ("x/project", "convolution"),
+                ("x/project_shuffle", "shuffle"),
+            ],
+        ),
+    ],
+)
+def test_steps_of_a_layer(layer, expected):
+    assert described(chain(layer())) == expected
+
+
+def test_layers_are_those_of_the_model():
+    stem = layers.FactorizedStem((2, 2), name="stem")
+    dense = keras.layers.Dense(3, name="dense")
+    steps = {step.name: step.layer for step in unroll(chain(stem, dense))}
+    assert steps["stem/vertical"] is stem.convolutions[0]
+    assert steps["stem/shuffle"] is stem.shuffle
+    assert steps["dense"] is dense
+
+
+def test_residual_sum_names_what_it_adds():
+    """A block that keeps its shape adds its input: the images, or what the step before gives."""
+    options = {"expansion": (1, 2), "expand_groups": (0, 2), "fusions": (0, 0, 1)}
+    model = chain(
+        layers.MicroBlock(4, name="first", **options),
+        layers.MicroBlock(4, name="second", **options),
+        layers.MicroBlock(4, strides=2, name="narrower", **options),
+        layers.MicroBlock(8, name="wider", **options),
+        keras.layers.ReLU(name="relu"),
+        layers.MicroBlock(8, name="last", **options),
+    )
+    sums = {step.name: step for step in unroll(model) if step.kind == "residual"}
+    assert {name: step.shortcut for name, step in sums.items()} == {
+        "first/sum": INPUT,
+        "second/sum": "first/sum",
+        "last/sum": "relu",
+    }
+    assert sums["second/sum"].layer is model.get_layer("second")
+    assert all(step.shortcut is None for step in unroll(model) if step.kind != "residual")
+
+
+def test_batch_normalization_belongs_to_the_dense_layer_before_it():
+    normalization = keras.layers.BatchNormalization()
+    dense = keras.layers.Dense(3, name="dense")
+    swish = keras.layers.Activation("hard_swish", name="swish")
+    pool = keras.layers.GlobalAveragePooling2D(name="pool")
+    steps = unroll(chain(pool, dense, normalization, swish))
+    assert [step.name for step in steps] == ["pool", "dense", "swish"]
+    assert steps[1].normalization is normalization
+    assert steps[0].normalization is None
+
+
+def test_nested_models_are_unrolled():
+    inner = chain(layers.NormalizedConv2D(6, 1, name="b"), layers.ChannelShuffle(2, name="c"))
+    middle = chain(layers.NormalizedConv2D(4, 1, name="a"), inner, keras.layers.ReLU(name="d"))
+    model = chain(middle, keras.layers.GlobalAveragePooling2D(name="e"))
+    assert [step.name for step in unroll(model)] == ["a", "b", "c", "d", "e"]
+
+
+def test_micronet(small_m0):
+    """From the images to the softmax, each step once."""
+    steps = unroll(small_m0)
+    names = [step.name for step in steps]
+    assert len(set(names)) == len(names)
+    assert (steps[0].kind, steps[-1].kind) == ("normalization", "softmax")
+    convolutions = [step for step in steps if step.kind in ("convolution", "depthwise", "dense")]
+    kernels = [
+        weight
+        for weight in small_m0.weights
+        if weight.name == "kernel" and "squeeze" not in weight.path and "excite" not in weight.path
+    ]
+    assert [id(step.layer.kernel) for step in convolutions] == [id(kernel) for kernel in kernels]
+
+
+def two_inputs():
+    one, other = keras.Input((4, 4, 2)), keras.Input((4, 4, 2))
+    return keras.Model([one, other], layers.ChannelShuffle(2)(one))
+
+
+def two_outputs():
+    inputs = keras.Input((4, 4, 2))
+    shuffled = layers.ChannelShuffle(2)(inputs)
+    return keras.Model(inputs, [shuffled, keras.layers.ReLU()(shuffled)])
+
+
+def branches():
+    inputs = keras.Input((4, 4, 2))
+    shuffled = layers.ChannelShuffle(2)(inputs)
+    return keras.Model(inputs, keras.layers.Add(name="both")([inputs, shuffled]))
+
+
+def shared():
+    layer = layers.NormalizedConv2D(4, 1, name="twice")
+    return chain(layer, layer)
+
+
+def same_name_in_a_nested_model():
+    inner = chain(layers.ChannelShuffle(2, name="mix"))
+    return chain(layers.ChannelShuffle(2, name="mix"), inner)
+
+
+class UsersLayer(keras.layers.Layer):
+    """A layer that the library does not know."""
+
+    def call(self, inputs):
+        return inputs
+
+
+def dense(*after):
+    return chain(keras.layers.Dense(3, name="dense"), *after)
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: "model", "functional Keras model. Received: model of type str"),
+        (lambda: models.small_classifier, "Received: model of type function"),
+        (
+            lambda: keras.Sequential([keras.Input((4, 4, 2)), layers.ChannelShuffle(2)]),
+            "functional Keras model. Received: model of type Sequential",
+        ),
+        (two_inputs, "one input and one output. Received: 2 inputs and 1 outputs"),
+        (two_outputs, "one input and one output. Received: 1 inputs and 2 outputs"),
+        (branches, "each fed by the one before.*'both' of type Add with 2 inputs"),
+        (shared, "a name of its own and be used once; .* Received: layer 'twice'"),
+        (same_name_in_a_nested_model, "Received: layer 'mix' of type ChannelShuffle twice"),
+        (
+            lambda: chain(keras.layers.Dense(2), input_shape=(7,)),
+            r"an image \(height, width, channels\) of known size.*shape \(7,\)",
+        ),
+        (
+            lambda: chain(layers.ChannelShuffle(2), input_shape=(None, 8, 4)),
+            r"build it with `input_shape`. Received: input of shape \(None, 8, 4\)",
+        ),
+        (lambda: chain(UsersLayer(name="mine")), "Received: layer 'mine' of type UsersLayer"),
+        (lambda: chain(keras.layers.Conv2D(4, 3, name="c")), "layer 'c' of type Conv2D"),
+        (lambda: chain(keras.layers.MaxPooling2D(name="m")), "layer 'm' of type MaxPooling2D"),
+        (lambda: chain(keras.layers.ReLU(negative_slope=0.1, name="r")), "layer 'r' of type ReLU"),
+        (lambda: chain(keras.layers.ReLU(threshold=0.1, name="r")), "layer 'r' of type ReLU"),
+        (lambda: chain(keras.layers.ReLU(max_value=5, name="r")), "layer 'r' of type ReLU"),
+        (lambda: chain(keras.layers.Activation("gelu", name="g")), "layer 'g' of type Activation"),
+        (
+            lambda: chain(keras.layers.Activation(lambda x: x, name="l")),
+            "layer 'l' of type Activation",
+        ),
+        (
+            lambda: chain(keras.layers.Dense(2, activation="tanh", name="d")),
+            "layer 'd/activation' of type Dense",
+        ),
+        (
+            lambda: chain(keras.layers.BatchNormalization(name="b")),
+            "layer 'b' of type BatchNormalization",
+        ),
+        (
+            lambda: dense(keras.layers.ReLU(), keras.layers.BatchNormalization(name="b")),
+            "layer 'b' of type BatchNormalization",
+        ),
+        (
+            lambda: dense(
+                keras.layers.BatchNormalization(), keras.layers.BatchNormalization(name="b")
+            ),
+            "layer 'b' of type BatchNormalization",
+        ),
+        (
+            lambda: dense(
+                keras.layers.Activation("softmax"), keras.layers.Dense(2, name="later")
+            ),
+            "softmax must be the last layer. Received: layer 'later' of type Dense after it",
+        ),
+        (
+            lambda: chain(
+                keras.layers.ReLU(), keras.layers.Normalization(mean=0, variance=1, name="n")
+            ),
+            "layer 'n' of type Normalization",
+        ),
+        (
+            lambda: chain(layers.ChannelShuffle(2, data_format="channels_first", name="s")),
+            "channels-last.*'channels_last'. Received: layer 's' of type ChannelShuffle",
+        ),
+        (
+            lambda: chain(layers.ChannelShuffle(2, name="images")),
+            "'images' is the input. Received: layer 'images' of type ChannelShuffle",
+        ),
+        (
+            lambda: chain(keras.layers.Permute((3, 1, 2), name="p")),
+            "channels-last.*Received: layer 'p' of type Permute",
+        ),
+    ],
+)
+def test_other_models_are_refused(build, message):
+    with pytest.raises(ValueError, match=message):
+        unroll(build())
+
+
+def test_refusal_says_what_to_do():
+    message = (
+        "must consist of the layers of keras_micronet, Dense .*: "
+        "build it of these, or quantize and export only the part that is. Received: layer 'mine'"
+    )
+    with pytest.raises(ValueError, match=message):
+        unroll(chain(layers.ChannelShuffle(2), UsersLayer(name="mine")))
