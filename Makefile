@@ -12,7 +12,7 @@ demo: .venv/ready
 	$(BIN)/python -m tflm runs/digits --output deploy/digits --overwrite
 
 test: .venv/ready
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 .venv/ready: setup.py constraints.txt
 	sh .ci/system_packages $(PYTHON)

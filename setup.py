@@ -38,6 +38,6 @@ setuptools.setup(
         "training": TRAINING,
         "tflm": TFLM,
         "torch": TORCH,
-        "test": [*TRAINING, *TFLM, *TORCH, "hypothesis>=6.100", "pytest>=8"],
+        "test": [*TRAINING, *TFLM, *TORCH, "hypothesis>=6.100", "pytest>=8", "pytest-xdist>=3.6"],
     },
 )

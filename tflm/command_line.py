@@ -67,7 +67,8 @@ def _parser():
 
 def _verdict(report, output):
     return (
-        f"accuracy on {report.test_images} test images: {report.keras_model} {report.keras_accuracy:.2%}, "
+        f"accuracy on {report.test_images} test images: "
+        f"{report.keras_model} {report.keras_accuracy:.2%}, "
         f"int8 in TensorFlow Lite Micro {report.int8_accuracy:.2%}\n"
         f"agreement on {report.compared_images} images: {report.agreement:.2%}\n"
         f"flash {report.flatbuffer_bytes:,} bytes, RAM {report.arena_bytes:,} bytes, "

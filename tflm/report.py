@@ -23,11 +23,13 @@ _PROMINENT_OPERATIONS = 15
 _PROMINENT_NOISE = 15
 _BYTES_PER_KB = 1024
 _NOISE_ADVICE = {
-    FLOAT.name: """If the accuracy on the device is too low, train on with quantization in the loop, \
-so that the
-weights learn to live with it: `python -m training --quantize-aware RUN`.""",
-    QUANTIZATION_AWARE.name: """The weights have learned with this noise: it says what they live \
-with, not what is wrong.""",
+    FLOAT.name: (
+        "If the accuracy on the device is too low, train on with quantization in the loop, so that "
+        "the\nweights learn to live with it: `python -m training --quantize-aware RUN`."
+    ),
+    QUANTIZATION_AWARE.name: (
+        "The weights have learned with this noise: it says what they live with, not what is wrong."
+    ),
 }
 
 
@@ -374,8 +376,8 @@ def _noise(report):
 ## Where quantization loses accuracy
 
 Activations in TensorFlow Lite Micro against those of the same weights without rounding:
-signal-to-quantization-noise ratio, the {len(worst)} worst of {len(report.noise)} (`report.json` has all). At 20 dB the noise is
-a tenth of the signal; every 6 dB less double it.
+signal-to-quantization-noise ratio, the {len(worst)} worst of {len(report.noise)}
+(`report.json` has all). At 20 dB the noise is a tenth of the signal; every 6 dB less double it.
 
 {_noise_table(worst)}
 
