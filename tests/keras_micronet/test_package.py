@@ -28,6 +28,11 @@ PUBLIC = [
 CALLABLES = [(name, value) for name, value in PUBLIC if callable(value)]
 
 
+def public_name(item):
+    """What a test of an item is called, the same in every process."""
+    return item if isinstance(item, str) else item.__name__
+
+
 def parameters(value):
     """Names of the arguments that a caller gives."""
     names = inspect.signature(value).parameters
@@ -38,7 +43,7 @@ def sections(documentation):
     return {line.strip() for line in documentation.splitlines() if line.strip().endswith(":")}
 
 
-@pytest.mark.parametrize(("name", "value"), CALLABLES, ids=lambda item: str(item)[:30])
+@pytest.mark.parametrize(("name", "value"), CALLABLES, ids=public_name)
 def test_every_public_name_is_documented(name, value):
     documentation = inspect.getdoc(value)
     assert documentation and len(documentation.splitlines()[0]) > 20
@@ -51,7 +56,7 @@ def test_every_public_name_is_documented(name, value):
         for name, value in CALLABLES
         if name not in ("BlockRow", "LayerCost", "ModelSummary", "Variant")
     ],
-    ids=lambda item: str(item)[:30],
+    ids=public_name,
 )
 def test_every_argument_is_documented(name, value):
     documentation = inspect.getdoc(value)
