@@ -10,6 +10,7 @@ import dataclasses
 
 import keras
 
+from keras_micronet.keras_convolution import KerasConvolution
 from keras_micronet.layers.channel_shuffle import ChannelShuffle
 from keras_micronet.layers.dynamic_shift_max import DynamicShiftMax
 from keras_micronet.layers.image_layer import ImageLayerSequence
@@ -18,8 +19,9 @@ from keras_micronet.layers.normalized_conv2d import NormalizedConv2D, Normalized
 
 INPUT = "images"
 _SUPPORTED = (
-    "the layers of keras_micronet, Dense (followed by BatchNormalization or not), "
-    "GlobalAveragePooling2D, ReLU, hard-swish, Dropout, and softmax at the end"
+    "the layers of keras_micronet, Conv2D, DepthwiseConv2D and Dense (each followed by "
+    "BatchNormalization or not), GlobalAveragePooling2D, ReLU, hard-swish, Dropout, and softmax "
+    "at the end"
 )
 _ACTIVATIONS = {
     "linear": "linear",
@@ -47,7 +49,8 @@ class Step:
         kind: "normalization" (of the images), "convolution", "depthwise",
             "shuffle", "shift_max", "pool", "dense", "relu", "relu6",
             "hard_swish", "softmax", "dropout" or "residual".
-        layer: the Keras layer; of a residual sum, the block.
+        layer: the Keras layer; of a residual sum, the block; of Keras's own
+            convolutions, a `KerasConvolution`.
         normalization: the batch normalization that follows a dense layer, or
             `None`.
         shortcut: name of the step whose output a residual sum adds, `INPUT`
@@ -159,11 +162,16 @@ class _Chain:
             self._append(name, kind, layer)
         elif isinstance(layer, keras.layers.Normalization) and not self.steps:
             self._append(name, "normalization", layer)
+        elif isinstance(layer, (keras.layers.Conv2D, keras.layers.DepthwiseConv2D)):
+            convolution = KerasConvolution(layer)
+            kind = "depthwise" if convolution.is_depthwise else "convolution"
+            self._append(name, kind, convolution)
+            self._add_activation(layer, f"{name}/activation")
         elif isinstance(layer, keras.layers.Dense):
             self._append(name, "dense", layer)
             self._add_activation(layer, f"{name}/activation")
         elif isinstance(layer, keras.layers.BatchNormalization):
-            self._add_dense_normalization(layer, name)
+            self._add_normalization(layer, name)
         elif isinstance(layer, keras.layers.ReLU):
             self._add_relu(layer, name)
         elif isinstance(layer, keras.layers.Activation):
@@ -171,11 +179,18 @@ class _Chain:
         else:
             raise _unsupported(layer, name)
 
-    def _add_dense_normalization(self, layer, name):
-        dense = self.steps[-1] if self.steps else None
-        if dense is None or dense.kind != "dense" or dense.normalization is not None:
+    def _add_normalization(self, layer, name):
+        """Attaches a batch normalization to the layer before it, which has none yet."""
+        step = self.steps[-1] if self.steps else None
+        if step is not None and step.kind == "dense" and step.normalization is None:
+            self.steps[-1] = dataclasses.replace(step, normalization=layer)
+        elif step is not None and (
+            isinstance(step.layer, KerasConvolution) and step.layer.batch_normalization is None
+        ):
+            convolution = KerasConvolution(step.layer.layer, layer)
+            self.steps[-1] = dataclasses.replace(step, layer=convolution)
+        else:
             raise _unsupported(layer, name)
-        self.steps[-1] = dataclasses.replace(dense, normalization=layer)
 
     def _add_relu(self, layer, name):
         if layer.negative_slope != 0 or layer.threshold != 0 or layer.max_value not in (None, 6):

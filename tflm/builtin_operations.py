@@ -84,17 +84,20 @@ class _Builder:
         strides = operation.options["strides"]
         weights = self._constant(operation.inputs[1])
         sizes = self._shape(operation.inputs[0])[1:3]
-        taps = [
-            trailing_zero_taps(size, kernel, stride)
-            for size, kernel, stride in zip(sizes, weights.shape[1:3], strides)
-        ]
-        weights = np.pad(weights, ((0, 0), (0, taps[0]), (0, taps[1]), (0, 0)))
+        padding = operation.options["padding"]
+        if padding == "SYMMETRIC":
+            padding = "SAME"
+            taps = [
+                trailing_zero_taps(size, kernel, stride)
+                for size, kernel, stride in zip(sizes, weights.shape[1:3], strides)
+            ]
+            weights = np.pad(weights, ((0, 0), (0, taps[0]), (0, taps[1]), (0, 0)))
         names = [
             self._input(operation),
             self.result.add_constant(operation.inputs[1], weights),
             self.result.add_constant(operation.inputs[2], self._constant(operation.inputs[2])),
         ]
-        options = {"strides": tuple(strides), "padding": "SAME", "activation": "NONE"}
+        options = {"strides": tuple(strides), "padding": padding, "activation": "NONE"}
         if operation.kind == "DEPTHWISE_CONV_2D":
             channels = self._shape(operation.inputs[0])[-1]
             options["depth_multiplier"] = weights.shape[-1] // channels

@@ -9,7 +9,8 @@ one operation each. Kinds besides TensorFlow Lite's own:
   `permutation` of the shift, `initial_values` a1, b1 (, a2, b2).
 - `GLOBAL_AVERAGE_POOL`.
 
-Convolutions have the options `strides` and `padding="SYMMETRIC"`.
+Convolutions have the options `strides` and `padding`: "SYMMETRIC" of the library's layers, "SAME"
+or "VALID" of Keras's own.
 """
 
 import keras
@@ -129,7 +130,7 @@ class _Builder:
             self.graph.add_constant(f"{name}/bias", bias),
         ]
         shape = layer.compute_output_shape(self._shape)
-        self._append(kind, inputs, name, shape, strides=layer.strides, padding="SYMMETRIC")
+        self._append(kind, inputs, name, shape, strides=layer.strides, padding=layer.padding)
 
     def _shift_max(self, step):
         layer, name = step.layer, step.name

@@ -26,6 +26,8 @@ def fresh_initializer(initializer):
 class _NormalizedConvolution(ImageLayer):
     """A kernel and its batch normalization; subclasses say how the kernel is applied."""
 
+    padding = "SYMMETRIC"  # half the kernel on each side, whatever the strides
+
     def __init__(self, kernel_size, strides, kernel_initializer, kernel_regularizer, **kwargs):
         super().__init__(**kwargs)
         self.kernel_size = tuple(

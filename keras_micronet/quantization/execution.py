@@ -11,6 +11,7 @@ import keras
 import tensorflow as tf
 
 from keras_micronet import expressions
+from keras_micronet.keras_convolution import folded_normalization
 from keras_micronet.layer_chain import INPUT
 from keras_micronet.quantization.plan import coefficient_names, pool_name, squeeze_name, term_names
 
@@ -221,17 +222,8 @@ class Execution:
         return coefficients
 
     def _takes_statistics_of(self, normalization):
-        return self._uses_batch_statistics and normalization.trainable
-
-
-def folded_normalization(normalization):
-    """Scale and offset `(channels,)` that a batch normalization amounts to at inference."""
-    variance = tf.convert_to_tensor(normalization.moving_variance)
-    scale = tf.math.rsqrt(variance + normalization.epsilon)
-    if normalization.gamma is not None:
-        scale = scale * normalization.gamma
-    offset = -normalization.moving_mean * scale
-    return scale, offset if normalization.beta is None else offset + normalization.beta
+        is_trained = normalization is not None and normalization.trainable
+        return self._uses_batch_statistics and is_trained
 
 
 def _factors(source, weights):

@@ -57,9 +57,9 @@ def quantize_aware(model, representative_data, scheme="int8", tools=CalibrationT
 
     Args:
         model: a trained functional Keras model: one chain of the library's
-            layers, Dense (with BatchNormalization or not),
-            GlobalAveragePooling2D, ReLU, hard-swish, Dropout, and softmax at
-            the end. It is not changed.
+            layers, Conv2D, DepthwiseConv2D and Dense (each followed by
+            BatchNormalization or not), GlobalAveragePooling2D, ReLU,
+            hard-swish, Dropout, and softmax at the end. It is not changed.
         representative_data: images as the model takes them, some hundreds: an
             array `(count, height, width, channels)`, or an iterable of such
             batches or of tuples that begin with one, such as a

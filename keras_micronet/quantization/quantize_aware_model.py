@@ -1,5 +1,7 @@
 """The Keras model that computes as an int8 device does and learns from it."""
 
+import math
+
 import keras
 import tensorflow as tf
 
@@ -148,9 +150,10 @@ class QuantizeAwareModel(keras.Model):
         """Yields the name, format and number of output channels of each kernel."""
         for item in self._plan:
             step = item.step
-            if step.kind in ("convolution", "depthwise"):
-                channels = step.layer.batch_normalization.moving_mean.shape[0]
-                yield step.name, CONVOLUTION, channels
+            if step.kind == "convolution":
+                yield step.name, CONVOLUTION, step.layer.kernel.shape[-1]
+            elif step.kind == "depthwise":
+                yield step.name, CONVOLUTION, math.prod(step.layer.kernel.shape[2:])
             elif step.kind == "dense":
                 yield step.name, self._head_format(step.name), step.layer.units
             elif step.kind == "shift_max":

@@ -31,6 +31,11 @@ def described(model):
             lambda: layers.FactorizedDepthwiseConv2D(3, name="x"),
             [("x/vertical", "depthwise"), ("x/horizontal", "depthwise")],
         ),
+        (
+            lambda: keras.layers.Conv2D(4, 3, activation="relu", name="x"),
+            [("x", "convolution"), ("x/activation", "relu")],
+        ),
+        (lambda: keras.layers.DepthwiseConv2D(3, name="x"), [("x", "depthwise")]),
         (lambda: layers.ChannelShuffle(2, name="x"), [("x", "shuffle")]),
         (lambda: layers.DynamicShiftMax(2, name="x"), [("x", "shift_max")]),
         (lambda: keras.layers.GlobalAveragePooling2D(name="x"), [("x", "pool")]),
@@ -216,7 +221,31 @@ def dense(*after):
             r"build it with `input_shape`. Received: input of shape \(None, 8, 4\)",
         ),
         (lambda: chain(UsersLayer(name="mine")), "Received: layer 'mine' of type UsersLayer"),
-        (lambda: chain(keras.layers.Conv2D(4, 3, name="c")), "layer 'c' of type Conv2D"),
+        (
+            lambda: chain(keras.layers.SeparableConv2D(4, 3, name="c")),
+            "layer 'c' of type SeparableConv2D",
+        ),
+        (
+            lambda: chain(keras.layers.Conv2D(4, 3, dilation_rate=2, name="c")),
+            r"must not be dilated.*Received: layer 'c' with dilation_rate=\(2, 2\)",
+        ),
+        (
+            lambda: chain(keras.layers.Conv2D(4, 3, groups=2, name="c")),
+            r"groups only if it is 1x1. Received: layer 'c' .*kernel_size=\(3, 3\)",
+        ),
+        (
+            lambda: chain(
+                keras.layers.Conv2D(4, 1), keras.layers.BatchNormalization(axis=1, name="b")
+            ),
+            "must normalize channels. Received: layer 'b' with axis=1",
+        ),
+        (
+            lambda: chain(
+                keras.layers.Conv2D(4, 1, activation="relu"),
+                keras.layers.BatchNormalization(name="b"),
+            ),
+            "layer 'b' of type BatchNormalization",
+        ),
         (lambda: chain(keras.layers.MaxPooling2D(name="m")), "layer 'm' of type MaxPooling2D"),
         (lambda: chain(keras.layers.ReLU(negative_slope=0.1, name="r")), "layer 'r' of type ReLU"),
         (lambda: chain(keras.layers.ReLU(threshold=0.1, name="r")), "layer 'r' of type ReLU"),

@@ -199,7 +199,7 @@ def test_class_names_must_fit_the_model(run_copy, tmp_path, capsys):
 
 def test_model_that_is_not_ours_is_refused(run_copy, tmp_path, capsys):
     inputs = keras.Input((32, 32, 3))
-    x = keras.layers.Conv2D(4, 3, name="foreign")(inputs)
+    x = keras.layers.SeparableConv2D(4, 3, name="foreign")(inputs)
     model = keras.Model(inputs, keras.layers.Dense(10)(keras.layers.Flatten()(x)))
     model.save(run_copy / "model.keras")
     assert command_line.main([str(run_copy), "--output", str(tmp_path / "out")]) == 1

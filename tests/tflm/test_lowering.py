@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import keras_micronet
+from tests.keras_micronet.quantization import chains
 from tests.tflm.micronets import random_images, random_micronet, randomize
 from tflm import builtin_operations, channel_layout, float_execution, lowering
 
@@ -64,6 +65,11 @@ def test_nested_backbone():
     assert_same_function(model, builtin_graph(model), random_images(3, (32, 32, 3)))
 
 
+def test_convolutions_of_keras():
+    model = chains.keras_convolutions()
+    assert_same_function(model, builtin_graph(model), chains.random_images(model, 4))
+
+
 def test_softmax_is_left_out():
     with_softmax = random_micronet("M0", (32, 32, 3), classifier_activation="softmax")
     logits = random_micronet("M0", (32, 32, 3))
@@ -107,8 +113,8 @@ def test_model_that_branches_is_refused():
 
 def test_unknown_layer_is_named():
     inputs = keras.Input((32, 32, 3))
-    model = keras.Model(inputs, keras.layers.Conv2D(4, 3, name="foreign")(inputs))
-    with pytest.raises(ValueError, match="must consist of.*'foreign' of type Conv2D"):
+    model = keras.Model(inputs, keras.layers.SeparableConv2D(4, 3, name="foreign")(inputs))
+    with pytest.raises(ValueError, match="must consist of.*'foreign' of type SeparableConv2D"):
         lowering.lower(model)
 
 

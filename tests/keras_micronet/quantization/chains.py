@@ -81,6 +81,22 @@ def last_row():
     )
 
 
+def keras_convolutions():
+    """Keras's own convolutions in every form that a chain takes."""
+    return chain(
+        (9, 8, 3),
+        keras.layers.Conv2D(8, 3, strides=2, padding="same"),
+        keras.layers.BatchNormalization(),
+        keras.layers.ReLU(6.0),
+        keras.layers.DepthwiseConv2D(3, depth_multiplier=2, use_bias=False),
+        keras.layers.BatchNormalization(scale=False),
+        layers.ChannelShuffle(4),
+        keras.layers.Conv2D(12, 1, groups=4, activation="relu"),
+        keras.layers.DepthwiseConv2D((1, 2), padding="same"),
+        keras.layers.GlobalAveragePooling2D(),
+    )
+
+
 def head(dropout=0.0):
     """Dense layers of every kind, and a ReLU that no operation computes."""
     return chain(
@@ -122,6 +138,7 @@ CHAINS = [
     residual_blocks,
     residual_of_an_activation,
     last_row,
+    keras_convolutions,
     head,
     nested,
 ]
