@@ -4,7 +4,8 @@ Nothing of a map is copied only to be padded, and no mean is taken by a general
 kernel: a strided convolution gets a zero tap where "SAME" pads less on the left
 than the release does, pooling is AVERAGE_POOL_2D, activations go into the
 operation before them, and each coefficient vector of Dynamic Shift-Max is one
-FULLY_CONNECTED whose integer range ends where the hard sigmoid saturates.
+FULLY_CONNECTED whose integer range ends at the latest where the hard sigmoid
+saturates.
 """
 
 import numpy as np

@@ -118,7 +118,7 @@ class Execution:
         if step.kind in ("normalization", "shuffle", "dropout", "softmax"):
             return self._unrounded(step, source)
         if step.kind == "shift_max":
-            outputs = self._shift_max(item, source)
+            outputs = self._shift_max(step, source)
         elif step.kind in ("convolution", "depthwise"):
             outputs = self._convolution(step, source)
         elif step.kind == "dense":
@@ -180,9 +180,8 @@ class Execution:
         bias = self._rounding.biases(bias, _factors(source, step.name))
         return tf.matmul(source.tensor, kernel) + bias
 
-    def _shift_max(self, item, source):
-        step, images = item.step, source.tensor
-        rounding = self._rounding
+    def _shift_max(self, step, source):
+        images, rounding = source.tensor, self._rounding
         operands = [images, expressions.permute_channels(images, step.layer.permutation)]
         terms = [
             rounding.stored(

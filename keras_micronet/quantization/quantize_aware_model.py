@@ -55,7 +55,7 @@ class QuantizeAwareModel(keras.Model):
             self._weight_quantizers.add(
                 name, WeightQuantizer, weight_format=weight_format, channels=channels
             )
-        # Whole-model XLA takes minutes to compile and is slower on a CPU.
+        # Whole-model XLA was two to three times slower on a CPU, and Keras would choose it.
         self.supports_jit = False
         self.built = True
 
@@ -69,7 +69,14 @@ class QuantizeAwareModel(keras.Model):
         ).run(inputs)
 
     def logits(self, images):
-        """What a device puts out for `images`, before a softmax; an array."""
+        """What a device puts out, before a softmax.
+
+        Args:
+            images: a batch as the model takes it.
+
+        Returns:
+            A float32 array `(batch, outputs)`.
+        """
         return self._without_softmax(self._rounding(training=False), images)
 
     def float_logits(self, images):
