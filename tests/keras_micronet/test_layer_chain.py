@@ -306,7 +306,7 @@ def test_other_models_are_refused(build, message):
 
 def test_refusal_says_what_to_do():
     message = (
-        "must consist of the layers of keras_micronet, Dense .*: "
+        "must consist of the layers of keras_micronet, Conv2D, .*Dense .*: "
         "build it of these, or quantize and export only the part that is. Received: layer 'mine'"
     )
     with pytest.raises(ValueError, match=message):

@@ -148,7 +148,7 @@ GOOD = np.ones((2, 4, 4, 3), np.float32)
             lambda: model_with(UsersLayer(name="mine")),
             GOOD,
             "int8",
-            "must consist of the layers of keras_micronet, Dense.*build it of these, or quantize "
+            "must consist of the layers of keras_micronet, Conv2D, .*build it of these, or quantize "
             "and export only the part that is. Received: layer 'mine' of type UsersLayer",
         ),
         (

@@ -269,5 +269,5 @@ def test_unknown_scheme_is_refused(scheme):
 def test_other_layers_are_refused():
     inputs = keras.Input((4, 4, 3))
     model = keras.Model(inputs, keras.layers.SeparableConv2D(2, 3, name="foreign")(inputs))
-    with pytest.raises(ValueError, match="Received: layer 'foreign' of type Conv2D"):
+    with pytest.raises(ValueError, match="Received: layer 'foreign' of type SeparableConv2D"):
         QuantizeAwareModel(model)
