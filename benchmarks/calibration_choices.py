@@ -4,20 +4,15 @@ Takes the trained models of `benchmarks.quantization_accuracy`, quantizes them a
 one tool left out at a time, and counts the right answers on the whole test set (simulated int8).
 """
 
-import argparse
 import dataclasses
-import pathlib
 
 import numpy as np
 
 from benchmarks.quantization_accuracy import (
-    FOLDER,
-    SEEDS,
-    STUDIES,
-    VARIANTS,
-    Case,
     accuracy,
     calibration_images,
+    cases_of,
+    study_parser,
 )
 from benchmarks.results_file import RESULTS, write_text
 from keras_micronet.quantization import CalibrationTools, QuantizeAwareModel, quantize_aware
@@ -35,21 +30,16 @@ or replaces it.
 |---|---|---|---|---|---|
 """
 
-
 _ALL = CalibrationTools()
-# By scheme: what a line is called, and the tools that it uses.
-CHOICES = {
-    "int8": {
-        "as it is": _ALL,
-        "ranges: percentile": dataclasses.replace(_ALL, ranges="percentile"),
-        "ranges: extremes": dataclasses.replace(_ALL, ranges="extremes"),
-    },
-    "int8_head4": {
-        "as it is": _ALL,
-        "weights not clipped": dataclasses.replace(_ALL, weight_clipping=False),
-        "biases not corrected": dataclasses.replace(_ALL, bias_correction=False),
-    },
-}
+# Scheme, what a line is called, and the tools that it uses.
+CHOICES = (
+    ("int8", "as it is", _ALL),
+    ("int8", "ranges: percentile", dataclasses.replace(_ALL, ranges="percentile")),
+    ("int8", "ranges: extremes", dataclasses.replace(_ALL, ranges="extremes")),
+    ("int8_head4", "as it is", _ALL),
+    ("int8_head4", "weights not clipped", dataclasses.replace(_ALL, weight_clipping=False)),
+    ("int8_head4", "biases not corrected", dataclasses.replace(_ALL, bias_correction=False)),
+)
 
 
 def measure(model, images, test_images, test_labels, scheme, tools):
@@ -63,28 +53,18 @@ def measure(model, images, test_images, test_labels, scheme, tools):
 
 def main():
     """Prints the table; `--write` stores it."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--datasets", nargs="+", default=list(STUDIES), choices=list(STUDIES))
-    parser.add_argument("--variants", nargs="+", default=list(VARIANTS))
-    parser.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS))
-    parser.add_argument("--folder", type=pathlib.Path, default=FOLDER)
-    parser.add_argument("--write", action="store_true", help=f"store the table in {RESULT.name}")
-    options = parser.parse_args()
+    options = study_parser(__doc__.splitlines()[0], RESULT).parse_args()
     results = {}
-    for dataset_name in options.datasets:
-        for variant in options.variants:
-            for seed in options.seeds:
-                case = Case(STUDIES[dataset_name], variant, seed, options.folder)
-                dataset = case.load_dataset()
-                model = case.float_model(dataset)
-                images = calibration_images(dataset)
-                test = collect_evenly(dataset.test, dataset.test.size)
-                for scheme, choices in CHOICES.items():
-                    for name, tools in choices.items():
-                        key = (dataset_name, variant, scheme, name)
-                        figures = measure(model, images, *test, scheme, tools)
-                        results.setdefault(key, []).append(figures)
-                        print(key, figures, flush=True)
+    for case in cases_of(options):
+        dataset = case.load_dataset()
+        model = case.float_model(dataset)
+        images = calibration_images(dataset)
+        test = collect_evenly(dataset.test, dataset.test.size)
+        for scheme, name, tools in CHOICES:
+            key = (case.study.dataset, case.variant, scheme, name)
+            figures = measure(model, images, *test, scheme, tools)
+            results.setdefault(key, []).append(figures)
+            print(key, figures, flush=True)
     table = _HEAD.format(seeds=len(options.seeds))
     for key, figures in results.items():
         mean_accuracy, mean_error = np.mean(figures, axis=0)

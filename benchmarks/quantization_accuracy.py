@@ -26,7 +26,6 @@ from training.trainer import make_reproducible, train
 
 RESULT = RESULTS / "quantization_accuracy.md"
 CASES = RESULTS / "quantization_accuracy.json"  # every figure behind the table
-FOLDER = pathlib.Path("runs/quantization_accuracy")
 SEEDS = (0, 1, 2)
 VARIANTS = ("M0", "M1")
 _CALIBRATION_IMAGES = 300
@@ -46,7 +45,7 @@ _HEAD = """# Accuracy of quantized models
 Top-1 accuracy in percent on the whole test set: mean of {seeds} seeds, and half the distance
 between the best and the worst. "After training" is quantization without any training, "aware" after
 a training that simulates it. In TensorFlow Lite Micro, but for a 4-bit head with a scale for each
-output, which its dense kernel does not take: simulated. By
+output, which its dense kernel does not take: simulated, from the first seed alone. By
 `python -m benchmarks.quantization_accuracy --write`.
 
 """
@@ -107,6 +106,7 @@ class Case:
             print(f"{self.name}: {result.test_accuracy:.2%} after {result.seconds:.0f} s")
             with atomic_path(path) as temporary:
                 model.save(temporary)
+        make_reproducible(self.seed)  # what follows is the same as with a model from the file
         return keras.saving.load_model(path)
 
     def accuracies(self):
@@ -183,7 +183,10 @@ def table(results):
     lines.append(f"| dataset | model | {' | '.join(_COLUMNS.values())} |\n")
     lines.append("|" + "---|" * (len(_COLUMNS) + 2) + "\n")
     for (dataset, variant), group in groups.items():
-        cells = [_mean_and_spread([measured[name] for measured in group]) for name in _COLUMNS]
+        cells = [
+            _mean_and_spread([measured[name] for measured in group if name in measured])
+            for name in _COLUMNS
+        ]
         lines.append(f"| {dataset} | {variant} | {' | '.join(cells)} |\n")
     agreement = min(
         value
@@ -203,27 +206,42 @@ def _mean_and_spread(values):
     return f"{percents.mean():.2f} ± {np.ptp(percents) / 2:.2f}"
 
 
-def main():
-    """Measures what is missing and prints the table; `--write` stores it."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def study_parser(description, result):
+    """A parser of the options that choose cases; `cases_of` takes what it parses.
+
+    Args:
+        description: of the command.
+        result: path that `--write` writes to.
+    """
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--datasets", nargs="+", default=list(STUDIES), choices=list(STUDIES))
     parser.add_argument("--variants", nargs="+", default=list(VARIANTS))
     parser.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS))
     parser.add_argument(
         "--folder",
         type=pathlib.Path,
-        default=FOLDER,
+        default=pathlib.Path("runs/quantization_accuracy"),
         help="where finished models and figures are kept",
     )
-    parser.add_argument("--write", action="store_true", help=f"store the table in {RESULT.name}")
-    options = parser.parse_args()
+    parser.add_argument("--write", action="store_true", help=f"store the table in {result.name}")
+    return parser
+
+
+def cases_of(options):
+    """The chosen `Case`s; their folder is there."""
     options.folder.mkdir(parents=True, exist_ok=True)
-    cases = [
+    return [
         Case(STUDIES[dataset], variant, seed, options.folder)
         for seed in options.seeds
         for dataset in options.datasets
         for variant in options.variants
     ]
+
+
+def main():
+    """Measures what is missing and prints the table; `--write` stores it."""
+    options = study_parser(__doc__.splitlines()[0], RESULT).parse_args()
+    cases = cases_of(options)
     results = {
         (case.study.dataset, case.variant, case.seed): case.accuracies() for case in cases
     }
