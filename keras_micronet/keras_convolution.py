@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 
 from keras_micronet import expressions
+from keras_micronet.layers.normalized_conv2d import folded_normalization
 
 
 class KerasConvolution:
@@ -95,13 +96,3 @@ class KerasConvolution:
 
     def compute_output_shape(self, input_shape):
         return self.layer.compute_output_shape(input_shape)
-
-
-def folded_normalization(normalization):
-    """Scale and offset `(channels,)` that a batch normalization amounts to at inference."""
-    variance = tf.convert_to_tensor(normalization.moving_variance)
-    scale = tf.math.rsqrt(variance + normalization.epsilon)
-    if normalization.gamma is not None:
-        scale = scale * normalization.gamma
-    offset = -normalization.moving_mean * scale
-    return scale, offset if normalization.beta is None else offset + normalization.beta

@@ -10,12 +10,11 @@ saturates.
 
 import numpy as np
 
+from keras_micronet.layers.dynamic_shift_max import COEFFICIENT_HALF_RANGE, COEFFICIENT_SLOPE
 from tflm.graph import Graph
 
 _FUSED_ACTIVATIONS = ("RELU", "RELU6")
 _MAY_FUSE = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "ADD", "MUL")
-_HALF_RANGE = 2.0  # the coefficients of Dynamic Shift-Max lie within 2 of their initial values
-_SLOPE = 2.0 / 3.0  # 4 * (hard_sigmoid(z) - 1/2) = clip(2 z / 3, -2, 2)
 
 
 def to_builtin(graph):
@@ -144,10 +143,10 @@ class _Builder:
         return [
             self._dense(
                 squeezed,
-                weights * _SLOPE,
-                bias * _SLOPE + initial,
+                weights * COEFFICIENT_SLOPE,
+                bias * COEFFICIENT_SLOPE + initial,
                 f"{name}/{label}",
-                output_range=(initial - _HALF_RANGE, initial + _HALF_RANGE),
+                output_range=(initial - COEFFICIENT_HALF_RANGE, initial + COEFFICIENT_HALF_RANGE),
             )
             for label, weights, bias, initial in parts
         ]

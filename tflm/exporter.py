@@ -90,7 +90,6 @@ class Deployment:
         model_bytes: the flatbuffer.
         interpreter: `MicroInterpreter` that has loaded it.
         normalization: `InputNormalization` of raw images.
-        takes_raw_images: whether the Keras model normalizes them itself.
     """
 
     float_model: keras.Model
@@ -99,7 +98,6 @@ class Deployment:
     model_bytes: bytes
     interpreter: MicroInterpreter
     normalization: InputNormalization
-    takes_raw_images: bool
 
     @property
     def input_quantization(self):
@@ -111,10 +109,7 @@ def quantized_model(run, announce=lambda line: None):
     if isinstance(run.model, QuantizeAwareModel):
         return run.model
     announce(f"quantizing after training, on {len(run.calibration)} images")
-    images = run.calibration.images
-    if not lowering.normalizes_inside(run.model):
-        images = lowering.input_normalization(run.model).normalize(images)
-    return quantize_aware(run.model, images)
+    return quantize_aware(run.model, lowering.model_inputs(run.model, run.calibration.images))
 
 
 def deploy(model, announce=lambda line: None):
@@ -144,7 +139,6 @@ def deploy(model, announce=lambda line: None):
         model_bytes,
         MicroInterpreter(model_bytes),
         lowering.input_normalization(float_model),
-        lowering.normalizes_inside(float_model),
     )
 
 
@@ -157,12 +151,13 @@ def _verified(run, deployment, noise):
     """The comparison on the test images, and that on all images, which has passed."""
 
     def compare(labelled):
-        images, normalization = labelled.images, deployment.normalization
         return verification.compare(
             run.model,
-            images if deployment.takes_raw_images else normalization.normalize(images),
+            lowering.model_inputs(deployment.float_model, labelled.images),
             deployment.interpreter,
-            normalization.quantized_images(images, deployment.input_quantization),
+            deployment.normalization.quantized_images(
+                labelled.images, deployment.input_quantization
+            ),
             labelled.labels,
         )
 

@@ -2,9 +2,10 @@
 
 Everything in `tflm` passes a `Graph` on: `lowering` makes one from a trained
 model, `builtin_operations` rewrites it in TensorFlow Lite's vocabulary,
-`quantization` attaches integers to it, and `flatbuffer` writes it to a file. Operation kinds are the names of TensorFlow Lite's builtin
-operators ("CONV_2D", "FULLY_CONNECTED", ...), besides the few composite kinds
-that `lowering` emits and `builtin_operations` replaces.
+`quantization` attaches integers to it, and `flatbuffer` writes it to a file.
+Operation kinds are the names of TensorFlow Lite's builtin operators ("CONV_2D",
+"FULLY_CONNECTED", ...), besides the few composite kinds that `lowering` emits
+and `builtin_operations` replaces.
 """
 
 import dataclasses

@@ -17,6 +17,7 @@ import keras
 import numpy as np
 
 from keras_micronet.layer_chain import INPUT, unroll
+from keras_micronet.layers.normalized_conv2d import folded_normalization
 from tflm.graph import Graph
 from tflm.input_normalization import InputNormalization
 
@@ -70,9 +71,11 @@ def input_normalization(model):
     return InputNormalization(mean, deviation)
 
 
-def normalizes_inside(model):
-    """Whether the model takes raw RGB and begins with its own normalization."""
-    return unroll(model)[0].kind == "normalization"
+def model_inputs(model, images):
+    """Raw RGB images as the model takes them: normalized, unless it does that itself."""
+    if unroll(model)[0].kind == "normalization":
+        return images
+    return input_normalization(model).normalize(images)
 
 
 class _Builder:
@@ -173,12 +176,10 @@ class _Builder:
 
 
 def _folded_into_dense(normalization, weights, bias):
-    gamma = _numpy_or(normalization.gamma, 1.0)
-    beta = _numpy_or(normalization.beta, 0.0)
-    mean = np.asarray(normalization.moving_mean)
-    variance = np.asarray(normalization.moving_variance)
-    scale = gamma / np.sqrt(variance + normalization.epsilon)
-    return weights * scale[:, np.newaxis], (bias - mean) * scale + beta
+    scale, offset = (
+        keras.ops.convert_to_numpy(part) for part in folded_normalization(normalization)
+    )
+    return weights * scale[:, np.newaxis], bias * scale + offset
 
 
 def _dense_weights(layer):
@@ -187,7 +188,3 @@ def _dense_weights(layer):
     if layer.bias is not None:
         bias = keras.ops.convert_to_numpy(layer.bias)
     return weights, bias
-
-
-def _numpy_or(variable, default):
-    return default if variable is None else keras.ops.convert_to_numpy(variable)

@@ -8,7 +8,9 @@ from keras_micronet import expressions
 from keras_micronet.layers import arguments
 from keras_micronet.layers.image_layer import ImageLayer
 
-_COEFFICIENT_RANGE = 4.0  # hard sigmoid's [0, 1], centred, becomes [-2, 2]
+# Coefficients are 4 * (hard_sigmoid(z) - 1 / 2) = clip(slope * z, -2, 2) and their initial values.
+COEFFICIENT_HALF_RANGE = 2.0
+COEFFICIENT_SLOPE = 2.0 * COEFFICIENT_HALF_RANGE / 6.0
 
 
 @keras.saving.register_keras_serializable(package="keras_micronet")
@@ -79,9 +81,10 @@ class DynamicShiftMax(ImageLayer):
         # float16 cannot hold the sum over a large map.
         pooled = tf.reduce_mean(tf.cast(images, self.variable_dtype), axis=(1, 2))
         logits = self.excite(self.squeeze(tf.cast(pooled, self.compute_dtype)))
-        # range * (hard_sigmoid(logits) - 1 / 2) + initial values, in few operations
-        lowest = np.repeat(self.initial_coefficients(), images.shape[-1]) - _COEFFICIENT_RANGE / 2
-        dynamic = tf.nn.relu6(logits + 3.0) * (_COEFFICIENT_RANGE / 6.0)
+        # The hard sigmoid by a ReLU6 from the lowest coefficients on, in few operations.
+        initial_values = np.repeat(self.initial_coefficients(), images.shape[-1])
+        lowest = initial_values - COEFFICIENT_HALF_RANGE
+        dynamic = tf.nn.relu6(logits + 3.0) * COEFFICIENT_SLOPE
         return dynamic + tf.constant(lowest, logits.dtype)
 
     def initial_coefficients(self):

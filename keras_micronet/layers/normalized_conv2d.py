@@ -122,10 +122,7 @@ class _NormalizedConvolution(ImageLayer):
 
     def folded_tensors(self, dtype=None):
         """`folded_weights` as tensors through which gradients reach the weights."""
-        normalization = self.batch_normalization
-        variance = tf.convert_to_tensor(normalization.moving_variance)
-        scale = normalization.gamma * tf.math.rsqrt(variance + normalization.epsilon)
-        bias = normalization.beta - normalization.moving_mean * scale
+        scale, bias = folded_normalization(self.batch_normalization)
         kernel = self.scaled_kernel(tf.cast(self.kernel, scale.dtype), scale)
         dtype = dtype or self.compute_dtype
         return tf.cast(kernel, dtype), tf.cast(bias, dtype)
@@ -264,6 +261,16 @@ class NormalizedDepthwiseConv2D(_NormalizedConvolution):
 
     def get_config(self):
         return {**super().get_config(), "depth_multiplier": self.depth_multiplier}
+
+
+def folded_normalization(normalization):
+    """Scale and offset `(channels,)` that a batch normalization amounts to at inference."""
+    variance = tf.convert_to_tensor(normalization.moving_variance)
+    scale = tf.math.rsqrt(variance + normalization.epsilon)
+    if normalization.gamma is not None:
+        scale = scale * normalization.gamma
+    offset = -normalization.moving_mean * scale
+    return scale, offset if normalization.beta is None else offset + normalization.beta
 
 
 def _pair(value):

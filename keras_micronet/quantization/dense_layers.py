@@ -5,9 +5,9 @@ import dataclasses
 import keras
 import numpy as np
 
-from keras_micronet.keras_convolution import folded_normalization
 from keras_micronet.layer_chain import INPUT
-from keras_micronet.quantization.execution import COEFFICIENT_SLOPE
+from keras_micronet.layers.dynamic_shift_max import COEFFICIENT_SLOPE
+from keras_micronet.layers.normalized_conv2d import folded_normalization
 from keras_micronet.quantization.plan import coefficient_names, pool_name, squeeze_name
 
 

@@ -11,15 +11,13 @@ import keras
 import tensorflow as tf
 
 from keras_micronet import expressions
-from keras_micronet.keras_convolution import folded_normalization
 from keras_micronet.layer_chain import INPUT
+from keras_micronet.layers.dynamic_shift_max import COEFFICIENT_HALF_RANGE, COEFFICIENT_SLOPE
+from keras_micronet.layers.normalized_conv2d import folded_normalization
 from keras_micronet.quantization.plan import coefficient_names, pool_name, squeeze_name, term_names
 
 _WEIGHTED = ("convolution", "depthwise", "dense")
 _ACTIVATIONS = {"linear": tf.identity, "relu": tf.nn.relu, "relu6": tf.nn.relu6}
-# Coefficients of Dynamic Shift-Max lie within 2 of their initial values.
-_COEFFICIENT_HALF_RANGE = 2.0
-COEFFICIENT_SLOPE = 2.0 / 3.0  # 4 * (hard_sigmoid(z) - 1 / 2) = clip(2 z / 3, -2, 2)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,7 +113,7 @@ class Execution:
 
     def _step(self, item, source):
         step, values = item.step, source.tensor
-        if step.kind in ("normalization", "shuffle", "dropout", "softmax"):
+        if not item.stores_something:
             return self._unrounded(step, source)
         if step.kind == "shift_max":
             outputs = self._shift_max(step, source)
@@ -215,7 +213,7 @@ class Execution:
             factors = Factors((squeeze,), name)
             kernel = rounding.weights(name, kernel)
             logits = tf.matmul(squeezed, kernel) + rounding.biases(bias + initial, factors)
-            limits = initial - _COEFFICIENT_HALF_RANGE, initial + _COEFFICIENT_HALF_RANGE
+            limits = initial - COEFFICIENT_HALF_RANGE, initial + COEFFICIENT_HALF_RANGE
             limited = tf.clip_by_value(logits, *limits)
             coefficients.append((name, rounding.stored(name, limited, factors)))
         return coefficients

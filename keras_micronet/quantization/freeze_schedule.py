@@ -31,7 +31,10 @@ class FreezeSchedule(keras.callbacks.Callback):
             "batch_normalization_is_frozen": _fraction("batch_normalization", batch_normalization),
             "ranges_are_frozen": _fraction("ranges", ranges),
         }
+        self._models = []
         self._epoch = 0
+        self._batches = 0  # of this epoch so far
+        self._steps = None  # of an epoch
 
     def on_train_begin(self, logs=None):
         self._steps = self.params.get("steps")  # of some datasets unknown until an epoch is over

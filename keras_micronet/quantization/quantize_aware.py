@@ -67,7 +67,7 @@ def quantize_aware(model, representative_data, scheme="int8", tools=CalibrationT
         scheme: name in `SCHEMES`: "int8"; "int8_head4" for 4-bit weights in the
             model's dense layers with one scale each;
             "int8_head4_per_channel" with a scale for each output.
-        tools: `CalibrationTools`; the defaults are the best that was measured.
+        tools: `CalibrationTools`.
 
     Returns:
         A `QuantizeAwareModel`.

@@ -202,7 +202,8 @@ class _QuantizerRounding(Rounding):
 
     def weights(self, name, kernel, scale=None):
         quantizer = self._weight_quantizers[name]
-        self._weight_scales[name] = quantizer.scale(kernel)
+        if not self._training:  # only the kernels' own rounding asks for it
+            self._weight_scales[name] = quantizer.scale(kernel)
         return quantizer.call(kernel, scale)
 
     def biases(self, bias, factors):
