@@ -203,7 +203,8 @@ def table(results):
 
 def _mean_and_spread(values):
     percents = 100 * np.array(values)
-    return f"{percents.mean():.2f} ± {np.ptp(percents) / 2:.2f}"
+    spread = f" ± {np.ptp(percents) / 2:.2f}" if len(values) > 1 else ""
+    return f"{percents.mean():.2f}{spread}"
 
 
 def study_parser(description, result):
