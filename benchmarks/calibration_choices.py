@@ -22,8 +22,8 @@ _SAMPLE = 500  # images that the error of the logits is measured on
 RESULT = RESULTS / "calibration_choices.md"
 _HEAD = """# What the tools of the calibration are worth
 
-Top-1 accuracy after training, in percent, mean over {seeds} seeds, by
-`python -m benchmarks.calibration_choices --write`. A line leaves one tool out
+Top-1 accuracy after training, in percent, mean over the seeds, by
+`python -m benchmarks.calibration_choices --seeds {seeds} --write`. A line leaves one tool out
 or replaces it.
 
 | dataset | model | scheme | | accuracy | squared error of the logits, dB |
@@ -65,7 +65,7 @@ def main():
             figures = measure(model, images, *test, scheme, tools)
             results.setdefault(key, []).append(figures)
             print(key, figures, flush=True)
-    table = _HEAD.format(seeds=len(options.seeds))
+    table = _HEAD.format(seeds=" ".join(map(str, options.seeds)))
     for key, figures in results.items():
         mean_accuracy, mean_error = np.mean(figures, axis=0)
         table += f"| {' | '.join(key)} | {100 * mean_accuracy:.2f} | {mean_error:.1f} |\n"
