@@ -14,7 +14,7 @@ demo: .venv/ready
 test: .venv/ready
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
-.venv/ready: setup.py constraints.txt
+.venv/ready: setup.py constraints.txt .ci/system_packages
 	sh .ci/system_packages $(PYTHON)
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip

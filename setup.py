@@ -32,6 +32,10 @@ setuptools.setup(
     packages=setuptools.find_packages(
         include=["keras_micronet", "keras_micronet.*", "training", "training.*", "tflm", "tflm.*"]
     ),
+    package_data={
+        "tflm": [f"firmware/platforms/*.{suffix}" for suffix in ("c", "h", "ld")],
+        "tflm.kernels": [f"**/*.{suffix}" for suffix in ("c", "cc", "h")],
+    },
     install_requires=["keras>=3.15", "numpy>=1.26", "tensorflow>=2.21"],
     extras_require={
         "quantization": QUANTIZATION,
