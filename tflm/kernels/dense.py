@@ -1,0 +1,139 @@
+"""Fully connected layer with weights of 8 or 4 bits: `dense_s8`, `dense_s4`."""
+
+import dataclasses
+
+import numpy as np
+
+from tflm.kernels.fused_operation import FusedOperation, pack_options, packed_channels
+from tflm.kernels.grouped_pointwise_conv import (
+    INPUT_ORDER,
+    check_channel_operands,
+    check_int8_range,
+    check_sums,
+    fold_zero_point,
+    packed_pairs,
+)
+from tflm.kernels.requantization import requantize
+
+VERSION = 1
+MOST_INPUTS = 4096
+MOST_OUTPUTS = 65536
+MOST_WEIGHTS = 2**24
+LARGEST_WEIGHTS = {8: 127, 4: 7}
+# Outputs and inputs whose weights stand together.
+BLOCK = 4
+STEP = 8
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Dense:
+    """The integers of one layer.
+
+    Attributes:
+        bits: of a weight in the model file, 8 or 4.
+        weights: int8 array `(outputs, inputs)`, values in [-127, 127], or [-7, 7] for 4 bits.
+        biases: int32 array `(outputs,)`, in steps of input scale * weight scale.
+        multipliers: int32 array `(outputs,)`: real factors times 2**32, at least 0.
+        input_zero_point, output_zero_point: within int8. The latter is that of the result before
+            the table.
+        lowest, highest: limits of the result, within int8.
+        table: int8 array `(256,)` or `None`: the result r becomes `table[r + 128]`.
+    """
+
+    bits: int
+    weights: np.ndarray
+    biases: np.ndarray
+    multipliers: np.ndarray
+    input_zero_point: int
+    output_zero_point: int
+    lowest: int = -128
+    highest: int = 127
+    table: np.ndarray | None = None
+
+    def __post_init__(self):
+        if self.bits not in LARGEST_WEIGHTS:
+            raise ValueError(f"Weights must have 8 or 4 bits. Received: {self.bits}")
+        self._check_shape()
+        limit = LARGEST_WEIGHTS[self.bits]
+        check_channel_operands(self.weights, self.biases, self.multipliers, limit)
+        check_int8_range(self)
+        check_sums(self.weights, self.folded_biases)
+        if self.table is not None and (
+            np.shape(self.table) != (256,) or self.table.dtype != np.int8
+        ):
+            raise ValueError(
+                "A table must be an int8 array of 256 elements. "
+                f"Received: {self.table.dtype}, shape {np.shape(self.table)}"
+            )
+
+    def _check_shape(self):
+        if np.ndim(self.weights) != 2 or np.size(self.weights) == 0:
+            raise ValueError(
+                f"Weights must have the shape (outputs, inputs). Received: {np.shape(self.weights)}"
+            )
+        outputs, inputs = self.weights.shape
+        if outputs > MOST_OUTPUTS or inputs > MOST_INPUTS or outputs * inputs > MOST_WEIGHTS:
+            raise ValueError(
+                f"There must be at most {MOST_OUTPUTS} outputs, {MOST_INPUTS} inputs and "
+                f"{MOST_WEIGHTS} weights. Received: {outputs} outputs, {inputs} inputs"
+            )
+
+    @property
+    def multiply_adds(self):
+        """Of all outputs."""
+        return self.weights.size
+
+    @property
+    def folded_biases(self):
+        """int64 array `(outputs,)`: biases for inputs from which no zero point is subtracted."""
+        return fold_zero_point(self.weights, self.biases, self.input_zero_point)
+
+    @property
+    def buffer_bytes(self):
+        """Bytes of the kernel's buffer: the inputs as int16."""
+        return 2 * STEP * -(-self.weights.shape[1] // STEP)
+
+    def packed(self):
+        """The operation as the kernel takes it."""
+        outputs, inputs = self.weights.shape
+        options = pack_options(
+            VERSION,
+            inputs,
+            outputs,
+            self.output_zero_point,
+            self.lowest,
+            self.highest,
+            self.table is not None,
+        )
+        padded = np.pad(self.weights, [(0, -outputs % BLOCK), (0, -inputs % STEP)])
+        blocks = padded.reshape(-1, BLOCK, padded.shape[1])
+        constants = (
+            _packed_bytes(blocks) if self.bits == 8 else _packed_nibbles(blocks),
+            packed_channels(self.folded_biases, self.multipliers),
+        )
+        if self.table is not None:
+            constants += (self.table,)
+        return FusedOperation(
+            f"dense_s{self.bits}", options, constants, ((inputs,),), (outputs,)
+        )
+
+    def reference(self, x):
+        """The outputs for an int8 array `(inputs,)`, in NumPy."""
+        sums = self.weights.astype(np.int64) @ (x.astype(np.int64) - self.input_zero_point)
+        result = requantize(
+            sums + self.biases, self.multipliers, self.output_zero_point, self.lowest, self.highest
+        )
+        return result if self.table is None else self.table[result.astype(np.int64) + 128]
+
+
+def _packed_bytes(blocks):
+    """int16 array `(blocks, steps, 2, 8)` of int8 weights `(blocks, 4, inputs)`."""
+    pairs = packed_pairs(blocks, STEP)
+    return pairs.reshape(len(blocks), 2, -1, STEP).swapaxes(1, 2)
+
+
+def _packed_nibbles(blocks):
+    """int16 array `(blocks, steps, 8)` of int8 weights `(blocks, 4, inputs)` in [-7, 7]."""
+    first, second, third, fourth = blocks.astype(np.int16).swapaxes(0, 1)
+    fours = 4096 * fourth + 256 * (third + 8) + 16 * (second + 8) + first + 8
+    return fours.reshape(len(blocks), -1, 4)[..., INPUT_ORDER].reshape(len(blocks), -1, STEP)

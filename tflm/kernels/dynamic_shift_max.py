@@ -1,0 +1,278 @@
+"""Dynamic Shift-Max, whose coefficients depend on its input: `dynamic_shift_max_s8`."""
+
+import dataclasses
+
+import numpy as np
+
+from tflm.kernels.fused_operation import FusedOperation, pack_options
+from tflm.kernels.requantization import scaled
+
+VERSION = 1
+MEAN_SCALE = 64  # means are in 1 / 64 of the input's unit
+MOST_PIXELS = 65536
+MOST_CHANNELS = 4096
+MOST_ELEMENTS = 2**24
+LOWEST_COEFFICIENT_SHIFT = 4
+HIGHEST_COEFFICIENT_SHIFT = 14
+
+_LARGEST_MEAN = MEAN_SCALE * 255
+_LARGEST_HIDDEN = 32767
+_BLOCK = 4
+
+
+@dataclasses.dataclass(frozen=True)
+class DynamicShiftMax:
+    """The integers of one Dynamic Shift-Max with C channels, S squeeze channels and K fusions.
+
+    Attributes:
+        input_shape: (height, width, C) of the map and of the result.
+        input_zero_point: of the map.
+        squeeze_weights: int8 `(S, C)`, of the means in 1 / 64 of the map's unit.
+        squeeze_biases: int32 `(S,)`.
+        squeeze_multipliers: int32 `(S,)`; scale of the sums / scale of the hidden values * 2**32.
+        excite_weights: int8 `(2 * K * C, S)`: all rows of a1, of b1 (, of a2, of b2).
+        excite_biases: int32 `(2 * K * C,)`.
+        excite_multipliers: int32 `(2 * K * C,)`; scale of the sums / scale of coefficients * 2**32.
+        coefficient_limits: `2 * K` pairs (lowest, highest) within int16: of a1, b1 (, a2, b2).
+        shift: permutation `(C,)`: channel i is fused with channel `shift[i]`.
+        coefficient_shift: 4 to 14. A coefficient of `2**coefficient_shift` keeps a number as it is.
+        output_zero_point: of the result.
+        lowest, highest: limits of the result, within int8.
+        output_positions: permutation `(C,)`: where each channel is written.
+
+    Raises:
+        ValueError: if a value is outside its range, an array has another shape than the others
+            say, or the sums of a dense layer may not fit in int32.
+    """
+
+    input_shape: tuple
+    input_zero_point: int
+    squeeze_weights: np.ndarray
+    squeeze_biases: np.ndarray
+    squeeze_multipliers: np.ndarray
+    excite_weights: np.ndarray
+    excite_biases: np.ndarray
+    excite_multipliers: np.ndarray
+    coefficient_limits: tuple
+    shift: np.ndarray
+    coefficient_shift: int
+    output_zero_point: int
+    lowest: int
+    highest: int
+    output_positions: np.ndarray
+
+    def __post_init__(self):
+        _check_shape(self.input_shape)
+        self._check_numbers()
+        self._check_shapes()
+        for name in ("shift", "output_positions"):
+            _check_permutation(name, getattr(self, name), self.channels)
+        _check_layer(
+            "squeeze", self.squeeze_weights, self.squeeze_biases, self.squeeze_multipliers,
+            _LARGEST_MEAN,
+        )  # fmt: skip
+        _check_layer(
+            "excite", self.excite_weights, self.excite_biases, self.excite_multipliers,
+            _LARGEST_HIDDEN,
+        )  # fmt: skip
+
+    @property
+    def pixels(self):
+        """Height times width."""
+        return int(self.input_shape[0] * self.input_shape[1])
+
+    @property
+    def channels(self):
+        """C."""
+        return int(self.input_shape[2])
+
+    @property
+    def squeeze_channels(self):
+        """S."""
+        return len(self.squeeze_weights)
+
+    @property
+    def fusions(self):
+        """K, 1 or 2."""
+        return len(self.coefficient_limits) // 2
+
+    @property
+    def multiply_adds(self):
+        """Of both dense layers: what a complexity counts, not the products of the fusions."""
+        return self.squeeze_weights.size + self.excite_weights.size
+
+    @property
+    def buffer_bytes(self):
+        """Bytes of the kernel's buffer: means, hidden values and coefficients."""
+        channels, squeeze_channels = (
+            _BLOCK * -(-count // _BLOCK) for count in (self.channels, self.squeeze_channels)
+        )
+        return (2 + 4 * self.fusions) * channels + 2 * squeeze_channels
+
+    def packed(self):
+        """The operation as the kernel takes it."""
+        options = pack_options(
+            VERSION,
+            self.pixels,
+            self.channels,
+            self.squeeze_channels,
+            self.fusions,
+            self.coefficient_shift,
+            self.input_zero_point,
+            self.output_zero_point,
+            self.lowest,
+            self.highest,
+        )
+        constants = (
+            _blocks(self.squeeze_weights),
+            self._squeeze_constants(),
+            _blocks(self._by_channel(self.excite_weights)),
+            self._excite_constants(),
+            np.asarray(self.coefficient_limits, np.int16),
+            np.asarray(self.shift, np.int16),
+            np.asarray(self.output_positions, np.int16),
+        )
+        shape = tuple(self.input_shape)
+        return FusedOperation("dynamic_shift_max_s8", options, constants, (shape,), shape)
+
+    def reference(self, images):
+        """The result for an int8 array `input_shape`, in NumPy: int8 array of the same shape."""
+        images = images.astype(np.int64) - self.input_zero_point
+        coefficients = self.coefficients(images)
+        shifted = images[..., self.shift]
+        sums = [a * images + b * shifted for a, b in zip(coefficients[::2], coefficients[1::2])]
+        half = 1 << self.coefficient_shift - 1
+        fused = np.max(sums, axis=0) + half >> self.coefficient_shift
+        results = np.clip(fused + self.output_zero_point, self.lowest, self.highest)
+        return results[..., np.argsort(self.output_positions)].astype(np.int8)
+
+    def coefficients(self, images):
+        """Coefficients for integers `input_shape` without zero point: `(2 * K, C)`."""
+        sums = images.sum(axis=(0, 1), dtype=np.int64)
+        means = (MEAN_SCALE * sums + self.pixels // 2) // self.pixels
+        hidden = self.squeeze_weights.astype(np.int64) @ means + self.squeeze_biases
+        hidden = np.clip(scaled(hidden, self.squeeze_multipliers), 0, _LARGEST_HIDDEN)
+        values = self.excite_weights.astype(np.int64) @ hidden + self.excite_biases
+        values = scaled(values, self.excite_multipliers).reshape(-1, self.channels)
+        lowest, highest = np.transpose(self.coefficient_limits)[..., np.newaxis]
+        return np.clip(values, lowest, highest)
+
+    def _by_channel(self, rows):
+        """Rows of a1, b1 (, a2, b2) as those of a and b for each fusion and channel, filled up."""
+        split = rows.reshape(self.fusions, 2, self.channels, *rows.shape[1:])
+        split = _filled_up(split.swapaxes(1, 2), 1)
+        return split.reshape(-1, *rows.shape[1:])
+
+    def _squeeze_constants(self):
+        constants = np.stack([self.squeeze_biases, self.squeeze_multipliers])
+        return _filled_up(constants, 1).astype(np.int32)
+
+    def _excite_constants(self):
+        """Biases, and a multiplier for each, or a, b, a, b of each fusion if rows share theirs."""
+        multipliers = self._by_channel(self.excite_multipliers)
+        rows = self.excite_multipliers.reshape(self.fusions, 2, self.channels)
+        if np.all(rows == rows[..., :1]):
+            multipliers = np.tile(rows[..., 0], 2).reshape(-1)
+        return np.concatenate([self._by_channel(self.excite_biases), multipliers]).astype(np.int32)
+
+    def _check_numbers(self):
+        _check_integer("input_zero_point", self.input_zero_point, -128, 127)
+        _check_integer("output_zero_point", self.output_zero_point, -128, 127)
+        _check_integer("highest", self.highest, -128, 127)
+        _check_integer("lowest", self.lowest, -128, self.highest)
+        _check_integer(
+            "coefficient_shift",
+            self.coefficient_shift,
+            LOWEST_COEFFICIENT_SHIFT,
+            HIGHEST_COEFFICIENT_SHIFT,
+        )
+
+    def _check_shapes(self):
+        limits = np.asarray(self.coefficient_limits)
+        is_valid = limits.shape in ((2, 2), (4, 2)) and np.all(limits[:, 0] <= limits[:, 1])
+        if not is_valid or np.any(np.abs(limits.astype(np.int64) + 0.5) > 32768):
+            raise ValueError(
+                "`coefficient_limits` must be 2 or 4 pairs (lowest, highest) of int16 values. "
+                f"Received: {self.coefficient_limits}"
+            )
+        rows = np.shape(self.squeeze_weights)[0] if np.ndim(self.squeeze_weights) == 2 else 0
+        _check_integer("The number of squeeze channels", rows, 1, MOST_CHANNELS)
+        outputs = len(limits) * self.channels
+        shapes = {
+            "squeeze_weights": (rows, self.channels),
+            "squeeze_biases": (rows,),
+            "squeeze_multipliers": (rows,),
+            "excite_weights": (outputs, rows),
+            "excite_biases": (outputs,),
+            "excite_multipliers": (outputs,),
+        }
+        for name, shape in shapes.items():
+            if np.shape(getattr(self, name)) != shape:
+                raise ValueError(
+                    f"`{name}` must have the shape {shape} for {self.channels} channels, {rows} "
+                    f"squeeze channels and {len(limits)} coefficients a channel. "
+                    f"Received: {np.shape(getattr(self, name))}"
+                )
+
+
+def _check_shape(shape):
+    sizes = tuple(shape)
+    is_valid = len(sizes) == 3 and min(sizes) >= 1
+    if not (
+        is_valid
+        and sizes[0] * sizes[1] <= MOST_PIXELS
+        and sizes[2] <= MOST_CHANNELS
+        and np.prod(sizes, dtype=np.int64) <= MOST_ELEMENTS
+    ):
+        raise ValueError(
+            f"`input_shape` must be (height, width, channels) with at most {MOST_PIXELS} pixels, "
+            f"{MOST_CHANNELS} channels and {MOST_ELEMENTS} elements. Received: {shape}"
+        )
+
+
+def _check_integer(name, value, lowest, highest):
+    if int(value) != value or not lowest <= value <= highest:
+        raise ValueError(
+            f"{name} must be an integer from {lowest} to {highest}. Received: {value}"
+        )
+
+
+def _check_permutation(name, values, count):
+    if not np.array_equal(np.sort(values), np.arange(count)):
+        raise ValueError(
+            f"`{name}` must hold each of 0 to {count - 1} once. Received: {values}"
+        )
+
+
+def _check_layer(name, weights, biases, multipliers, largest_input):
+    """Multipliers in range, and no sum of the layer outside int32 in whatever order it is added."""
+    if np.asarray(weights).dtype != np.int8:
+        raise ValueError(f"`{name}_weights` must be int8. Received: {np.asarray(weights).dtype}")
+    multipliers = np.asarray(multipliers, np.int64)
+    if np.any((multipliers < 0) | (multipliers >= 2**31)):
+        raise ValueError(
+            f"`{name}_multipliers` must be at least 0 and less than 2**31. "
+            f"Received: {multipliers.min()} to {multipliers.max()}"
+        )
+    largest = np.abs(weights.astype(np.int64)).sum(axis=1) * largest_input
+    largest += np.abs(np.asarray(biases, np.int64))
+    if np.any(largest >= 2**31):
+        raise ValueError(
+            f"The sums of `{name}_weights` and `{name}_biases` must fit in int32 for all inputs up "
+            f"to {largest_input}. Received: a row that can reach {largest.max()}"
+        )
+
+
+def _filled_up(values, axis):
+    """Zeros behind the values, up to a multiple of 4."""
+    missing = [(0, 0)] * values.ndim
+    missing[axis] = (0, -values.shape[axis] % _BLOCK)
+    return np.pad(values, missing)
+
+
+def _blocks(weights):
+    """A matrix as blocks of 4 rows and 4 columns."""
+    filled = _filled_up(_filled_up(weights, 0), 1)
+    rows, columns = filled.shape
+    split = filled.reshape(rows // _BLOCK, _BLOCK, columns // _BLOCK, _BLOCK)
+    return np.ascontiguousarray(split.swapaxes(1, 2))

@@ -1,0 +1,96 @@
+#include "channel_sums.h"
+#include "dynamic_shift_max_s8_internal.h"
+
+typedef micronet_dynamic_shift_max_s8_params shift_max_params;
+
+static void average(const shift_max_params *params, const int8_t *input, int16_t *means) {
+  const int32_t channels = params->channels;
+  const int32_t end = micronet_dynamic_shift_max_s8_rounded_up(channels);
+  int32_t sums[MICRONET_CHANNEL_SUMS_MOST];
+  for (int32_t first = 0; first < channels; first += MICRONET_CHANNEL_SUMS_MOST) {
+    const int32_t left = channels - first;
+    const int32_t count = left < MICRONET_CHANNEL_SUMS_MOST ? left : MICRONET_CHANNEL_SUMS_MOST;
+    micronet_channel_sums(input + first, params->pixels, channels, count, sums);
+    for (int32_t i = 0; i < count; ++i) {
+      const int32_t sum = sums[i] - params->input_zero_point * params->pixels;
+      means[first + i] = micronet_dynamic_shift_max_s8_mean(sum, params->pixels);
+    }
+  }
+  for (int32_t i = channels; i < end; ++i) means[i] = 0;
+}
+
+/* The row's products, `columns` of them, and its bias. */
+static int32_t multiply_row(const int8_t *weights, const int32_t *biases, const int16_t *values,
+                            int32_t row, int32_t columns) {
+  enum { BLOCK = MICRONET_DYNAMIC_SHIFT_MAX_S8_BLOCK };
+  const int8_t *source = weights + row / BLOCK * BLOCK * columns + row % BLOCK * BLOCK;
+  int32_t sum = biases[row];
+  for (int32_t column = 0; column < columns; column += BLOCK, source += BLOCK * BLOCK) {
+    for (int32_t i = 0; i < BLOCK; ++i) sum += source[i] * values[column + i];
+  }
+  return sum;
+}
+
+static void squeeze(const shift_max_params *params, const int16_t *means, int16_t *hidden) {
+  const int32_t rows = micronet_dynamic_shift_max_s8_rounded_up(params->squeeze_channels);
+  const int32_t columns = micronet_dynamic_shift_max_s8_rounded_up(params->channels);
+  for (int32_t row = 0; row < rows; ++row) {
+    const int32_t sum =
+        multiply_row(params->squeeze_weights, params->squeeze_constants, means, row, columns);
+    const int32_t result = micronet_scale(sum, params->squeeze_constants[rows + row], 0);
+    hidden[row] = (int16_t)micronet_clamp(result, 0, INT16_MAX);
+  }
+}
+
+static void excite(const shift_max_params *params, const int16_t *hidden, int16_t *coefficients) {
+  const int32_t columns = micronet_dynamic_shift_max_s8_rounded_up(params->squeeze_channels);
+  const int32_t fusion_rows = 2 * micronet_dynamic_shift_max_s8_rounded_up(params->channels);
+  const int32_t rows = params->fusions * fusion_rows;
+  const int32_t *multipliers = params->excite_constants + rows;
+  for (int32_t row = 0; row < rows; ++row) {
+    const int32_t multiplier = params->excite_multiplier_each
+                                   ? multipliers[row]
+                                   : multipliers[row / fusion_rows * 4 + row % 2];
+    const int16_t *limits = params->coefficient_limits + row / fusion_rows * 4 + row % 2 * 2;
+    const int32_t sum =
+        multiply_row(params->excite_weights, params->excite_constants, hidden, row, columns);
+    const int32_t result = micronet_scale(sum, multiplier, 0);
+    coefficients[row] = (int16_t)micronet_clamp(result, limits[0], limits[1]);
+  }
+}
+
+static int8_t finish(const shift_max_params *params, int32_t sum) {
+  const int32_t shift = params->coefficient_shift;
+  const int32_t rounded = (sum + (1 << (shift - 1))) >> shift;
+  return (int8_t)micronet_clamp(rounded + params->output_zero_point, params->lowest,
+                                params->highest);
+}
+
+static void fuse_channel(const shift_max_params *params, const int16_t *coefficients,
+                         int32_t channel, const int8_t *input, int8_t *output) {
+  const int32_t channels = params->channels, zero_point = params->input_zero_point;
+  const int16_t *first = coefficients + 2 * channel;
+  const int16_t *last =
+      first + (params->fusions - 1) * 2 * micronet_dynamic_shift_max_s8_rounded_up(channels);
+  const int8_t *own = input + channel, *partner = input + params->shift[channel];
+  output += params->output_positions[channel];
+  for (int32_t pixel = 0; pixel < params->pixels; ++pixel) {
+    const int32_t x = own[pixel * channels] - zero_point;
+    const int32_t shifted = partner[pixel * channels] - zero_point;
+    const int32_t sum = first[0] * x + first[1] * shifted;
+    const int32_t other = last[0] * x + last[1] * shifted;
+    output[pixel * channels] = finish(params, sum > other ? sum : other);
+  }
+}
+
+void micronet_dynamic_shift_max_s8_scalar(const micronet_dynamic_shift_max_s8_params *params,
+                                          const int8_t *input, int8_t *output, void *memory) {
+  const micronet_dynamic_shift_max_s8_buffer buffer =
+      micronet_dynamic_shift_max_s8_divide_buffer(params, memory);
+  average(params, input, buffer.means);
+  squeeze(params, buffer.means, buffer.hidden);
+  excite(params, buffer.hidden, buffer.coefficients);
+  for (int32_t channel = 0; channel < params->channels; ++channel) {
+    fuse_channel(params, buffer.coefficients, channel, input, output);
+  }
+}

@@ -1,0 +1,262 @@
+"""Two convolutions in a row, k x 1 and 1 x k, as one operator: what both such operators share."""
+
+import dataclasses
+
+import numpy as np
+
+from tflm.kernels import requantization
+from tflm.kernels.fused_operation import FusedOperation, pack_options, packed_channels
+
+VERSION = 1
+TAPS = (1, 3, 5, 7)
+LARGEST_STRIDE = 4
+LARGEST_SIDE = 4096
+MOST_ELEMENTS = 2**24
+
+
+@dataclasses.dataclass(frozen=True)
+class FactorizedConv:
+    """The integers of a vertical and a horizontal convolution.
+
+    The vertical one's results are requantized to int8. The horizontal one is depthwise: its channel
+    i reads vertical channel i // depth multiplier. Each pads both ends of its axis with taps // 2
+    zero points and has (size - 1) // stride + 1 results along it.
+
+    Attributes:
+        input_shape: (height, width, channels).
+        vertical_weights: int8 array; its shape is the subclass's.
+        vertical_biases: int32 array (vertical channels,), without the zero point's share.
+        vertical_multipliers: int32 array (vertical channels,), see `requantization`.
+        vertical_stride: 1 to 4, along the height.
+        middle_zero_point: of the vertical results.
+        horizontal_weights: int8 array (output channels, taps); taps are 1, 3, 5 or 7.
+        horizontal_biases, horizontal_multipliers: int32 arrays (output channels,).
+        horizontal_stride: 1 to 4, along the width.
+        input_zero_point, output_zero_point: of the input and of the output.
+        output_positions: integer array (output channels,): channel c of the output is written to
+            place output_positions[c].
+        middle_lowest, middle_highest: limits of the vertical results, within int8.
+        lowest, highest: limits of the output, within int8.
+    """
+
+    input_shape: tuple
+    vertical_weights: np.ndarray
+    vertical_biases: np.ndarray
+    vertical_multipliers: np.ndarray
+    vertical_stride: int
+    middle_zero_point: int
+    horizontal_weights: np.ndarray
+    horizontal_biases: np.ndarray
+    horizontal_multipliers: np.ndarray
+    horizontal_stride: int
+    input_zero_point: int
+    output_zero_point: int
+    output_positions: np.ndarray
+    middle_lowest: int = -128
+    middle_highest: int = 127
+    lowest: int = -128
+    highest: int = 127
+
+    def __post_init__(self):
+        for name in ("vertical_stride", "horizontal_stride"):
+            _check_range(name, getattr(self, name), 1, LARGEST_STRIDE)
+        self._check_shapes()
+        for name in ("input_zero_point", "middle_zero_point", "output_zero_point"):
+            _check_range(name, getattr(self, name), -128, 127)
+        for prefix in ("", "middle_"):
+            lowest, highest = getattr(self, f"{prefix}lowest"), getattr(self, f"{prefix}highest")
+            if not -128 <= lowest <= highest <= 127:
+                raise ValueError(
+                    f"{prefix}lowest and {prefix}highest must be in order and within int8. "
+                    f"Received: {lowest}, {highest}"
+                )
+        for half, zero_point in zip(("vertical", "horizontal"), self._read_zero_points):
+            weights = getattr(self, f"{half}_weights")
+            if weights.shape[1] not in TAPS:
+                raise ValueError(
+                    f"{half}_weights must have {TAPS} taps. Received: shape {weights.shape}"
+                )
+            _check_half(
+                half,
+                weights,
+                getattr(self, f"{half}_biases"),
+                getattr(self, f"{half}_multipliers"),
+                zero_point,
+            )
+
+    def _check_shapes(self):
+        height, width, channels = self.input_shape
+        for side in (height, width, channels, len(self.vertical_weights), self.output_channels):
+            _check_range("Height, width and numbers of channels", side, 1, LARGEST_SIDE)
+        if self.vertical_weights.ndim != self._vertical_dimensions:
+            raise ValueError(
+                f"vertical_weights must have {self._vertical_dimensions} dimensions. "
+                f"Received: shape {self.vertical_weights.shape}"
+            )
+        if self.horizontal_weights.ndim != 2:
+            raise ValueError(
+                "horizontal_weights must have shape (channels, taps). "
+                f"Received: {self.horizontal_weights.shape}"
+            )
+        if self.output_channels % len(self.vertical_weights):
+            raise ValueError(
+                "Output channels must be a multiple of the vertical channels. "
+                f"Received: {self.output_channels}, {len(self.vertical_weights)}"
+            )
+        elements = max(int(np.prod(self.input_shape)), int(np.prod(self.output_shape)))
+        if elements > MOST_ELEMENTS:
+            raise ValueError(f"Maps must have at most 2**24 elements. Received: {elements}")
+        places = np.asarray(self.output_positions)
+        if sorted(places.tolist()) != list(range(self.output_channels)):
+            raise ValueError(
+                f"output_positions must hold each of 0 to {self.output_channels - 1} once. "
+                f"Received: {places}"
+            )
+
+    @property
+    def output_channels(self):
+        """Number of channels of the output."""
+        return len(self.horizontal_weights)
+
+    @property
+    def output_shape(self):
+        """(height, width, channels) of the output."""
+        height, width, _ = self.input_shape
+        return (
+            (height - 1) // self.vertical_stride + 1,
+            (width - 1) // self.horizontal_stride + 1,
+            self.output_channels,
+        )
+
+    @property
+    def multiply_adds(self):
+        """Of both convolutions, padding included."""
+        height, width, _ = self.output_shape
+        vertical = self.vertical_weights.size * height * self.input_shape[1]
+        return vertical + self.horizontal_weights.size * height * width
+
+    @property
+    def _read_zero_points(self):
+        return self.input_zero_point, self.middle_zero_point
+
+    @property
+    def buffer_bytes(self):
+        """Bytes of the kernel's buffer: rows of vertical results, in pairs of padded columns."""
+        columns = self.input_shape[1] + self.horizontal_weights.shape[1]
+        return columns // 2 * self._buffer_bytes_of_a_pair
+
+    def packed(self):
+        """The operation as the kernel takes it."""
+        options = pack_options(
+            VERSION,
+            *self.input_shape,
+            len(self.vertical_weights),
+            self.vertical_weights.shape[1],
+            self.vertical_stride,
+            self.input_zero_point,
+            self.middle_zero_point,
+            self.middle_lowest,
+            self.middle_highest,
+            self.output_channels,
+            self.horizontal_weights.shape[1],
+            self.horizontal_stride,
+            self.output_zero_point,
+            self.lowest,
+            self.highest,
+        )
+        constants = (
+            self.vertical_weights.astype(np.int8),
+            packed_channels(
+                folded_biases(self.vertical_weights, self.vertical_biases, self.input_zero_point),
+                self.vertical_multipliers,
+            ),
+            self.horizontal_weights.astype(np.int8),
+            packed_channels(
+                folded_biases(
+                    self.horizontal_weights, self.horizontal_biases, self.middle_zero_point
+                ),
+                self.horizontal_multipliers,
+            ),
+            np.asarray(self.output_positions, np.int16),
+        )
+        return FusedOperation(
+            self._operator, options, constants, (self.input_shape,), self.output_shape
+        )
+
+    def reference(self, x):
+        """The operator in NumPy.
+
+        Args:
+            x: int8 array `input_shape`.
+
+        Returns:
+            int8 array `output_shape`.
+        """
+        middle = requantization.requantize(
+            self._vertical_sums(x.astype(np.int64) - self.input_zero_point) + self.vertical_biases,
+            self.vertical_multipliers,
+            self.middle_zero_point,
+            self.middle_lowest,
+            self.middle_highest,
+        )
+        multiplier = self.output_channels // len(self.vertical_weights)
+        read = np.repeat(middle.astype(np.int64) - self.middle_zero_point, multiplier, axis=2)
+        windows = windows_along(read, 1, self.horizontal_weights.shape[1], self.horizontal_stride)
+        sums = np.einsum("hwck,ck->hwc", windows, self.horizontal_weights.astype(np.int64))
+        natural = requantization.requantize(
+            sums + self.horizontal_biases,
+            self.horizontal_multipliers,
+            self.output_zero_point,
+            self.lowest,
+            self.highest,
+        )
+        result = np.empty_like(natural)
+        result[..., np.asarray(self.output_positions)] = natural
+        return result
+
+
+def windows_along(values, axis, taps, stride):
+    """What each result of a convolution along one axis reads, zeros behind both ends.
+
+    Returns:
+        Array with `(size - 1) // stride + 1` windows along `axis`, and `taps` as a last axis.
+    """
+    padding = [(0, 0)] * values.ndim
+    padding[axis] = (taps // 2, taps // 2)
+    windows = np.lib.stride_tricks.sliding_window_view(np.pad(values, padding), taps, axis)
+    return windows.take(np.arange(0, windows.shape[axis], stride), axis)
+
+
+def folded_biases(weights, biases, zero_point):
+    """Biases for sums over inputs from which no zero point is subtracted: int64 array."""
+    axes = tuple(range(1, weights.ndim))
+    return np.asarray(biases, np.int64) - zero_point * weights.astype(np.int64).sum(axes)
+
+
+def _check_range(name, value, lowest, highest):
+    if not lowest <= value <= highest:
+        raise ValueError(f"{name} must be {lowest} to {highest}. Received: {value}")
+
+
+def _check_half(half, weights, biases, multipliers, zero_point):
+    for name, values in (("biases", biases), ("multipliers", multipliers)):
+        if np.shape(values) != (len(weights),):
+            raise ValueError(
+                f"{half}_{name} must have one value for each of {len(weights)} channels. "
+                f"Received: shape {np.shape(values)}"
+            )
+    multipliers = np.asarray(multipliers, np.int64)
+    if multipliers.min() < 0 or multipliers.max() >= 2**31:
+        raise ValueError(
+            f"{half}_multipliers must be 0 to 2**31 - 1. "
+            f"Received: {multipliers.min()} to {multipliers.max()}"
+        )
+    wide = weights.astype(np.int64)
+    if wide.min() < -128 or wide.max() > 127:
+        raise ValueError(
+            f"{half}_weights must be int8. Received: {wide.min()} to {wide.max()}"
+        )
+    reach = 128 * np.abs(wide).sum(tuple(range(1, wide.ndim)))
+    most = np.abs(folded_biases(weights, biases, zero_point)) + reach
+    if most.max() >= 2**31:
+        raise ValueError(f"{half} sums must fit in int32. Received: up to {most.max()}")

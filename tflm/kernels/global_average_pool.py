@@ -1,0 +1,81 @@
+"""Mean of a map over its pixels: `global_average_pool_s8`."""
+
+import dataclasses
+
+import numpy as np
+
+from tflm.kernels.fused_operation import FusedOperation, pack_options
+
+VERSION = 1
+MOST_PIXELS = 65536
+MOST_CHANNELS = 4096
+MOST_ELEMENTS = 2**24
+
+
+@dataclasses.dataclass(frozen=True)
+class GlobalAveragePool:
+    """The integers of one global average pooling, which leaves scale and zero point as they are.
+
+    Attributes:
+        input_shape: (height, width, channels).
+        table: int8 array `(256,)` by which a mean m becomes `table[m + 128]`, or `None`.
+
+    Raises:
+        ValueError: if the shape is too large or the table is not an int8 array `(256,)`.
+    """
+
+    input_shape: tuple
+    table: np.ndarray | None = None
+
+    def __post_init__(self):
+        sizes = tuple(self.input_shape)
+        is_valid = len(sizes) == 3 and min(sizes) >= 1
+        if not (
+            is_valid
+            and sizes[0] * sizes[1] <= MOST_PIXELS
+            and sizes[2] <= MOST_CHANNELS
+            and np.prod(sizes, dtype=np.int64) <= MOST_ELEMENTS
+        ):
+            raise ValueError(
+                f"`input_shape` must be (height, width, channels) with at most {MOST_PIXELS} "
+                f"pixels, {MOST_CHANNELS} channels and {MOST_ELEMENTS} elements. "
+                f"Received: {self.input_shape}"
+            )
+        table = self.table
+        if table is not None and (np.shape(table) != (256,) or np.asarray(table).dtype != np.int8):
+            raise ValueError(
+                "`table` must be `None` or an int8 array of 256 elements. "
+                f"Received: shape {np.shape(table)}, {np.asarray(table).dtype}"
+            )
+
+    @property
+    def multiply_adds(self):
+        """None of a convolution or a dense layer."""
+        return 0
+
+    @property
+    def buffer_bytes(self):
+        """Bytes of the kernel's buffer: none."""
+        return 0
+
+    def packed(self):
+        """The operation as the kernel takes it."""
+        height, width, channels = self.input_shape
+        options = pack_options(VERSION, height * width, channels, self.table is not None)
+        constants = () if self.table is None else (np.asarray(self.table, np.int8),)
+        return FusedOperation(
+            "global_average_pool_s8",
+            options,
+            constants,
+            (tuple(self.input_shape),),
+            (1, 1, channels),
+        )
+
+    def reference(self, images):
+        """The means of an int8 array `input_shape`, in NumPy: int8 array `(1, 1, channels)`."""
+        count = int(self.input_shape[0] * self.input_shape[1])
+        sums = images.astype(np.int64).sum(axis=(0, 1), keepdims=True)
+        means = np.sign(sums) * ((np.abs(sums) + count // 2) // count)  # halves away from zero
+        if self.table is not None:
+            means = np.asarray(self.table)[means + 128]
+        return means.astype(np.int8)

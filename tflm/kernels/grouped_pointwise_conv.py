@@ -1,0 +1,221 @@
+"""Convolution 1 x 1 in groups of channels: `grouped_pointwise_conv_s8`."""
+
+import dataclasses
+
+import numpy as np
+
+from tflm.kernels.fused_operation import FusedOperation, pack_options, packed_channels
+from tflm.kernels.requantization import requantize
+
+VERSION = 1
+MOST_CHANNELS = 4096
+MOST_ELEMENTS = 2**24
+# The processor expands four int8 of a word to even and odd ones.
+INPUT_ORDER = (0, 2, 1, 3)
+# Of the kernel's buffer.
+_MOST_TILE_PIXELS = 128
+_MOST_TILE_BYTES = 4096
+_MOST_RESIDENT_ROW_BYTES = 32
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class GroupedPointwiseConv:
+    """The integers of one convolution.
+
+    Attributes:
+        input_shape: (height, width, channels).
+        groups: number of groups; group g reads the g-th part of the input's channels and makes the
+            g-th part of the outputs.
+        weights: int8 array `(outputs, channels // groups)`, values in [-127, 127].
+        biases: int32 array `(outputs,)`, in steps of input scale * weight scale.
+        multipliers: int32 array `(outputs,)`: real factors times 2**32, at least 0.
+        input_zero_point, output_zero_point: within int8.
+        lowest, highest: limits of the output, within int8.
+        output_positions: int array `(outputs,)`, a permutation: the channel of the output map that
+            each output becomes.
+    """
+
+    input_shape: tuple
+    groups: int
+    weights: np.ndarray
+    biases: np.ndarray
+    multipliers: np.ndarray
+    input_zero_point: int
+    output_zero_point: int
+    lowest: int
+    highest: int
+    output_positions: np.ndarray
+
+    def __post_init__(self):
+        self._check_shape()
+        check_channel_operands(self.weights, self.biases, self.multipliers, 127)
+        check_int8_range(self)
+        check_sums(self.weights, self.folded_biases)
+        if not np.array_equal(np.sort(self.output_positions), np.arange(self.outputs)):
+            raise ValueError(
+                f"Output positions must hold each of 0 to {self.outputs - 1} once. "
+                f"Received: {self.output_positions}"
+            )
+
+    def _check_shape(self):
+        height, width, channels = self.input_shape
+        if min(self.input_shape) < 1 or max(self.input_shape) > MOST_CHANNELS:
+            raise ValueError(
+                f"Height, width and channels must be 1 to {MOST_CHANNELS}. "
+                f"Received: {self.input_shape}"
+            )
+        if self.groups < 1 or channels % self.groups or self.outputs % self.groups:
+            raise ValueError(
+                "Input and output channels must be multiples of the groups. "
+                f"Received: {channels} and {self.outputs} channels, {self.groups} groups"
+            )
+        if np.ndim(self.weights) != 2 or self.weights.shape[1] != channels // self.groups:
+            raise ValueError(
+                f"Weights must have the shape (outputs, {channels // self.groups}). "
+                f"Received: {np.shape(self.weights)}"
+            )
+        if not 1 <= self.outputs <= MOST_CHANNELS:
+            raise ValueError(
+                f"There must be 1 to {MOST_CHANNELS} outputs. Received: {self.outputs}"
+            )
+        if height * width * max(channels, self.outputs) > MOST_ELEMENTS:
+            raise ValueError(
+                f"Input and output must have at most {MOST_ELEMENTS} elements. "
+                f"Received: {self.input_shape} to {self.outputs} channels"
+            )
+
+    @property
+    def outputs(self):
+        """Output channels of all groups."""
+        return len(self.weights)
+
+    @property
+    def output_shape(self):
+        """(height, width, channels)."""
+        return (*self.input_shape[:2], self.outputs)
+
+    @property
+    def multiply_adds(self):
+        """Of all pixels."""
+        return self.weights.size * self.input_shape[0] * self.input_shape[1]
+
+    @property
+    def folded_biases(self):
+        """int64 array `(outputs,)`: biases for inputs from which no zero point is subtracted."""
+        return fold_zero_point(self.weights, self.biases, self.input_zero_point)
+
+    @property
+    def buffer_bytes(self):
+        """Bytes of the kernel's buffer: some pixels' inputs as int16, or what vectors need."""
+        height, width, channels = self.input_shape
+        inputs = channels // self.groups
+        row = 8 * -(-inputs // 4)
+        fitting = _MOST_TILE_BYTES // row // 4 * 4
+        tile = min(max(fitting, 1), _MOST_TILE_PIXELS, height * width)
+        two_rows = 2 * row if row > _MOST_RESIDENT_ROW_BYTES else 0
+        return max(tile * row + two_rows, 64 * -(-inputs // 16))
+
+    def packed(self):
+        """The operation as the kernel takes it."""
+        height, width, channels = self.input_shape
+        options = pack_options(
+            VERSION,
+            height * width,
+            channels // self.groups,
+            self.outputs // self.groups,
+            self.groups,
+            self.output_zero_point,
+            self.lowest,
+            self.highest,
+        )
+        constants = (
+            self._packed_weights(),
+            packed_channels(self.folded_biases, self.multipliers),
+            np.asarray(self.output_positions, np.int16),
+        )
+        return FusedOperation(
+            "grouped_pointwise_conv_s8", options, constants, (self.input_shape,), self.output_shape
+        )
+
+    def _packed_weights(self):
+        """int16 array `(groups, pairs of outputs, steps, 4)`."""
+        weights = self.weights.reshape(self.groups, -1, self.weights.shape[1])
+        return packed_pairs(np.pad(weights, [(0, 0), (0, weights.shape[1] % 2), (0, 0)]), 4)
+
+    def reference(self, x):
+        """The convolution of an int8 array `input_shape`, in NumPy."""
+        pixels = x.reshape(-1, self.groups, x.shape[-1] // self.groups).astype(np.int64)
+        weights = self.weights.reshape(self.groups, -1, self.weights.shape[1]).astype(np.int64)
+        sums = np.einsum("pgi,goi->pgo", pixels - self.input_zero_point, weights)
+        sums = sums.reshape(self.output_shape) + self.biases
+        result = np.empty(self.output_shape, np.int8)
+        result[..., self.output_positions] = requantize(
+            sums, self.multipliers, self.output_zero_point, self.lowest, self.highest
+        )
+        return result
+
+
+def packed_pairs(weights, multiple):
+    """Two rows of weights in one: 256 * even row + odd row.
+
+    Args:
+        weights: int8 array `(..., rows, inputs)`, rows even, values in [-127, 127].
+        multiple: the inputs are filled up with zeros to a multiple of this, itself one of 4.
+
+    Returns:
+        int16 array `(..., rows // 2, steps, 4)`, the four inputs of a step in `INPUT_ORDER`.
+    """
+    missing = -weights.shape[-1] % multiple
+    wide = np.pad(weights.astype(np.int16), [(0, 0)] * (weights.ndim - 1) + [(0, missing)])
+    pairs = 256 * wide[..., 0::2, :] + wide[..., 1::2, :]
+    return pairs.reshape(*pairs.shape[:-1], -1, 4)[..., INPUT_ORDER]
+
+
+def fold_zero_point(weights, biases, input_zero_point):
+    """int64 array `(outputs,)`: biases for inputs from which no zero point is subtracted."""
+    return np.asarray(biases, np.int64) - input_zero_point * weights.sum(axis=1, dtype=np.int64)
+
+
+def check_channel_operands(weights, biases, multipliers, limit):
+    """Raises ValueError unless there is an integer bias and multiplier for each row of weights.
+
+    Args:
+        weights: int8 array `(outputs, inputs)`, of values within -limit to limit.
+        biases, multipliers: int32 arrays `(outputs,)`; the latter at least 0.
+        limit: largest weight.
+    """
+    if weights.dtype != np.int8 or np.abs(weights.astype(np.int16)).max() > limit:
+        raise ValueError(
+            f"Weights must be int8 within -{limit} to {limit}. "
+            f"Received: {weights.dtype}, {weights.min()} to {weights.max()}"
+        )
+    for name, values in (("Biases", biases), ("Multipliers", multipliers)):
+        if np.shape(values) != (len(weights),) or np.asarray(values).dtype != np.int32:
+            raise ValueError(
+                f"{name} must be int32, one for each of {len(weights)} outputs. "
+                f"Received: {np.asarray(values).dtype}, shape {np.shape(values)}"
+            )
+    if np.min(multipliers) < 0:
+        raise ValueError(f"Multipliers must be at least 0. Received: {np.min(multipliers)}")
+
+
+def check_int8_range(operation):
+    """Raises ValueError unless zero points and limits are within int8, and in their order."""
+    zero_points = operation.input_zero_point, operation.output_zero_point
+    if not all(-128 <= value <= 127 for value in zero_points):
+        raise ValueError(f"Zero points must be within -128 to 127. Received: {zero_points}")
+    if not -128 <= operation.lowest <= operation.highest <= 127:
+        raise ValueError(
+            "Limits must be within -128 to 127, the lowest not above the highest. "
+            f"Received: {operation.lowest} to {operation.highest}"
+        )
+
+
+def check_sums(weights, folded_biases):
+    """Raises ValueError unless every sum that int8 inputs can give fits in int32."""
+    largest = np.abs(folded_biases) + 128 * np.abs(weights.astype(np.int64)).sum(axis=1)
+    if largest.max() >= 2**31:
+        raise ValueError(
+            "Sums of bias and weights times inputs must be less than 2**31. "
+            f"Received: {largest.max()} for output {largest.argmax()}"
+        )

@@ -1,0 +1,270 @@
+/* The processor's instructions that the kernels use, each as one function, and which there are.
+ *
+ * MICRONET_DSP: the DSP extension (Cortex-M4, M7, M33, M55). MICRONET_MVE: integer Helium (M55).
+ * -DMICRONET_PORTABLE builds plain C99 for any processor. The results are the same everywhere.
+ * What MICRONET_DSP declares stands in fuzz/emulated_processor.h a second time, in C. */
+#ifndef MICRONET_PROCESSOR_H
+#define MICRONET_PROCESSOR_H
+
+#include <stdint.h>
+#include <string.h>
+
+#if !defined(MICRONET_PORTABLE) && defined(__ARM_FEATURE_DSP) && __ARM_FEATURE_DSP
+#define MICRONET_DSP 1
+#endif
+#if !defined(MICRONET_PORTABLE) && defined(__ARM_FEATURE_MVE) && (__ARM_FEATURE_MVE & 1)
+#define MICRONET_MVE 1
+#include <arm_mve.h>
+#endif
+
+/* `accumulator * multiplier / 2^32` rounded to the nearest integer, halves up, plus `offset`.
+ *
+ * multiplier: not negative; the real factor times 2^32. */
+static inline int32_t micronet_scale(int32_t accumulator, int32_t multiplier, int32_t offset) {
+#if defined(MICRONET_DSP)
+  int32_t result;
+  __asm__("smmlar %0, %1, %2, %3"
+          : "=r"(result)
+          : "r"(accumulator), "r"(multiplier), "r"(offset));
+  return result;
+#else
+  const int64_t product = (int64_t)accumulator * multiplier + ((int64_t)1 << 31);
+  return (int32_t)(product >> 32) + offset;
+#endif
+}
+
+static inline int32_t micronet_clamp(int32_t value, int32_t lowest, int32_t highest) {
+  return value < lowest ? lowest : value > highest ? highest : value;
+}
+
+#if defined(MICRONET_DSP)
+
+/* Four int8 of any alignment. */
+static inline uint32_t micronet_load_4(const int8_t *source) {
+  uint32_t word;
+  memcpy(&word, source, 4);
+  return word;
+}
+
+/* Bytes 0 and 2, sign-extended to the halfwords. */
+static inline uint32_t micronet_sxtb16(uint32_t word) {
+  uint32_t result;
+  __asm__("sxtb16 %0, %1" : "=r"(result) : "r"(word));
+  return result;
+}
+
+/* Bytes 1 and 3, sign-extended to the halfwords. */
+static inline uint32_t micronet_sxtb16_ror8(uint32_t word) {
+  uint32_t result;
+  __asm__("sxtb16 %0, %1, ror #8" : "=r"(result) : "r"(word));
+  return result;
+}
+
+/* Halfwords of `sum`, to which bytes 0 and 2 are added, without saturation. */
+static inline uint32_t micronet_sxtab16(uint32_t sum, uint32_t word) {
+  uint32_t result;
+  __asm__("sxtab16 %0, %1, %2" : "=r"(result) : "r"(sum), "r"(word));
+  return result;
+}
+
+/* Halfwords of `sum`, to which bytes 1 and 3 are added, without saturation. */
+static inline uint32_t micronet_sxtab16_ror8(uint32_t sum, uint32_t word) {
+  uint32_t result;
+  __asm__("sxtab16 %0, %1, %2, ror #8" : "=r"(result) : "r"(sum), "r"(word));
+  return result;
+}
+
+/* sum + the products of both halfwords. */
+static inline int32_t micronet_smlad(uint32_t a, uint32_t b, int32_t sum) {
+  int32_t result;
+  __asm__("smlad %0, %1, %2, %3" : "=r"(result) : "r"(a), "r"(b), "r"(sum));
+  return result;
+}
+
+/* The sum of the products of both halfwords. */
+static inline int32_t micronet_smuad(uint32_t a, uint32_t b) {
+  int32_t result;
+  __asm__("smuad %0, %1, %2" : "=r"(result) : "r"(a), "r"(b));
+  return result;
+}
+
+/* sum + the product of the low halfwords. */
+static inline int32_t micronet_smlabb(uint32_t a, uint32_t b, int32_t sum) {
+  int32_t result;
+  __asm__("smlabb %0, %1, %2, %3" : "=r"(result) : "r"(a), "r"(b), "r"(sum));
+  return result;
+}
+
+/* sum + the product of a's low halfword and b's high one. */
+static inline int32_t micronet_smlabt(uint32_t a, uint32_t b, int32_t sum) {
+  int32_t result;
+  __asm__("smlabt %0, %1, %2, %3" : "=r"(result) : "r"(a), "r"(b), "r"(sum));
+  return result;
+}
+
+/* sum + the product of a's high halfword and b's low one. */
+static inline int32_t micronet_smlatb(uint32_t a, uint32_t b, int32_t sum) {
+  int32_t result;
+  __asm__("smlatb %0, %1, %2, %3" : "=r"(result) : "r"(a), "r"(b), "r"(sum));
+  return result;
+}
+
+/* sum + the product of the high halfwords. */
+static inline int32_t micronet_smlatt(uint32_t a, uint32_t b, int32_t sum) {
+  int32_t result;
+  __asm__("smlatt %0, %1, %2, %3" : "=r"(result) : "r"(a), "r"(b), "r"(sum));
+  return result;
+}
+
+/* The low halfword of `low` and, above it, that of `high`. */
+static inline uint32_t micronet_pack_low(uint32_t low, uint32_t high) {
+  uint32_t result;
+  __asm__("pkhbt %0, %1, %2, lsl #16" : "=r"(result) : "r"(low), "r"(high));
+  return result;
+}
+
+/* The high halfword of `low` and, above it, that of `high`. */
+static inline uint32_t micronet_pack_high(uint32_t low, uint32_t high) {
+  uint32_t result;
+  __asm__("pkhtb %0, %1, %2, asr #16" : "=r"(result) : "r"(high), "r"(low));
+  return result;
+}
+
+/* Saturated to int8. */
+static inline int32_t micronet_saturate_int8(int32_t value) {
+  int32_t result;
+  __asm__("ssat %0, #8, %1" : "=r"(result) : "r"(value));
+  return result;
+}
+
+/* The differences of both halfwords, each modulo 2^16. */
+static inline uint32_t micronet_ssub16(uint32_t a, uint32_t b) {
+  uint32_t result;
+  __asm__("ssub16 %0, %1, %2" : "=r"(result) : "r"(a), "r"(b));
+  return result;
+}
+
+/* Halfwords of a - b, saturated. */
+static inline uint32_t micronet_qsub16(uint32_t a, uint32_t b) {
+  uint32_t result;
+  __asm__("qsub16 %0, %1, %2" : "=r"(result) : "r"(a), "r"(b));
+  return result;
+}
+
+/* Two words; returns the address behind them.
+ *
+ * source: at a multiple of 4 bytes. */
+static inline const uint32_t *micronet_load_2_words(const uint32_t *source, uint32_t *first,
+                                                    uint32_t *second) {
+  uint32_t a, b;
+  __asm__("ldrd %0, %1, [%2], #8"
+          : "=&r"(a), "=&r"(b), "+r"(source)
+          : "m"(*(const uint32_t(*)[2])source));
+  *first = a;
+  *second = b;
+  return source;
+}
+
+/* value / 4096, rounded down and saturated to int8. */
+static inline int32_t micronet_saturate_int8_asr12(int32_t value) {
+  int32_t result;
+  __asm__("ssat %0, #8, %1, asr #12" : "=r"(result) : "r"(value));
+  return result;
+}
+
+/* 0 for a negative value, all others as they are. */
+static inline int32_t micronet_saturate_positive(int32_t value) {
+  int32_t result;
+  __asm__("usat %0, #31, %1" : "=r"(result) : "r"(value));
+  return result;
+}
+
+/* Two int8 of any alignment in the lower half. */
+static inline uint32_t micronet_load_2(const int8_t *source) {
+  uint16_t half;
+  memcpy(&half, source, 2);
+  return half;
+}
+
+/* Stores two words at `destination`, a multiple of 4 bytes; returns the address behind them. */
+static inline uint32_t *micronet_store_2_words(uint32_t *destination, uint32_t first,
+                                               uint32_t second) {
+  uint32_t *next = destination;
+  __asm__("strd %2, %3, [%0], #8"
+          : "+r"(next), "=m"(*(uint32_t(*)[2])destination)
+          : "r"(first), "r"(second));
+  return next;
+}
+
+/* base + 2 * step. In one instruction: a compiler computes 2 * step before a loop, for which it
+ * takes one more register. */
+static inline uintptr_t micronet_add_twice(uintptr_t base, int32_t step) {
+  uintptr_t result;
+  __asm__("add %0, %1, %2, lsl #1" : "=r"(result) : "r"(base), "r"(step));
+  return result;
+}
+
+/* Stores two words at `destination`, a multiple of 4 bytes; returns the address 8 words behind. */
+static inline uint32_t *micronet_store_2_of_8_words(uint32_t *destination, uint32_t first,
+                                                    uint32_t second) {
+  uint32_t *next = destination;
+  __asm__("strd %2, %3, [%0], #32"
+          : "+r"(next), "=m"(*(uint32_t(*)[2])destination)
+          : "r"(first), "r"(second));
+  return next;
+}
+
+/* a - b, for an index of several arrays. The compiler does not look into it, and so does not
+ * replace the index by a pointer to each array where there are no registers for them. */
+static inline int32_t micronet_subtract(int32_t a, int32_t b) {
+  int32_t result;
+  __asm__("sub %0, %1, %2" : "=r"(result) : "r"(a), "r"(b));
+  return result;
+}
+
+/* The larger of each of four int8. Two instructions, because flags pass between them. */
+static inline uint32_t micronet_maximum_4(uint32_t a, uint32_t b) {
+  uint32_t result;
+  __asm__("ssub8 %0, %1, %2\n\tsel %0, %1, %2" : "=&r"(result) : "r"(a), "r"(b) : "cc");
+  return result;
+}
+
+/* The smaller of each of four int8. */
+static inline uint32_t micronet_minimum_4(uint32_t a, uint32_t b) {
+  uint32_t result;
+  __asm__("ssub8 %0, %1, %2\n\tsel %0, %2, %1" : "=&r"(result) : "r"(a), "r"(b) : "cc");
+  return result;
+}
+
+#endif /* MICRONET_DSP */
+
+#if defined(MICRONET_MVE)
+
+/* Lanes 0 and 2; the others are undefined. */
+static inline int32x4_t micronet_join_even(int32_t lane_0, int32_t lane_2) {
+  int32x4_t lanes;
+  __asm__("vmov %q0[2], %q0[0], %1, %2" : "=w"(lanes) : "r"(lane_0), "r"(lane_2));
+  return lanes;
+}
+
+/* `lanes` with other lanes 1 and 3. */
+static inline int32x4_t micronet_join_odd(int32x4_t lanes, int32_t lane_1, int32_t lane_3) {
+  __asm__("vmov %q0[3], %q0[1], %1, %2" : "+w"(lanes) : "r"(lane_1), "r"(lane_3));
+  return lanes;
+}
+
+/* Each int32 saturated to int16, in the low half of its lane; the high half is undefined. */
+static inline int32x4_t micronet_saturate_low_halves(int32x4_t lanes) {
+  __asm__("vqmovnb.s32 %q0, %q0" : "+w"(lanes));
+  return lanes;
+}
+
+/* Each int16 saturated to int8, in the low byte of its lane; the high byte is undefined. */
+static inline int16x8_t micronet_saturate_low_bytes(int16x8_t lanes) {
+  __asm__("vqmovnb.s16 %q0, %q0" : "+w"(lanes));
+  return lanes;
+}
+
+#endif /* MICRONET_MVE */
+
+#endif

@@ -1,0 +1,107 @@
+"""Sum of two maps: `residual_add_s8`."""
+
+import dataclasses
+
+import numpy as np
+
+from tflm.kernels.fused_operation import FusedOperation, pack_options
+
+VERSION = 1
+SHIFT = 12
+MOST_ELEMENTS = 2**24
+
+
+@dataclasses.dataclass(frozen=True)
+class ResidualAdd:
+    """The integers of one sum.
+
+    Attributes:
+        shape: (height, width, channels) of both maps and of the sum.
+        multipliers: of the two maps, integers in [0, 32767]: scale / output scale times 2**12.
+        zero_points: of the two maps.
+        output_zero_point: of the sum.
+        lowest, highest: limits of the sum, within int8.
+
+    Raises:
+        ValueError: if a value is outside its range.
+    """
+
+    shape: tuple
+    multipliers: tuple
+    zero_points: tuple
+    output_zero_point: int
+    lowest: int = -128
+    highest: int = 127
+
+    def __post_init__(self):
+        if min(self.shape) < 1 or np.prod(self.shape, dtype=np.int64) > MOST_ELEMENTS:
+            raise ValueError(
+                f"A sum's shape must have 1 to {MOST_ELEMENTS} elements. Received: {self.shape}"
+            )
+        _check_integers("`multipliers` must be two integers", self.multipliers, 2, 0, 32767)
+        _check_integers("`zero_points` must be two integers", self.zero_points, 2, -128, 127)
+        limits = (self.output_zero_point, self.lowest, self.highest)
+        rule = "The output's zero point, lowest and highest must be integers"
+        _check_integers(rule, limits, 3, -128, 127)
+        if self.lowest > self.highest:
+            raise ValueError(
+                "`lowest` must not be above `highest`. "
+                f"Received: lowest={self.lowest}, highest={self.highest}"
+            )
+
+    @classmethod
+    def of_scales(cls, shape, scales, zero_points, output_scale, output_zero_point, **limits):
+        """The sum of two maps with known scales.
+
+        Raises:
+            ValueError: if a scale is 8 times the output's or more.
+        """
+        multipliers = tuple(int(np.round(scale / output_scale * 2**SHIFT)) for scale in scales)
+        if max(multipliers) > 32767:
+            raise ValueError(
+                "Scales of a sum's operands must be less than 8 times the scale of the sum. "
+                f"Received: {scales} for a sum of scale {output_scale}"
+            )
+        return cls(shape, multipliers, zero_points, output_zero_point, **limits)
+
+    @property
+    def multiply_adds(self):
+        """None of a convolution or a dense layer."""
+        return 0
+
+    @property
+    def offset(self):
+        """What is added before the shift: zero points, and the half that rounds."""
+        zero = sum(m * z for m, z in zip(self.multipliers, self.zero_points))
+        return (self.output_zero_point << SHIFT) + (1 << SHIFT - 1) - zero
+
+    @property
+    def buffer_bytes(self):
+        """Bytes of the kernel's buffer: none."""
+        return 0
+
+    def packed(self):
+        """The operation as the kernel takes it."""
+        options = pack_options(
+            VERSION,
+            np.prod(self.shape),
+            *self.multipliers,
+            self.offset,
+            self.lowest,
+            self.highest,
+        )
+        return FusedOperation("residual_add_s8", options, (), (self.shape,) * 2, self.shape)
+
+    def reference(self, first, second):
+        """The sum of two int8 arrays `shape`, in NumPy."""
+        first, second = first.astype(np.int64), second.astype(np.int64)
+        sums = self.multipliers[0] * first + self.multipliers[1] * second + self.offset
+        return np.clip(sums >> SHIFT, self.lowest, self.highest).astype(np.int8)
+
+
+def _check_integers(rule, values, count, lowest, highest):
+    is_valid = len(values) == count and all(
+        int(value) == value and lowest <= value <= highest for value in values
+    )
+    if not is_valid:
+        raise ValueError(f"{rule} from {lowest} to {highest}. Received: {tuple(values)}")

@@ -1,0 +1,6 @@
+#include "residual_add_s8.h"
+
+int32_t micronet_residual_add_s8_get_buffer_size(const micronet_residual_add_s8_params *params) {
+  (void)params;
+  return 0;
+}
