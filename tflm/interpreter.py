@@ -1,7 +1,8 @@
 """Runs models in the real TensorFlow Lite Micro, from its Python wheel.
 
 Needs the package `tflite-micro`. The interpreter inside is the C++ code that runs
-on a device, compiled for this machine, with the portable reference kernels.
+on a device, compiled for this machine, with the portable reference kernels. For
+models with operators of `tflm.kernels` it needs a C++ compiler, too.
 """
 
 import contextlib
@@ -18,6 +19,8 @@ import warnings
 import numpy as np
 import tensorflow as tf
 from tensorflow.lite.python import schema_py_generated as schema
+
+from tflm import kernel_library
 
 try:
     from tflite_micro import runtime
@@ -45,9 +48,15 @@ _TRIAL_LIMIT_BYTES = 64 * 1024
 # Allocating in an arena that is too small can crash inside TensorFlow Lite Micro, so that
 # sizes are tried in a process of their own.
 _TRIAL_PROGRAM = """
+import ctypes
 import sys
 from tflite_micro import runtime
-runtime.Interpreter.from_bytes(sys.stdin.buffer.read(), arena_size=int(sys.argv[1]))
+size, library, *names = sys.argv[1:]
+if names:
+    handle = ctypes.CDLL(library, mode=ctypes.RTLD_GLOBAL)
+    handle.micronet_connect(ctypes.c_char_p(runtime._runtime.__file__.encode()))
+model = sys.stdin.buffer.read()
+runtime.Interpreter.from_bytes(model, custom_op_registerers=names, arena_size=int(size))
 """
 
 
@@ -85,12 +94,15 @@ class ArenaUsage:
 class _LoadedModel:
     """A model in TensorFlow Lite Micro, with one int8 input and int8 outputs."""
 
-    def __init__(self, model, arena_bytes):
+    def __init__(self, model, arena_bytes, custom_operators):
         _require_runtime()
         check_model(model)
+        registerers = kernel_library.load(custom_operators)
         with _native_messages() as messages:
             try:
-                self._interpreter = runtime.Interpreter.from_bytes(model, arena_size=arena_bytes)
+                self._interpreter = runtime.Interpreter.from_bytes(
+                    model, custom_op_registerers=registerers, arena_size=arena_bytes
+                )
             except (RuntimeError, ValueError, MemoryError) as error:
                 raise _failure("cannot load the model", error, messages()) from error
             self._interpreter.print_allocations()
@@ -151,20 +163,24 @@ class MicroInterpreter(_LoadedModel):
         output_shape: shape of one output.
     """
 
-    def __init__(self, model):
+    def __init__(self, model, custom_operators=()):
         """Loads a model and allocates its tensors.
 
         Args:
             model: bytes of a TensorFlow Lite flatbuffer. They may come from
                 anywhere: they are verified before native code runs them.
+            custom_operators: operators of `tflm.kernels` that the model may use,
+                such as "residual_add_s8"; see `kernel_library.operators`.
 
         Raises:
             ImportError: the tflite-micro wheel is not installed.
             ValueError: `model` is not a valid TensorFlow Lite flatbuffer, or its
-                input or output is not one int8 tensor.
+                input or output is not one int8 tensor, or there is no such operator.
             MicroInterpreterError: TensorFlow Lite Micro cannot run it.
+            kernel_library.KernelLibraryError: the operators could not be compiled
+                or do not fit the installed wheel.
         """
-        super().__init__(model, _GENEROUS_ARENA_BYTES)
+        super().__init__(model, _GENEROUS_ARENA_BYTES, custom_operators)
         self.output_shape = _only("output", self._output_shapes)
 
     def run(self, inputs):
@@ -196,12 +212,12 @@ class MultipleOutputInterpreter(_LoadedModel):
         output_shapes: shape of each output, in the model's order.
     """
 
-    def __init__(self, model):
+    def __init__(self, model, custom_operators=()):
         """Loads a model and allocates its tensors.
 
         Args, Raises: as for `MicroInterpreter`, save for the number of outputs.
         """
-        super().__init__(model, _ARENA_BYTES_FOR_MANY_OUTPUTS)
+        super().__init__(model, _ARENA_BYTES_FOR_MANY_OUTPUTS, custom_operators)
         self.output_shapes = tuple(self._output_shapes)
 
     def run(self, inputs):
@@ -303,7 +319,7 @@ def _check_range(what, index, length):
         raise ValueError(f"A model's {what} index must be in [0, {length}). Received: {index}")
 
 
-def required_arena_bytes(model, arena):
+def required_arena_bytes(model, arena, custom_operators=()):
     """Size of an arena in which a model can be allocated.
 
     While tensors are allocated, TensorFlow Lite Micro needs room for temporary
@@ -314,6 +330,7 @@ def required_arena_bytes(model, arena):
     Args:
         model: bytes of a model that `MicroInterpreter` has loaded.
         arena: the `ArenaUsage` that it then had.
+        custom_operators: those that it was loaded with.
 
     Returns:
         Bytes, a multiple of 16, in which allocation succeeded on this host.
@@ -327,7 +344,7 @@ def required_arena_bytes(model, arena):
     limit = _TRIAL_LIMIT_FACTOR * size + _TRIAL_LIMIT_BYTES
     words = ""
     while size <= limit:
-        words = _words_of_trial(model, size)
+        words = _words_of_trial(model, size, custom_operators)
         if words is None:
             return size
         size = _round_up(math.ceil(size * _TRIAL_GROWTH))
@@ -348,10 +365,14 @@ def _round_up(size):
     return -(-size // _ARENA_ALIGNMENT) * _ARENA_ALIGNMENT
 
 
-def _words_of_trial(model, size):
+def _words_of_trial(model, size, custom_operators=()):
     """What TensorFlow Lite Micro says to an arena of `size`; `None` if it is enough."""
+    library, names = "", []
+    if custom_operators:
+        library = str(kernel_library.build(custom_operators))
+        names = [kernel_library.custom_name(operator) for operator in custom_operators]
     trial = subprocess.run(
-        [sys.executable, "-c", _TRIAL_PROGRAM, str(size)],
+        [sys.executable, "-c", _TRIAL_PROGRAM, str(size), library, *names],
         input=model,
         capture_output=True,
         check=False,

@@ -12,6 +12,14 @@ SIZE = 32
 EPOCHS = 12
 
 
+@pytest.fixture(scope="session", autouse=True)
+def kernel_library_cache(tmp_path_factory):
+    """Libraries of kernels are compiled into a folder of the tests, not into the user's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KERAS_HOME", str(tmp_path_factory.mktemp("keras_home")))
+        yield
+
+
 def digit_images():
     """scikit-learn's digits as raw RGB `(1797, 32, 32, 3)`, and their labels."""
     digits = sklearn.datasets.load_digits()

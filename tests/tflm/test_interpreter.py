@@ -146,7 +146,7 @@ def test_required_arena_suffices(graph, is_reported_total):
 
 
 def test_arena_that_never_suffices_is_reported(model, monkeypatch):
-    monkeypatch.setattr(interpreter, "_words_of_trial", lambda model, size: "no room")
+    monkeypatch.setattr(interpreter, "_words_of_trial", lambda *arguments: "no room")
     arena = interpreter.MicroInterpreter(model).arena
     with pytest.raises(interpreter.MicroInterpreterError, match="cannot load.*no room"):
         interpreter.required_arena_bytes(model, arena)

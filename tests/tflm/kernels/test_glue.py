@@ -1,0 +1,52 @@
+"""The glue for TensorFlow Lite Micro: no warnings, in all standards that it is compiled in."""
+
+import re
+import subprocess
+
+import pytest
+
+from tflm import kernel_library
+from tflm.kernels import kernel_runner
+
+SOURCES = [
+    *sorted(kernel_library.GLUE_FOLDER.glob("*.cc")),
+    *sorted(kernel_library.WHEEL_FOLDER.glob("*.cc")),
+]
+FLAGS = (
+    "-fno-exceptions",
+    "-fno-rtti",
+    "-fno-threadsafe-statics",
+    "-Wall",
+    "-Wextra",
+    "-Wpedantic",
+    "-Wconversion",
+    "-Werror",
+    "-O2",
+    "-fsyntax-only",
+)
+FOLDERS = (
+    kernel_library.WHEEL_FOLDER / "include",
+    kernel_library.WHEEL_FOLDER,
+    kernel_library.GLUE_FOLDER,
+    kernel_runner.KERNELS_FOLDER,
+)
+
+
+@pytest.mark.parametrize("standard", ["c++17", "c++20"])
+@pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.name)
+def test_source_compiles_without_warnings(source, standard):
+    includes = [f"-I{folder}" for folder in FOLDERS]
+    finished = subprocess.run(
+        ["g++", f"-std={standard}", *FLAGS, *includes, source],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert finished.returncode == 0, finished.stderr
+
+
+def test_header_declares_each_operator():
+    header = (kernel_library.GLUE_FOLDER / "micronet_ops.h").read_text()
+    declared = re.findall(r"^const TFLMRegistration\* Register_(\w+)\(\);$", header, re.MULTILINE)
+    names = [kernel_library.custom_name(name) for name in kernel_library.operators()]
+    assert declared == names

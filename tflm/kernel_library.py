@@ -1,0 +1,186 @@
+"""Adds the kernels of `tflm.kernels` to the interpreter of the tflite-micro wheel.
+
+The kernels and their glue for TensorFlow Lite Micro, the sources that a device
+runs, are compiled for this computer into a shared library, which the wheel's
+interpreter then finds in the process.
+"""
+
+import ctypes
+import hashlib
+import os
+import pathlib
+import platform
+import shutil
+import subprocess
+import tempfile
+
+from tflm.kernels import kernel_runner
+
+GLUE_FOLDER = kernel_runner.KERNELS_FOLDER / "glue"
+WHEEL_FOLDER = kernel_runner.KERNELS_FOLDER / "wheel"
+
+_COMMON_SOURCES = (
+    GLUE_FOLDER / "kernel_node.cc",
+    WHEEL_FOLDER / "wheel_functions.cc",
+    WHEEL_FOLDER / "wheel_registration.cc",
+    kernel_runner.KERNELS_FOLDER / "micronet_status_message.c",
+)
+_INCLUDE_FOLDERS = (
+    WHEEL_FOLDER / "include",
+    WHEEL_FOLDER,
+    GLUE_FOLDER,
+    kernel_runner.KERNELS_FOLDER,
+)
+# gcc compiles a file in the language of its name: C here, C++ there. For C++ it needs g++.
+_COMPILERS = ("gcc", "g++")
+_FLAGS = (
+    "-O2",
+    "-fPIC",
+    "-fvisibility=hidden",
+    "-fno-exceptions",
+)
+_LINK_FLAGS = ("-shared", "-Wl,-z,defs", "-ldl")
+
+
+class KernelLibraryError(RuntimeError):
+    """The kernels could not be compiled or do not fit the installed tflite-micro."""
+
+
+def custom_name(operator):
+    """Name of an operator in a model file, such as "MICRONET_RESIDUAL_ADD_S8"."""
+    return f"MICRONET_{operator.upper()}"
+
+
+def operators():
+    """Names of the operators that there are, such as "residual_add_s8", sorted."""
+    return sorted(
+        path.name.removeprefix("micronet_").removesuffix("_op.cc")
+        for path in GLUE_FOLDER.glob("micronet_*_op.cc")
+    )
+
+
+def load(names, cache_folder=None):
+    """Makes operators known to interpreters of the wheel in this process.
+
+    Args:
+        names: names of operators, of `operators()`.
+        cache_folder: folder for compiled libraries, created if missing. By default
+            one that belongs to this user, beside Keras's own files.
+
+    Returns:
+        What the wheel's interpreter takes as `custom_op_registerers`: list of str.
+
+    Raises:
+        ImportError: the tflite-micro wheel is not installed.
+        ValueError: there is no such operator, or one is named twice.
+        KernelLibraryError: there is no compiler, it refuses the sources, or the
+            installed wheel is another than the library is made for.
+    """
+    names = list(names)
+    if not names:
+        return []
+    connect(build(names, cache_folder))
+    return [custom_name(name) for name in names]
+
+
+def build(names, cache_folder=None):
+    """Compiles a library with operators, if that has not been done before.
+
+    Args, Raises: as for `load`.
+
+    Returns:
+        Path of the library.
+    """
+    names = _checked(names)
+    folder = _default_cache_folder() if cache_folder is None else pathlib.Path(cache_folder)
+    registerers = _registerers(names)
+    sources = [*_COMMON_SOURCES, *_sources_of(names)]
+    target = folder / f"micronet_kernels-{_digest(sources, registerers)}.so"
+    if not target.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder, prefix="unfinished_") as name:
+            unfinished = pathlib.Path(name)
+            (unfinished / "registerers.cc").write_text(registerers)
+            _compile([*sources, unfinished / "registerers.cc"], unfinished / target.name)
+            os.replace(unfinished / target.name, target)
+    return target
+
+
+def connect(library):
+    """Loads a library that `build` has made and connects it to the wheel.
+
+    Args:
+        library: the library's path.
+
+    Raises:
+        ImportError: the tflite-micro wheel is not installed.
+        KernelLibraryError: the wheel lacks a function that the library calls.
+    """
+    from tflite_micro import runtime
+
+    # Global, for that is where the wheel looks for operators.
+    handle = ctypes.CDLL(os.fspath(library), mode=ctypes.RTLD_GLOBAL)
+    handle.micronet_connect.argtypes = [ctypes.c_char_p]
+    handle.micronet_connect.restype = ctypes.c_char_p
+    missing = handle.micronet_connect(os.fsencode(runtime._runtime.__file__))
+    if missing is not None:
+        raise KernelLibraryError(
+            "The installed tflite-micro must have the functions that the kernels' glue calls. "
+            f"Received: a release without {missing.decode()}"
+        )
+
+
+def _checked(names):
+    names, known = list(names), operators()
+    unknown = [name for name in names if name not in known]
+    if unknown or len(set(names)) < len(names):
+        raise ValueError(
+            f"Operators must be among {', '.join(known)}, each once. Received: {', '.join(names)}"
+        )
+    return sorted(names)
+
+
+def _default_cache_folder():
+    home = os.environ.get("KERAS_HOME") or os.path.join(os.path.expanduser("~"), ".keras")
+    return pathlib.Path(home) / "micronet_kernels"
+
+
+def _registerers(names):
+    """C++ text of the functions that the wheel calls, one for each operator."""
+    lines = [f"MICRONET_REGISTERER({custom_name(name)})\n" for name in names]
+    includes = '#include "micronet_ops.h"\n#include "wheel_registration.h"\n\n'
+    return includes + "".join(lines)
+
+
+def _sources_of(names):
+    """Glue and kernels of operators, each file once."""
+    paths = {}
+    for name in names:
+        paths[GLUE_FOLDER / f"micronet_{name}_op.cc"] = None
+        paths.update(dict.fromkeys(kernel_runner.sources(name)))
+    return list(paths)
+
+
+def _digest(sources, registerers):
+    """Of all that the library is made of."""
+    settings = (platform.machine(), registerers, _FLAGS, _LINK_FLAGS)
+    digest = hashlib.sha256(repr(settings).encode())
+    headers = [path for folder in _INCLUDE_FOLDERS for path in sorted(folder.rglob("*.h"))]
+    for path in [*sources, *dict.fromkeys(headers)]:
+        digest.update(f"{path.name} {path.stat().st_size}\n".encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:32]
+
+
+def _compile(sources, target):
+    for compiler in _COMPILERS:
+        if shutil.which(compiler) is None:
+            raise KernelLibraryError(
+                f"{compiler} must be installed. On Debian: apt-get install {compiler}"
+            )
+    includes = [word for folder in _INCLUDE_FOLDERS for word in ("-I", str(folder))]
+    files = [*map(str, sources), *_LINK_FLAGS, "-o", str(target)]
+    command = [_COMPILERS[0], *_FLAGS, *includes, *files]
+    finished = subprocess.run(command, capture_output=True, text=True, check=False)
+    if finished.returncode != 0:
+        raise KernelLibraryError(f"{' '.join(command)}\n{finished.stderr}")

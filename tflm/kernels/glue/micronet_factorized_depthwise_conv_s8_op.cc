@@ -1,0 +1,43 @@
+#include "kernel_node.h"
+#include "micronet_ops.h"
+
+extern "C" {
+#include "factorized_depthwise_conv_s8.h"
+}
+
+namespace tflite {
+namespace micro {
+namespace micronet_kernels {
+namespace {
+
+struct FactorizedDepthwiseConv {
+  using Params = micronet_factorized_depthwise_conv_s8_params;
+  static constexpr char kName[] = "MICRONET_FACTORIZED_DEPTHWISE_CONV_S8";
+  static constexpr int kActivations = 1;
+  static constexpr auto Bind = micronet_factorized_depthwise_conv_s8_bind;
+  static constexpr auto BufferBytes = micronet_factorized_depthwise_conv_s8_get_buffer_size;
+
+  static std::int64_t InputBytes(const Params& params) {
+    return static_cast<std::int64_t>(params.height) * params.width * params.channels;
+  }
+  static std::int64_t OutputBytes(const Params& params) {
+    const std::int64_t height = (params.height - 1) / params.vertical.stride + 1;
+    const std::int64_t width = (params.width - 1) / params.horizontal.stride + 1;
+    return height * width * params.horizontal.channels;
+  }
+
+  static micronet_status Run(const Params* params, const std::int8_t* const* inputs,
+                             std::int8_t* output, void* buffer) {
+    return micronet_factorized_depthwise_conv_s8(params, inputs[0], output, buffer);
+  }
+};
+
+}  // namespace
+
+const TFLMRegistration* Register_MICRONET_FACTORIZED_DEPTHWISE_CONV_S8() {
+  return KernelRegistration<FactorizedDepthwiseConv>::Get();
+}
+
+}  // namespace micronet_kernels
+}  // namespace micro
+}  // namespace tflite

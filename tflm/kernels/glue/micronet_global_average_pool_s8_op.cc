@@ -1,0 +1,39 @@
+#include "kernel_node.h"
+#include "micronet_ops.h"
+
+extern "C" {
+#include "global_average_pool_s8.h"
+}
+
+namespace tflite {
+namespace micro {
+namespace micronet_kernels {
+namespace {
+
+struct GlobalAveragePool {
+  using Params = micronet_global_average_pool_s8_params;
+  static constexpr char kName[] = "MICRONET_GLOBAL_AVERAGE_POOL_S8";
+  static constexpr int kActivations = 1;
+  static constexpr auto Bind = micronet_global_average_pool_s8_bind;
+  static constexpr auto BufferBytes = micronet_global_average_pool_s8_get_buffer_size;
+
+  static std::int64_t InputBytes(const Params& params) {
+    return static_cast<std::int64_t>(params.pixels) * params.channels;
+  }
+  static std::int64_t OutputBytes(const Params& params) { return params.channels; }
+
+  static micronet_status Run(const Params* params, const std::int8_t* const* inputs,
+                             std::int8_t* output, void* buffer) {
+    return micronet_global_average_pool_s8(params, inputs[0], output, buffer);
+  }
+};
+
+}  // namespace
+
+const TFLMRegistration* Register_MICRONET_GLOBAL_AVERAGE_POOL_S8() {
+  return KernelRegistration<GlobalAveragePool>::Get();
+}
+
+}  // namespace micronet_kernels
+}  // namespace micro
+}  // namespace tflite

@@ -1,0 +1,1 @@
+#include "tensorflow/lite/micro/kernels/kernel_util.h"  // has it all
