@@ -24,19 +24,26 @@ _SIZE = 224
 _IMAGES = 32
 _HEAD = """# Size of the exported models
 
-int8, 224x224, 1000 classes, builtin operators; by `python -m benchmarks.export_size --write`.
-"Converter" is the same network with stock Keras layers through TensorFlow's converter; "4-bit head"
+int8, 224x224, 1000 classes; by `python -m benchmarks.export_size --write`. "Builtin" and "fused"
+are this project's export with TensorFlow Lite Micro's operators and with its own kernels,
+"converter" the same network with stock Keras layers through TensorFlow's converter; "4-bit head"
 the flatbuffer with 4-bit weights in the two dense layers of the head (scheme `int8_head4`).
 
-| | operations | converter | flatbuffer bytes | converter | 4-bit head | arena bytes | converter |
-|---|---|---|---|---|---|---|---|
+| | | operations | flatbuffer bytes | 4-bit head | arena bytes |
+|---|---|---|---|---|---|
 """
 
 
-def exported(model, images, scheme="int8"):
-    """The model's bytes and number of operations, by this project's export."""
-    deployment = exporter.deploy(quantize_aware(model, images, scheme))
-    return deployment.model_bytes, len(deployment.graph.operations)
+def exported(model, images, kernels):
+    """Operations, bytes of the file, of that with a 4-bit head, and of the arena."""
+    deployment = exporter.deploy(quantize_aware(model, images), kernels=kernels)
+    small = exporter.deploy(quantize_aware(model, images, "int8_head4"), kernels=kernels)
+    return [
+        len(deployment.graph.operations),
+        len(deployment.model_bytes),
+        len(small.model_bytes),
+        deployment.interpreter.arena.total_bytes,
+    ]
 
 
 def converted(model, images):
@@ -67,23 +74,25 @@ def settle(model, images):
     model(images, training=True)
 
 
-def row(name):
-    """A line of the table."""
+def rows(name):
+    """Lines of the table."""
     keras.utils.set_random_seed(0)
     builder = getattr(keras_micronet, f"MicroNet{name}")
     model = builder(weights=None, classifier_activation=None, include_preprocessing=False)
     generator = np.random.default_rng(0)
     images = generator.standard_normal((_IMAGES, _SIZE, _SIZE, 3)).astype(np.float32)
     settle(model, images)
-    exports = [exported(model, images), converted(model, images)]
-    small, _ = exported(model, images, "int8_head4")
-    cells = [
-        *(operations for _, operations in exports),
-        *(len(data) for data, _ in exports),
-        len(small),
-        *(MicroInterpreter(data).arena.total_bytes for data, _ in exports),
-    ]
-    return f"| {name} | " + " | ".join(f"{cell:,}" for cell in cells) + " |\n"
+    data, operations = converted(model, images)
+    arena = MicroInterpreter(data).arena.total_bytes
+    lines = _line(name, "converter", [operations, len(data), None, arena])
+    for kernels in exporter.KERNELS:
+        lines += _line(name, kernels, exported(model, images, kernels))
+    return lines
+
+
+def _line(name, export, figures):
+    cells = ["" if figure is None else f"{figure:,}" for figure in figures]
+    return f"| {name} | {export} | {' | '.join(cells)} |\n"
 
 
 def main():
@@ -92,7 +101,7 @@ def main():
     parser.add_argument("variants", nargs="*", default=list(keras_micronet.VARIANTS))
     parser.add_argument("--write", action="store_true", help=f"store the table in {RESULT.name}")
     options = parser.parse_args()
-    table = _HEAD + "".join(row(name) for name in options.variants)
+    table = _HEAD + "".join(rows(name) for name in options.variants)
     print(table)
     if options.write:
         write_text(RESULT, table)

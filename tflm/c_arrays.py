@@ -178,7 +178,8 @@ def write_files(files, folder):
     """Writes files, each at once: whoever reads one finds it whole, the old or the new.
 
     Args:
-        files: mapping from file name to contents, text (stored in UTF-8) or bytes.
+        files: mapping from file name to contents, text (stored in UTF-8) or bytes. A name may
+            have folders in front, with slashes.
         folder: where to, made if it is missing.
 
     Returns:
@@ -191,6 +192,7 @@ def write_files(files, folder):
 
 def _write_file(path, contents):
     contents = contents.encode("utf-8") if isinstance(contents, str) else contents
+    path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "wb") as file:

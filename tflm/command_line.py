@@ -38,7 +38,9 @@ def main(arguments=None):
     except ValueError as error:
         return _fail(error, _USAGE_ERROR)
     try:
-        export = exporter.export(run, announce=lambda line: print(line, flush=True))
+        export = exporter.export(
+            run, announce=lambda line: print(line, flush=True), kernels=options.kernels
+        )
         exporter.write(export.files, output)
     except (ValueError, ImportError, OSError, MicroInterpreterError, VerificationError) as error:
         return _fail(error, _EXPORT_FAILED)
@@ -59,6 +61,13 @@ def _parser():
         "as `python -m training` writes it",
     )
     parser.add_argument("--output", help="folder to write (default: deploy/ and the run's name)")
+    parser.add_argument(
+        "--kernels",
+        choices=exporter.KERNELS,
+        default=exporter.BUILTIN,
+        help="builtin: operators that every TensorFlow Lite Micro has (default); fused: this "
+        "project's own, several times faster, whose C sources are exported along with the model",
+    )
     parser.add_argument(
         "--overwrite", action="store_true", help="replace an earlier export in that folder"
     )

@@ -13,6 +13,8 @@ from tflm import (
     c_arrays,
     channel_layout,
     flatbuffer,
+    fused_operations,
+    kernel_sources,
     lowering,
     report,
     tensor_noise,
@@ -28,6 +30,7 @@ from tflm.op_resolver import op_resolver
 from tflm.quantization import quantize
 
 MODEL_FILE = "model.tflite"
+BUILTIN, FUSED = KERNELS = ("builtin", "fused")
 _MARK_OF_AN_EXPORT = "report.json"
 _MOST_TEST_VECTORS = 10
 _EXAMPLES = 16
@@ -48,13 +51,15 @@ class Export:
     report: report.ExportReport
 
 
-def export(run, announce=lambda line: None):
+def export(run, announce=lambda line: None, kernels=BUILTIN):
     """Converts, runs and verifies a trained model.
 
     Args:
         run: `TrainedRun`. A model of `quantize_aware` is exported with what it
             has learned; a float model is quantized after training first.
         announce: function that is told of each step, one line of text.
+        kernels: "builtin" for TensorFlow Lite Micro's own operators, or "fused" for
+            those of `tflm.kernels`, whose C sources are then among the files.
 
     Returns:
         An `Export`.
@@ -64,7 +69,7 @@ def export(run, announce=lambda line: None):
             activation is not finite.
         VerificationError: if the exported model disagrees with the Keras model.
     """
-    deployment = deploy(quantized_model(run, announce), announce)
+    deployment = deploy(quantized_model(run, announce), announce, kernels)
     announce("measuring the noise of each activation")
     noise = tensor_noise.measure(
         deployment.float_graph,
@@ -85,7 +90,7 @@ class Deployment:
 
     Attributes:
         float_model: the Keras model that it computes but for rounding.
-        float_graph: before quantization, a `Graph` of TensorFlow Lite kinds.
+        float_graph: before quantization, a `Graph` with activations of the same names.
         graph: after it.
         model_bytes: the flatbuffer.
         interpreter: `MicroInterpreter` that has loaded it.
@@ -112,24 +117,30 @@ def quantized_model(run, announce=lambda line: None):
     return quantize_aware(run.model, lowering.model_inputs(run.model, run.calibration.images))
 
 
-def deploy(model, announce=lambda line: None):
+def deploy(model, announce=lambda line: None, kernels=BUILTIN):
     """Converts a quantized model.
 
     Args:
         model: `QuantizeAwareModel`.
-        announce: as for `export`.
+        announce, kernels: as for `export`.
 
     Returns:
         A `Deployment`.
 
     Raises:
-        ValueError: if no builtin operator takes the model's formats, or a
-            range is not finite.
+        ValueError: if no operator takes the model's formats, or a range is not finite.
     """
+    if kernels not in KERNELS:
+        raise ValueError(f"kernels must be one of {', '.join(KERNELS)}. Received: {kernels!r}")
     announce("lowering the model: folding batch normalization and shuffles")
     float_model = model.float_model
-    float_graph = to_builtin(channel_layout.fold_permutations(lowering.lower(float_model)))
-    graph = quantize(float_graph, model.activation_ranges, model.weight_roundings)
+    float_graph = lowering.lower(float_model)
+    if kernels == FUSED:
+        operations = to_builtin(fused_operations.fuse(float_graph))
+        float_graph = fused_operations.float_reference(float_graph, operations)
+    else:
+        operations = float_graph = to_builtin(channel_layout.fold_permutations(float_graph))
+    graph = quantize(operations, model.activation_ranges, model.weight_roundings)
     model_bytes = flatbuffer.serialize(graph)
     require_integers_only(model_bytes)
     return Deployment(
@@ -137,7 +148,7 @@ def deploy(model, announce=lambda line: None):
         float_graph,
         graph,
         model_bytes,
-        MicroInterpreter(model_bytes),
+        MicroInterpreter(model_bytes, kernel_sources.operators(graph)),
         lowering.input_normalization(float_model),
     )
 
@@ -192,7 +203,9 @@ def _report(run, deployment, tested, compared, noise):
         agreement=compared.agreement,
         flatbuffer_bytes=len(deployment.model_bytes),
         arena=interpreter.arena,
-        arena_bytes=required_arena_bytes(deployment.model_bytes, interpreter.arena),
+        arena_bytes=required_arena_bytes(
+            deployment.model_bytes, interpreter.arena, kernel_sources.operators(graph)
+        ),
         costs=report.operation_costs(graph),
         live_bytes=report.live_bytes(graph),
         model_multiply_adds=keras_micronet.summarize(deployment.float_model).multiply_adds,
@@ -217,6 +230,7 @@ def _files(run, deployment, tested, made):
         **c_arrays.model_data(deployment.model_bytes),
         **model_settings(settings),
         **op_resolver(graph),
+        **kernel_sources.kernel_sources(graph),
         **c_arrays.test_vectors(
             normalization.quantized_images(
                 run.test.images[chosen], deployment.input_quantization

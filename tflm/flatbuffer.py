@@ -21,6 +21,7 @@ _NO_BUFFER = 0  # the buffer of tensors without data, empty by convention
 _TENSOR_TYPES = {
     "int4": schema.TensorType.INT4,
     "int8": schema.TensorType.INT8,
+    "int16": schema.TensorType.INT16,
     "int32": schema.TensorType.INT32,
 }
 
@@ -39,7 +40,7 @@ def serialize(graph, description="keras_micronet"):
     Args:
         graph: a quantized `Graph` whose operations are in `OPERATORS`.
             Activations are int8; constants int8, int4 (of `ml_dtypes`; stored as
-            two values a byte, the first in the low bits), or int32.
+            two values a byte, the first in the low bits), int16, or int32.
         description: text stored in the model.
 
     Returns:
@@ -188,13 +189,15 @@ class _Writer:
     # Operations
 
     def _operator_code(self, kind, version):
-        code = getattr(schema.BuiltinOperator, kind)
+        is_custom = OPERATORS[kind].custom_options is not None
+        code = getattr(schema.BuiltinOperator, "CUSTOM" if is_custom else kind)
         # Readers take the larger of both fields. The old one holds a byte.
         greatest = schema.BuiltinOperator.PLACEHOLDER_FOR_GREATER_OP_CODES
         return self._table(
             "OperatorCode",
             BuiltinCode=code,
             DeprecatedBuiltinCode=min(code, greatest),
+            CustomCode=self._builder.CreateString(kind) if is_custom else None,
             Version=version,
         )
 
@@ -206,6 +209,9 @@ class _Writer:
                 "BuiltinOptions": self._options(operation, row),
                 "BuiltinOptionsType": getattr(schema.BuiltinOptions, row.options_table),
             }
+        elif row.custom_options is not None:
+            data = np.frombuffer(row.custom_options(operation), np.uint8)
+            options = {"CustomOptions": self._vector(data)}
         return self._table(
             "Operator",
             Inputs=self._int32_vector(self._indices(operation.inputs)),

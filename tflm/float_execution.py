@@ -1,14 +1,18 @@
-"""Runs a float graph with TensorFlow: what the device would compute without rounding."""
+"""Runs a float graph with TensorFlow: what the device would compute without rounding.
+
+It takes graphs of `lowering` as well as those of TensorFlow Lite kinds made of them.
+"""
 
 import numpy as np
 import tensorflow as tf
 
+from keras_micronet.layers.dynamic_shift_max import COEFFICIENT_HALF_RANGE, COEFFICIENT_SLOPE
 
 def run(graph, images):
     """Computes every activation of a float graph.
 
     Args:
-        graph: a float `Graph` of TensorFlow Lite kinds (`builtin_operations`).
+        graph: a float `Graph` of `lowering` or `builtin_operations`.
         images: float32 array `(batch, height, width, channels)` for the
             graph's input.
 
@@ -33,10 +37,12 @@ def _activated(values, activation):
     return {"NONE": tf.identity, "RELU": tf.nn.relu, "RELU6": tf.nn.relu6}[activation](values)
 
 
-def _convolution(images, weights, bias, strides, padding, activation, **_):
+def _convolution(images, weights, bias, strides, padding, activation="NONE"):
     # A CPU has no strided depthwise or grouped convolution for every case; correlate per group.
     kernel = tf.transpose(weights, (1, 2, 3, 0))
     groups = images.shape[-1] // kernel.shape[2]
+    if padding == "SYMMETRIC":
+        padding = _symmetric_padding(kernel.shape[:2])
     parts = [
         tf.nn.conv2d(part, part_kernel, [1, *strides, 1], padding)
         for part, part_kernel in zip(
@@ -46,12 +52,18 @@ def _convolution(images, weights, bias, strides, padding, activation, **_):
     return _activated(tf.concat(parts, axis=-1) + bias, activation)
 
 
-def _depthwise(images, weights, bias, strides, padding, activation, depth_multiplier, **_):
-    channels = images.shape[-1]
-    kernel = tf.reshape(weights, (*weights.shape[1:3], channels, depth_multiplier))
-    padding = _explicit_padding(images.shape[1:3], kernel.shape[:2], strides, padding)
+def _depthwise(images, weights, bias, strides, padding, activation="NONE", **_):
+    kernel = tf.reshape(weights, (*weights.shape[1:3], images.shape[-1], -1))
+    if padding == "SYMMETRIC":
+        padding = _symmetric_padding(kernel.shape[:2])
+    else:
+        padding = _explicit_padding(images.shape[1:3], kernel.shape[:2], strides, padding)
     outputs = tf.nn.depthwise_conv2d(images, kernel, [1, 1, 1, 1], padding)
     return _activated(outputs[:, :: strides[0], :: strides[1]] + bias, activation)
+
+
+def _symmetric_padding(kernel):
+    return [[0, 0], *([taps // 2] * 2 for taps in kernel), [0, 0]]
 
 
 def _explicit_padding(sizes, kernel, strides, padding):
@@ -63,13 +75,28 @@ def _explicit_padding(sizes, kernel, strides, padding):
     return [*amounts, [0, 0]]
 
 
-def _dense(values, weights, bias, activation, **_):
+def _dense(values, weights, bias, activation="NONE", **_):
     values = tf.reshape(values, (-1, weights.shape[1]))
     return _activated(tf.matmul(values, weights, transpose_b=True) + bias, activation)
 
 
 def _average_pool(images, filter, strides, padding, activation):
     return _activated(tf.nn.avg_pool2d(images, filter, strides, padding), activation)
+
+
+def _shift_max(
+    images, squeeze_weights, squeeze_bias, excite_weights, excite_bias, permutation, initial_values
+):
+    squeezed = _dense(tf.reduce_mean(images, (1, 2)), squeeze_weights, squeeze_bias, "RELU")
+    logits = _dense(squeezed, excite_weights, excite_bias) * COEFFICIENT_SLOPE
+    dynamic = tf.clip_by_value(logits, -COEFFICIENT_HALF_RANGE, COEFFICIENT_HALF_RANGE)
+    coefficients = [
+        _broadcast(part + initial, 4)
+        for part, initial in zip(tf.split(dynamic, len(initial_values), axis=-1), initial_values)
+    ]
+    shifted = tf.gather(images, permutation, axis=-1)
+    fusions = [a * images + b * shifted for a, b in zip(coefficients[::2], coefficients[1::2])]
+    return fusions[0] if len(fusions) == 1 else tf.maximum(*fusions)
 
 
 def _broadcast(values, rank):
@@ -93,6 +120,9 @@ _KERNELS = {
     "ADD": _elementwise(tf.add),
     "MUL": _elementwise(tf.multiply),
     "MAXIMUM": _elementwise(tf.maximum),
+    "GLOBAL_AVERAGE_POOL": lambda images: tf.reduce_mean(images, (1, 2), keepdims=True),
+    "DYNAMIC_SHIFT_MAX": _shift_max,
+    "CHANNEL_PERMUTATION": lambda values, permutation: tf.gather(values, permutation, axis=-1),
     "GATHER": lambda values, indices, axis: tf.gather(values, indices, axis=axis),
     "HARD_SWISH": lambda values: values * tf.nn.relu6(values + 3) / 6,
     "RELU": tf.nn.relu,

@@ -12,10 +12,11 @@ import math
 import numpy as np
 
 from tflm import operator_table
-from tflm.operator_table import ACTIVATION, BIAS, INDEX, OPERATORS, REQUIRED, WEIGHTS
+from tflm.operator_table import ACTIVATION, BIAS, INDEX, OPERATORS, PACKED, REQUIRED, WEIGHTS
 
 _ACTIVATION_DTYPES = ("int8",)
 _WEIGHT_DTYPES = ("int8", "int4")
+_UNQUANTIZED_DTYPES = {INDEX: ("int32",), PACKED: ("int8", "int16", "int32")}
 
 # A dense layer with one scale is refused by the interpreters if its bias' scale is
 # far from input * weights; all of them compute as if it were equal.
@@ -214,8 +215,8 @@ def _check_role(where, role, name, tensor, channel_axis):
         _require_dtype(where, role, name, tensor, ("int32",))
         _require_quantization(where, role, name, tensor, 0)
         _require_symmetric(where, role, name, tensor)
-    elif role == INDEX:
-        _require_dtype(where, role, name, tensor, ("int32",))
+    else:
+        _require_dtype(where, role, name, tensor, _UNQUANTIZED_DTYPES[role])
         _require(
             tensor.quantization is None,
             f"The {role} input {name!r} of {where} must have no quantization",

@@ -7,7 +7,7 @@ counts is what the device gets.
 from tensorflow.lite.python import schema_py_generated as schema
 
 from tflm.interpreter import check_model
-from tflm.operator_table import ACTIVATION, BIAS, INDEX, OPERATORS, WEIGHTS
+from tflm.operator_table import ACTIVATION, BIAS, INDEX, OPERATORS, PACKED, WEIGHTS
 
 _CONVERTING_KINDS = ("QUANTIZE", "DEQUANTIZE")
 _LEFT_OUT = -1  # index of an optional input that is not there
@@ -16,6 +16,7 @@ _TYPES = {
     WEIGHTS: ("INT8", "INT4"),
     BIAS: ("INT32",),
     INDEX: ("INT32",),
+    PACKED: ("INT8", "INT16", "INT32"),
 }
 _TYPE_NAMES = {
     value: name for name, value in vars(schema.TensorType).items() if not name.startswith("_")
@@ -29,8 +30,9 @@ def require_integers_only(model_bytes):
     """Checks that nothing in a model is float, and that nothing converts on the way.
 
     Activations must be int8, weights constant int8 or int4; int32 is for constant
-    biases and indices. QUANTIZE and DEQUANTIZE must not occur, nor operators that
-    the exporter does not write (`operator_table.OPERATORS`).
+    biases and indices, int16 for constants of the operators of `tflm.kernels`.
+    QUANTIZE and DEQUANTIZE must not occur, nor operators that the exporter does not
+    write (`operator_table.OPERATORS`).
 
     Args:
         model_bytes: bytes of a TensorFlow Lite flatbuffer.
@@ -65,7 +67,7 @@ def _check_tensors(model, subgraph):
         name = f"tensor {index} {(tensor.Name() or b'').decode(errors='replace')!r}"
         if all(received not in types for types in _TYPES.values()):
             raise ValueError(
-                f"Every tensor must be INT8, INT4 or INT32. Received: {name}, {received}"
+                f"Every tensor must be INT8, INT4, INT16 or INT32. Received: {name}, {received}"
             )
         is_constant = model.Buffers(tensor.Buffer()).DataLength() > 0
         for role, where in roles[index]:
@@ -105,4 +107,7 @@ def _roles(model, subgraph):
 def _kind(model, operator):
     code = model.OperatorCodes(operator.OpcodeIndex())
     # Readers take the larger of both fields; the old one holds a byte.
-    return _KIND_NAMES[max(code.BuiltinCode(), code.DeprecatedBuiltinCode())]
+    kind = _KIND_NAMES[max(code.BuiltinCode(), code.DeprecatedBuiltinCode())]
+    if kind != "CUSTOM":
+        return kind
+    return (code.CustomCode() or b"").decode(errors="replace")

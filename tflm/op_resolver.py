@@ -11,7 +11,8 @@ def op_resolver(graph):
         graph: a `Graph` in the vocabulary of `operator_table.OPERATORS`.
 
     Returns:
-        Mapping from file name to text: `op_resolver.h`.
+        Mapping from file name to text: `op_resolver.h`. For operators of `tflm.kernels` it
+        includes `kernels/micronet_ops.h`, which is exported with them.
 
     Raises:
         ValueError: the graph has an operation of unknown kind.
@@ -23,7 +24,7 @@ def op_resolver(graph):
             f"Operation kinds must be among {', '.join(OPERATORS)}. Received: {', '.join(unknown)}"
         )
     calls = "".join(
-        f"  if (resolver.{OPERATORS[kind].resolver_method}() != kTfLiteOk) return kTfLiteError;\n"
+        f"  if (resolver.{_registration(kind)} != kTfLiteOk) return kTfLiteError;\n"
         for kind in kinds
     )
     body = f"""
@@ -37,4 +38,16 @@ inline TfLiteStatus AddOperators(OpResolver& resolver) {{
 }}
 """
     includes = ['"tensorflow/lite/micro/micro_mutable_op_resolver.h"']
+    if any(_is_custom(kind) for kind in kinds):
+        includes.append('"kernels/micronet_ops.h"')
     return {"op_resolver.h": c_arrays.header("op_resolver.h", includes, body)}
+
+
+def _is_custom(kind):
+    return OPERATORS[kind].custom_options is not None
+
+
+def _registration(kind):
+    if not _is_custom(kind):
+        return f"{OPERATORS[kind].resolver_method}()"
+    return f'AddCustom("{kind}", Register_{kind}())'

@@ -1,4 +1,4 @@
-"""What the exporter knows of TensorFlow Lite's operators: one table row each.
+"""What the exporter knows of operators, TensorFlow Lite's and those of `tflm.kernels`: a row each.
 
 A row says which inputs an operator takes, how its options are written, which
 version of the operator they need, what shape comes out, what it costs, and which
@@ -20,6 +20,7 @@ ACTIVATION = "activation"  # int8 with one scale; computed, or a constant
 WEIGHTS = "weights"  # constant int8, one scale, or one per output channel
 BIAS = "bias"  # constant int32 at scale input * weights
 INDEX = "index"  # constant int32 without quantization
+PACKED = "packed"  # constant int8, int16 or int32 in a kernel's own order, without quantization
 
 REQUIRED = object()  # stands for the default of an option that has none
 
@@ -46,7 +47,7 @@ def _no_multiply_adds(operation, options, tensors):
 
 @dataclasses.dataclass(frozen=True)
 class OperatorRow:
-    """One builtin operator of TensorFlow Lite.
+    """One operator.
 
     Attributes:
         resolver_method: method of `tflite::MicroMutableOpResolver` that adds it.
@@ -65,6 +66,8 @@ class OperatorRow:
         optional_inputs: how many of the last inputs may be left out.
         last_role_repeats: the last role may occur any number of times.
         several_outputs: the operator may have more than one output.
+        custom_options: of an operator of `tflm.kernels`, function of an `Operation` -> its
+            options' bytes; its custom code is its kind. `None` for builtin operators.
     """
 
     resolver_method: str
@@ -80,6 +83,7 @@ class OperatorRow:
     optional_inputs: int = 0
     last_role_repeats: bool = False
     several_outputs: bool = False
+    custom_options: collections.abc.Callable | None = None
 
     def role_of(self, position):
         """What the input at `position` is."""
@@ -316,6 +320,38 @@ def _depthwise_multiply_adds(operation, options, tensors):
     return math.prod(output) * math.prod(_shape(operation, tensors, 1)[:3])
 
 
+# Operators of `tflm.kernels`: option `integers` is the operator's own object.
+
+
+def _fused_shape(operation, options, tensors):
+    packed = options["integers"].packed()
+    shape = packed.output_shape
+    # A dense layer's output may stand as (batch, channels) or as a map of one pixel.
+    return [(1, *shape), (1, shape[-1])] if math.prod(shape) == shape[-1] else [(1, *shape)]
+
+
+def _fused_multiply_adds(operation, options, tensors):
+    return options["integers"].multiply_adds
+
+
+def _fused_options(operation):
+    return operation.options["integers"].packed().options
+
+
+def _fused_row(activations=1):
+    return OperatorRow(
+        "AddCustom",
+        (ACTIVATION,) * activations + (PACKED,),
+        _fused_shape,
+        {"integers": REQUIRED},
+        version=_first_version,
+        multiply_adds=_fused_multiply_adds,
+        optional_inputs=1,
+        last_role_repeats=True,
+        custom_options=_fused_options,
+    )
+
+
 _STRIDED = {"strides": REQUIRED, "padding": REQUIRED, "activation": "NONE"}
 _FUSED = {"activation": "NONE"}
 
@@ -406,6 +442,14 @@ OPERATORS = {
         "ReducerOptions",
         _write_keep_dims,
     ),
+    "MICRONET_DENSE_S4": _fused_row(),
+    "MICRONET_DENSE_S8": _fused_row(),
+    "MICRONET_DYNAMIC_SHIFT_MAX_S8": _fused_row(),
+    "MICRONET_FACTORIZED_DEPTHWISE_CONV_S8": _fused_row(),
+    "MICRONET_FACTORIZED_STEM_S8": _fused_row(),
+    "MICRONET_GLOBAL_AVERAGE_POOL_S8": _fused_row(),
+    "MICRONET_GROUPED_POINTWISE_CONV_S8": _fused_row(),
+    "MICRONET_RESIDUAL_ADD_S8": _fused_row(activations=2),
     "MUL": OperatorRow(
         "AddMul",
         (ACTIVATION, ACTIVATION),

@@ -321,7 +321,7 @@ interpreter.Invoke();
 const std::int8_t* scores = interpreter.output(0)->data.int8;  // of micronet::kClassNames
 ```
 
-`test_vectors.h` has inputs with the outputs that must come out: run them first.
+{_kernels(report)}`test_vectors.h` has inputs with the outputs that must come out: run them first.
 
 ## Memory over time
 
@@ -346,6 +346,17 @@ The {min(_PROMINENT_OPERATIONS, len(by_cost))} costliest operations:
 
 </details>
 {_noise(report)}"""
+
+
+def _kernels(report):
+    """How to build the fused kernels, if there are any."""
+    if all(OPERATORS[kind].custom_options is None for kind in report.operations_by_kind):
+        return ""
+    return """Compile all of `kernels/` along, with that folder among the include folders, optimised
+(`-O2`) and for the very processor (`-mcpu=cortex-m4`): its DSP or vector instructions are used
+where it has them.
+
+"""
 
 
 def _multiply_adds(report):

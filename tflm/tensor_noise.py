@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from tflm import flatbuffer, float_execution
+from tflm import flatbuffer, float_execution, kernel_sources
 from tflm.interpreter import MultipleOutputInterpreter
 
 _BATCH_SIZE = 4  # of images all of whose activations are in memory at once
@@ -64,8 +64,9 @@ def measure(float_graph, quantized_graph, images, most_images=32):
     as if they were no lower.
 
     Args:
-        float_graph: a float `Graph` of TensorFlow Lite kinds (`builtin_operations`).
-        quantized_graph: the same after quantization, ready to be written.
+        float_graph: a float `Graph` that `float_execution` runs.
+        quantized_graph: the same model after quantization, ready to be written; activations
+            of the same name have the same channels in the same order.
         images: float32 array `(count, height, width, channels)`, as the float graph's
             input takes them.
         most_images: number of images to use, evenly spread over `images`; all of
@@ -109,7 +110,7 @@ class _Device:
         self.names = [graph.inputs[0], *kept]
         self._quantization = graph.tensors[graph.inputs[0]].quantization
         model = flatbuffer.serialize(dataclasses.replace(graph, outputs=kept))
-        self._interpreter = MultipleOutputInterpreter(model)
+        self._interpreter = MultipleOutputInterpreter(model, kernel_sources.operators(graph))
 
     def run(self, images):
         """int8 values of each activation, by name."""

@@ -11,7 +11,7 @@ import pytest
 from tests.tflm.hand_made_graphs import chain_of_two_convolutions
 from tests.tflm.operator_cases import CASES
 from tflm import c_arrays, model_settings, op_resolver
-from tflm.graph import Quantization
+from tflm.graph import Operation, Quantization
 from tflm.operator_table import OPERATORS
 
 COMPILER = shutil.which("g++")
@@ -165,6 +165,7 @@ int main() {
 RESOLVER = """
 #pragma once
 #include <cstdio>
+#include <string>
 enum TfLiteStatus { kTfLiteOk = 0, kTfLiteError = 1 };
 namespace tflite {
 template <unsigned int tOpCount>
@@ -176,6 +177,9 @@ class MicroMutableOpResolver {
   METHOD(AddMaximum) METHOD(AddMean) METHOD(AddMul) METHOD(AddPad) METHOD(AddQuantize)
   METHOD(AddRelu) METHOD(AddRelu6) METHOD(AddReshape) METHOD(AddSoftmax) METHOD(AddSplit)
   METHOD(AddStridedSlice) METHOD(AddSub) METHOD(AddTranspose)
+  TfLiteStatus AddCustom(const char* name, const char* registration) {
+    return Add((std::string(name) + " by " + registration).c_str());
+  }
   int room = tOpCount;
 
  private:
@@ -200,9 +204,29 @@ int main() {
 """
 
 
+# The same of the header of the kernels' registrations; each is its name here.
+REGISTRATIONS = """
+#pragma once
+namespace micronet {{
+{functions}
+}}  // namespace micronet
+"""
+
+FUSED_KINDS = sorted(kind for kind, row in OPERATORS.items() if row.custom_options is not None)
+BUILTIN_METHODS = sorted(
+    row.resolver_method for row in OPERATORS.values() if row.custom_options is None
+)
+
+
 def graph_of_every_operator():
     graph, _ = CASES["dense"]()
     graph.operations = [CASES[name]()[0].operations[0] for name in CASES]
+    return graph
+
+
+def graph_of_every_fused_operator():
+    graph = graph_of_every_operator()
+    graph.operations = [Operation(kind, ["x"], ["y"]) for kind in FUSED_KINDS]
     return graph
 
 
@@ -211,7 +235,11 @@ def graph_of_every_operator():
     ("graph", "methods"),
     [
         (chain_of_two_convolutions(), ["AddConv2D"]),
-        (graph_of_every_operator(), sorted(row.resolver_method for row in OPERATORS.values())),
+        (graph_of_every_operator(), BUILTIN_METHODS),
+        (
+            graph_of_every_fused_operator(),
+            [f"{kind} by Register_{kind}" for kind in FUSED_KINDS],
+        ),
     ],
 )
 def test_op_resolver_registers_each_operator_once_and_has_no_room_to_spare(
@@ -219,6 +247,12 @@ def test_op_resolver_registers_each_operator_once_and_has_no_room_to_spare(
 ):
     mock = {"micro_mutable_op_resolver.h": RESOLVER}
     c_arrays.write_files(mock, tmp_path / "tensorflow" / "lite" / "micro")
+    functions = "\n".join(
+        f'inline const char* Register_{kind}() {{ return "Register_{kind}"; }}'
+        for kind in FUSED_KINDS
+    )
+    header = REGISTRATIONS.format(functions=functions)
+    c_arrays.write_files({"micronet_ops.h": header}, tmp_path / "kernels")
     c_arrays.write_files(op_resolver.op_resolver(graph), tmp_path)
     lines = compile_and_run(tmp_path, RESOLVER_PROGRAM).decode().splitlines()
     assert sorted(lines[: len(methods)]) == methods

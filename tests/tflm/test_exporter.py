@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import subprocess
 
 import keras
 import numpy as np
@@ -35,6 +36,14 @@ def deployed(digits_run, tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="module")
+def deployed_fused(digits_run, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("deployed_fused") / "digits"
+    words = [str(digits_run), "--output", str(folder), "--kernels", "fused"]
+    assert command_line.main(words) == 0
+    return folder
+
+
 @pytest.fixture
 def run_copy(digits_run, tmp_path):
     return shutil.copytree(digits_run, tmp_path / "run")
@@ -55,6 +64,30 @@ def test_report_says_what_the_device_does(deployed, digits_run):
     assert report["agreement"] >= 0.98
     assert report["compared_images"] == 100 + len(test["labels"])
     assert report["flatbuffer_bytes"] == (deployed / "model.tflite").stat().st_size
+
+
+def test_fused_kernels_answer_as_well_as_builtin_ones(deployed, deployed_fused):
+    builtin, fused = (
+        json.loads((folder / "report.json").read_text()) for folder in (deployed, deployed_fused)
+    )
+    one_image = 1 / fused["test_images"]
+    assert fused["int8_accuracy"] >= builtin["int8_accuracy"] - 1.01 * one_image
+    assert fused["agreement"] >= builtin["agreement"] - 1.01 / fused["compared_images"]
+    assert len(fused["operations"]) < len(builtin["operations"]) / 5
+    assert fused["arena"]["required_bytes"] < builtin["arena"]["required_bytes"]
+    assert fused["multiply_adds"] == fused["model_multiply_adds"]
+    assert "Compile all of `kernels/`" in (deployed_fused / "report.md").read_text()
+
+
+def test_fused_kernels_are_exported_with_all_that_they_include(deployed_fused):
+    """M0 has no residual sum and 8-bit weights, so that those kernels are not among them."""
+    kernels = deployed_fused / "kernels"
+    names = {path.name for path in kernels.iterdir()}
+    assert {"micronet_ops.h", "dynamic_shift_max_s8.c", "dense_s8.c"} < names
+    assert not [name for name in names if "residual_add" in name or "dense_s4" in name]
+    sources = sorted(str(path) for path in kernels.glob("*.c"))
+    flags = ["-std=c99", "-Wall", "-Wextra", "-Werror", "-fsyntax-only"]
+    subprocess.run(["gcc", *flags, "-iquote", str(kernels), *sources], check=True)
 
 
 def test_report_names_the_noise_of_every_activation(deployed):

@@ -56,9 +56,10 @@ def test_operator_computes_its_definition_in_both_interpreters(name):
             assert np.abs(result.astype(int) - wanted).max() <= tolerance
 
 
-def test_every_operator_is_tested():
+def test_every_builtin_operator_is_tested():
     tested = {CASES[name]()[0].operations[0].kind for name in CASES}
-    assert tested == set(operator_table.OPERATORS)
+    builtin = {kind for kind, row in operator_table.OPERATORS.items() if not row.custom_options}
+    assert tested == builtin
 
 
 # The file

@@ -6,7 +6,7 @@ import pytest
 
 import keras_micronet
 from tests.tflm.micronets import random_micronet
-from tflm import lowering, quantization
+from tflm import lowering, scales
 from tflm.input_normalization import InputNormalization
 
 
@@ -38,7 +38,7 @@ def test_model_without_normalization_is_fed_imagenet_s():
 
 
 def test_tables_are_quantized_normalized_values():
-    target = quantization.affine(-2.2, 2.7)
+    target = scales.affine(-2.2, 2.7)
     tables = InputNormalization.of_imagenet().tables(target)
     assert tables.shape == (3, 256) and tables.dtype == np.int8
     # Green 200: (200 / 255 - 0.456) / 0.224 = 1.4656; scale 4.9 / 255, zero point -14.
@@ -48,7 +48,7 @@ def test_tables_are_quantized_normalized_values():
 
 
 def test_images_by_tables_equal_images_by_arithmetic():
-    target = quantization.affine(-2.2, 2.7)
+    target = scales.affine(-2.2, 2.7)
     normalization = InputNormalization.of_imagenet()
     np.testing.assert_array_equal(
         normalization.quantized_images(raw_images(), target),

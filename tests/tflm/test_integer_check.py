@@ -97,10 +97,18 @@ def set_type(name, **where):
     return change
 
 
-@pytest.mark.parametrize("name", ["FLOAT32", "FLOAT16", "INT16", "UINT8", "INT64", "BOOL"])
-def test_activation_of_another_type_is_refused(chain, name):
+@pytest.mark.parametrize("name", ["FLOAT32", "FLOAT16", "UINT8", "INT64", "BOOL"])
+def test_tensor_of_another_type_is_refused(chain, name):
     model = changed(chain, set_type(name, operator=0))
-    message = rf"must be INT8, INT4 or INT32. Received: tensor \d+ 'culprit', {name}"
+    message = rf"must be INT8, INT4, INT16 or INT32. Received: tensor \d+ 'culprit', {name}"
+    with pytest.raises(ValueError, match=message):
+        require_integers_only(model)
+
+
+def test_int16_is_for_constants_only(chain):
+    """The kernels' tables have it."""
+    model = changed(chain, set_type("INT16", operator=0))
+    message = r"activation must be INT8. Received: tensor \d+ 'culprit', INT16"
     with pytest.raises(ValueError, match=message):
         require_integers_only(model)
 

@@ -7,7 +7,7 @@ import pytest
 from keras_micronet.quantization import WeightFormat, quantize_aware
 from keras_micronet.quantization.schemes import WeightRounding
 from tests.tflm.micronets import random_images, random_micronet
-from tflm import exporter, flatbuffer, quantization
+from tflm import exporter, flatbuffer, quantization, scales
 from tflm.graph import Graph
 from tflm.interpreter import MicroInterpreter
 
@@ -27,7 +27,7 @@ from tflm.interpreter import MicroInterpreter
     ],
 )
 def test_affine(low, high, scale, zero_point):
-    result = quantization.affine(low, high)
+    result = scales.affine(low, high)
     assert result.scale[0] == pytest.approx(scale, rel=1e-6)
     assert result.zero_point[0] == zero_point
     assert result.scale[0] == np.float32(result.scale[0])
@@ -36,7 +36,7 @@ def test_affine(low, high, scale, zero_point):
 @pytest.mark.parametrize(("low", "high"), [(np.nan, 1.0), (0.0, np.inf), (1.0, -1.0)])
 def test_impossible_ranges_are_refused(low, high):
     with pytest.raises(ValueError, match="two finite numbers in order. Received: low="):
-        quantization.affine(low, high)
+        scales.affine(low, high)
 
 
 def dense_graph(weights, bias, output="outputs"):
@@ -138,7 +138,8 @@ def test_operands_of_a_maximum_share_its_quantization():
         "images": (-1, 1),
         "both": (-1, 3),
     }
-    result = quantization.activation_quantizations(graph, ranges)
+    tensors = quantization.quantize(graph, ranges).tensors
+    result = {name: tensors[name].quantization for name in ("first", "second", "both")}
     assert result["first"] == result["second"] == result["both"]
     assert result["both"].scale[0] == pytest.approx(4 / 255)
 

@@ -5,13 +5,13 @@ import dataclasses
 import numpy as np
 
 from tflm.kernels.fused_operation import FusedOperation, pack_options, packed_channels
-from tflm.kernels.grouped_pointwise_conv import (
-    INPUT_ORDER,
-    check_channel_operands,
-    check_int8_range,
-    check_sums,
+from tflm.kernels.grouped_pointwise_conv import INPUT_ORDER, LARGEST_INPUT, packed_pairs
+from tflm.kernels.operand_checks import (
+    check_layer,
+    check_limits,
+    check_table,
+    check_zero_points,
     fold_zero_point,
-    packed_pairs,
 )
 from tflm.kernels.requantization import requantize
 
@@ -54,17 +54,12 @@ class Dense:
         if self.bits not in LARGEST_WEIGHTS:
             raise ValueError(f"Weights must have 8 or 4 bits. Received: {self.bits}")
         self._check_shape()
+        check_zero_points(self, "input_zero_point", "output_zero_point")
+        check_limits(self)
         limit = LARGEST_WEIGHTS[self.bits]
-        check_channel_operands(self.weights, self.biases, self.multipliers, limit)
-        check_int8_range(self)
-        check_sums(self.weights, self.folded_biases)
-        if self.table is not None and (
-            np.shape(self.table) != (256,) or self.table.dtype != np.int8
-        ):
-            raise ValueError(
-                "A table must be an int8 array of 256 elements. "
-                f"Received: {self.table.dtype}, shape {np.shape(self.table)}"
-            )
+        check_layer("", self.weights, self.biases, self.multipliers, 0, limit)
+        check_layer("", self.weights, self.folded_biases, self.multipliers, LARGEST_INPUT)
+        check_table(self.table)
 
     def _check_shape(self):
         if np.ndim(self.weights) != 2 or np.size(self.weights) == 0:

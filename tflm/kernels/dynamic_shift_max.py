@@ -5,6 +5,14 @@ import dataclasses
 import numpy as np
 
 from tflm.kernels.fused_operation import FusedOperation, pack_options
+from tflm.kernels.operand_checks import (
+    check_integer,
+    check_layer,
+    check_limits,
+    check_permutation,
+    check_pooled_shape,
+    check_zero_points,
+)
 from tflm.kernels.requantization import scaled
 
 VERSION = 1
@@ -62,19 +70,19 @@ class DynamicShiftMax:
     output_positions: np.ndarray
 
     def __post_init__(self):
-        _check_shape(self.input_shape)
-        self._check_numbers()
+        check_pooled_shape(self.input_shape, MOST_PIXELS, MOST_CHANNELS, MOST_ELEMENTS)
+        check_zero_points(self, "input_zero_point", "output_zero_point")
+        check_limits(self)
+        shifts = LOWEST_COEFFICIENT_SHIFT, HIGHEST_COEFFICIENT_SHIFT
+        check_integer("coefficient_shift", self.coefficient_shift, *shifts)
         self._check_shapes()
         for name in ("shift", "output_positions"):
-            _check_permutation(name, getattr(self, name), self.channels)
-        _check_layer(
-            "squeeze", self.squeeze_weights, self.squeeze_biases, self.squeeze_multipliers,
-            _LARGEST_MEAN,
-        )  # fmt: skip
-        _check_layer(
-            "excite", self.excite_weights, self.excite_biases, self.excite_multipliers,
-            _LARGEST_HIDDEN,
-        )  # fmt: skip
+            check_permutation(name, getattr(self, name), self.channels)
+        for prefix, largest_input in (("squeeze_", _LARGEST_MEAN), ("excite_", _LARGEST_HIDDEN)):
+            weights, biases, multipliers = (
+                getattr(self, prefix + part) for part in ("weights", "biases", "multipliers")
+            )
+            check_layer(prefix, weights, biases, multipliers, largest_input)
 
     @property
     def pixels(self):
@@ -175,18 +183,6 @@ class DynamicShiftMax:
             multipliers = np.tile(rows[..., 0], 2).reshape(-1)
         return np.concatenate([self._by_channel(self.excite_biases), multipliers]).astype(np.int32)
 
-    def _check_numbers(self):
-        _check_integer("input_zero_point", self.input_zero_point, -128, 127)
-        _check_integer("output_zero_point", self.output_zero_point, -128, 127)
-        _check_integer("highest", self.highest, -128, 127)
-        _check_integer("lowest", self.lowest, -128, self.highest)
-        _check_integer(
-            "coefficient_shift",
-            self.coefficient_shift,
-            LOWEST_COEFFICIENT_SHIFT,
-            HIGHEST_COEFFICIENT_SHIFT,
-        )
-
     def _check_shapes(self):
         limits = np.asarray(self.coefficient_limits)
         is_valid = limits.shape in ((2, 2), (4, 2)) and np.all(limits[:, 0] <= limits[:, 1])
@@ -196,7 +192,7 @@ class DynamicShiftMax:
                 f"Received: {self.coefficient_limits}"
             )
         rows = np.shape(self.squeeze_weights)[0] if np.ndim(self.squeeze_weights) == 2 else 0
-        _check_integer("The number of squeeze channels", rows, 1, MOST_CHANNELS)
+        check_integer("squeeze_channels", rows, 1, MOST_CHANNELS)
         outputs = len(limits) * self.channels
         shapes = {
             "squeeze_weights": (rows, self.channels),
@@ -213,54 +209,6 @@ class DynamicShiftMax:
                     f"squeeze channels and {len(limits)} coefficients a channel. "
                     f"Received: {np.shape(getattr(self, name))}"
                 )
-
-
-def _check_shape(shape):
-    sizes = tuple(shape)
-    is_valid = len(sizes) == 3 and min(sizes) >= 1
-    if not (
-        is_valid
-        and sizes[0] * sizes[1] <= MOST_PIXELS
-        and sizes[2] <= MOST_CHANNELS
-        and np.prod(sizes, dtype=np.int64) <= MOST_ELEMENTS
-    ):
-        raise ValueError(
-            f"`input_shape` must be (height, width, channels) with at most {MOST_PIXELS} pixels, "
-            f"{MOST_CHANNELS} channels and {MOST_ELEMENTS} elements. Received: {shape}"
-        )
-
-
-def _check_integer(name, value, lowest, highest):
-    if int(value) != value or not lowest <= value <= highest:
-        raise ValueError(
-            f"{name} must be an integer from {lowest} to {highest}. Received: {value}"
-        )
-
-
-def _check_permutation(name, values, count):
-    if not np.array_equal(np.sort(values), np.arange(count)):
-        raise ValueError(
-            f"`{name}` must hold each of 0 to {count - 1} once. Received: {values}"
-        )
-
-
-def _check_layer(name, weights, biases, multipliers, largest_input):
-    """Multipliers in range, and no sum of the layer outside int32 in whatever order it is added."""
-    if np.asarray(weights).dtype != np.int8:
-        raise ValueError(f"`{name}_weights` must be int8. Received: {np.asarray(weights).dtype}")
-    multipliers = np.asarray(multipliers, np.int64)
-    if np.any((multipliers < 0) | (multipliers >= 2**31)):
-        raise ValueError(
-            f"`{name}_multipliers` must be at least 0 and less than 2**31. "
-            f"Received: {multipliers.min()} to {multipliers.max()}"
-        )
-    largest = np.abs(weights.astype(np.int64)).sum(axis=1) * largest_input
-    largest += np.abs(np.asarray(biases, np.int64))
-    if np.any(largest >= 2**31):
-        raise ValueError(
-            f"The sums of `{name}_weights` and `{name}_biases` must fit in int32 for all inputs up "
-            f"to {largest_input}. Received: a row that can reach {largest.max()}"
-        )
 
 
 def _filled_up(values, axis):

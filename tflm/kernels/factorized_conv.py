@@ -6,11 +6,20 @@ import numpy as np
 
 from tflm.kernels import requantization
 from tflm.kernels.fused_operation import FusedOperation, pack_options, packed_channels
+from tflm.kernels.operand_checks import (
+    check_integer,
+    check_layer,
+    check_limits,
+    check_permutation,
+    check_zero_points,
+    fold_zero_point,
+)
 
 VERSION = 1
 TAPS = (1, 3, 5, 7)
 LARGEST_STRIDE = 4
 LARGEST_SIDE = 4096
+LARGEST_INPUT = 128
 MOST_ELEMENTS = 2**24
 
 
@@ -59,35 +68,34 @@ class FactorizedConv:
 
     def __post_init__(self):
         for name in ("vertical_stride", "horizontal_stride"):
-            _check_range(name, getattr(self, name), 1, LARGEST_STRIDE)
+            check_integer(name, getattr(self, name), 1, LARGEST_STRIDE)
         self._check_shapes()
-        for name in ("input_zero_point", "middle_zero_point", "output_zero_point"):
-            _check_range(name, getattr(self, name), -128, 127)
-        for prefix in ("", "middle_"):
-            lowest, highest = getattr(self, f"{prefix}lowest"), getattr(self, f"{prefix}highest")
-            if not -128 <= lowest <= highest <= 127:
-                raise ValueError(
-                    f"{prefix}lowest and {prefix}highest must be in order and within int8. "
-                    f"Received: {lowest}, {highest}"
-                )
+        check_zero_points(self, "input_zero_point", "middle_zero_point", "output_zero_point")
+        check_limits(self)
+        check_limits(self, "middle_")
         for half, zero_point in zip(("vertical", "horizontal"), self._read_zero_points):
             weights = getattr(self, f"{half}_weights")
             if weights.shape[1] not in TAPS:
                 raise ValueError(
                     f"{half}_weights must have {TAPS} taps. Received: shape {weights.shape}"
                 )
-            _check_half(
-                half,
-                weights,
-                getattr(self, f"{half}_biases"),
-                getattr(self, f"{half}_multipliers"),
-                zero_point,
-            )
+            biases = getattr(self, f"{half}_biases")
+            multipliers = getattr(self, f"{half}_multipliers")
+            check_layer(f"{half}_", weights, biases, multipliers, 0)
+            folded = fold_zero_point(weights, biases, zero_point)
+            check_layer(f"{half}_", weights, folded, multipliers, LARGEST_INPUT)
 
     def _check_shapes(self):
         height, width, channels = self.input_shape
-        for side in (height, width, channels, len(self.vertical_weights), self.output_channels):
-            _check_range("Height, width and numbers of channels", side, 1, LARGEST_SIDE)
+        sides = {
+            "height": height,
+            "width": width,
+            "channels": channels,
+            "vertical_channels": len(self.vertical_weights),
+            "output_channels": self.output_channels,
+        }
+        for name, side in sides.items():
+            check_integer(name, side, 1, LARGEST_SIDE)
         if self.vertical_weights.ndim != self._vertical_dimensions:
             raise ValueError(
                 f"vertical_weights must have {self._vertical_dimensions} dimensions. "
@@ -106,12 +114,7 @@ class FactorizedConv:
         elements = max(int(np.prod(self.input_shape)), int(np.prod(self.output_shape)))
         if elements > MOST_ELEMENTS:
             raise ValueError(f"Maps must have at most 2**24 elements. Received: {elements}")
-        places = np.asarray(self.output_positions)
-        if sorted(places.tolist()) != list(range(self.output_channels)):
-            raise ValueError(
-                f"output_positions must hold each of 0 to {self.output_channels - 1} once. "
-                f"Received: {places}"
-            )
+        check_permutation("output_positions", self.output_positions, self.output_channels)
 
     @property
     def output_channels(self):
@@ -167,12 +170,12 @@ class FactorizedConv:
         constants = (
             self.vertical_weights.astype(np.int8),
             packed_channels(
-                folded_biases(self.vertical_weights, self.vertical_biases, self.input_zero_point),
+                fold_zero_point(self.vertical_weights, self.vertical_biases, self.input_zero_point),
                 self.vertical_multipliers,
             ),
             self.horizontal_weights.astype(np.int8),
             packed_channels(
-                folded_biases(
+                fold_zero_point(
                     self.horizontal_weights, self.horizontal_biases, self.middle_zero_point
                 ),
                 self.horizontal_multipliers,
@@ -225,38 +228,3 @@ def windows_along(values, axis, taps, stride):
     padding[axis] = (taps // 2, taps // 2)
     windows = np.lib.stride_tricks.sliding_window_view(np.pad(values, padding), taps, axis)
     return windows.take(np.arange(0, windows.shape[axis], stride), axis)
-
-
-def folded_biases(weights, biases, zero_point):
-    """Biases for sums over inputs from which no zero point is subtracted: int64 array."""
-    axes = tuple(range(1, weights.ndim))
-    return np.asarray(biases, np.int64) - zero_point * weights.astype(np.int64).sum(axes)
-
-
-def _check_range(name, value, lowest, highest):
-    if not lowest <= value <= highest:
-        raise ValueError(f"{name} must be {lowest} to {highest}. Received: {value}")
-
-
-def _check_half(half, weights, biases, multipliers, zero_point):
-    for name, values in (("biases", biases), ("multipliers", multipliers)):
-        if np.shape(values) != (len(weights),):
-            raise ValueError(
-                f"{half}_{name} must have one value for each of {len(weights)} channels. "
-                f"Received: shape {np.shape(values)}"
-            )
-    multipliers = np.asarray(multipliers, np.int64)
-    if multipliers.min() < 0 or multipliers.max() >= 2**31:
-        raise ValueError(
-            f"{half}_multipliers must be 0 to 2**31 - 1. "
-            f"Received: {multipliers.min()} to {multipliers.max()}"
-        )
-    wide = weights.astype(np.int64)
-    if wide.min() < -128 or wide.max() > 127:
-        raise ValueError(
-            f"{half}_weights must be int8. Received: {wide.min()} to {wide.max()}"
-        )
-    reach = 128 * np.abs(wide).sum(tuple(range(1, wide.ndim)))
-    most = np.abs(folded_biases(weights, biases, zero_point)) + reach
-    if most.max() >= 2**31:
-        raise ValueError(f"{half} sums must fit in int32. Received: up to {most.max()}")

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 
 from tflm.kernels.fused_operation import FusedOperation, pack_options
+from tflm.kernels.operand_checks import check_pooled_shape, check_table
 
 VERSION = 1
 MOST_PIXELS = 65536
@@ -28,25 +29,8 @@ class GlobalAveragePool:
     table: np.ndarray | None = None
 
     def __post_init__(self):
-        sizes = tuple(self.input_shape)
-        is_valid = len(sizes) == 3 and min(sizes) >= 1
-        if not (
-            is_valid
-            and sizes[0] * sizes[1] <= MOST_PIXELS
-            and sizes[2] <= MOST_CHANNELS
-            and np.prod(sizes, dtype=np.int64) <= MOST_ELEMENTS
-        ):
-            raise ValueError(
-                f"`input_shape` must be (height, width, channels) with at most {MOST_PIXELS} "
-                f"pixels, {MOST_CHANNELS} channels and {MOST_ELEMENTS} elements. "
-                f"Received: {self.input_shape}"
-            )
-        table = self.table
-        if table is not None and (np.shape(table) != (256,) or np.asarray(table).dtype != np.int8):
-            raise ValueError(
-                "`table` must be `None` or an int8 array of 256 elements. "
-                f"Received: shape {np.shape(table)}, {np.asarray(table).dtype}"
-            )
+        check_pooled_shape(self.input_shape, MOST_PIXELS, MOST_CHANNELS, MOST_ELEMENTS)
+        check_table(self.table)
 
     @property
     def multiply_adds(self):

@@ -5,11 +5,20 @@ import dataclasses
 import numpy as np
 
 from tflm.kernels.fused_operation import FusedOperation, pack_options, packed_channels
+from tflm.kernels.operand_checks import (
+    check_layer,
+    check_limits,
+    check_permutation,
+    check_zero_points,
+    fold_zero_point,
+)
 from tflm.kernels.requantization import requantize
 
 VERSION = 1
 MOST_CHANNELS = 4096
 MOST_ELEMENTS = 2**24
+LARGEST_WEIGHT = 127
+LARGEST_INPUT = 128
 # The processor expands four int8 of a word to even and odd ones.
 INPUT_ORDER = (0, 2, 1, 3)
 # Of the kernel's buffer.
@@ -48,14 +57,11 @@ class GroupedPointwiseConv:
 
     def __post_init__(self):
         self._check_shape()
-        check_channel_operands(self.weights, self.biases, self.multipliers, 127)
-        check_int8_range(self)
-        check_sums(self.weights, self.folded_biases)
-        if not np.array_equal(np.sort(self.output_positions), np.arange(self.outputs)):
-            raise ValueError(
-                f"Output positions must hold each of 0 to {self.outputs - 1} once. "
-                f"Received: {self.output_positions}"
-            )
+        check_zero_points(self, "input_zero_point", "output_zero_point")
+        check_limits(self)
+        check_layer("", self.weights, self.biases, self.multipliers, 0, LARGEST_WEIGHT)
+        check_layer("", self.weights, self.folded_biases, self.multipliers, LARGEST_INPUT)
+        check_permutation("output_positions", self.output_positions, self.outputs)
 
     def _check_shape(self):
         height, width, channels = self.input_shape
@@ -169,53 +175,3 @@ def packed_pairs(weights, multiple):
     wide = np.pad(weights.astype(np.int16), [(0, 0)] * (weights.ndim - 1) + [(0, missing)])
     pairs = 256 * wide[..., 0::2, :] + wide[..., 1::2, :]
     return pairs.reshape(*pairs.shape[:-1], -1, 4)[..., INPUT_ORDER]
-
-
-def fold_zero_point(weights, biases, input_zero_point):
-    """int64 array `(outputs,)`: biases for inputs from which no zero point is subtracted."""
-    return np.asarray(biases, np.int64) - input_zero_point * weights.sum(axis=1, dtype=np.int64)
-
-
-def check_channel_operands(weights, biases, multipliers, limit):
-    """Raises ValueError unless there is an integer bias and multiplier for each row of weights.
-
-    Args:
-        weights: int8 array `(outputs, inputs)`, of values within -limit to limit.
-        biases, multipliers: int32 arrays `(outputs,)`; the latter at least 0.
-        limit: largest weight.
-    """
-    if weights.dtype != np.int8 or np.abs(weights.astype(np.int16)).max() > limit:
-        raise ValueError(
-            f"Weights must be int8 within -{limit} to {limit}. "
-            f"Received: {weights.dtype}, {weights.min()} to {weights.max()}"
-        )
-    for name, values in (("Biases", biases), ("Multipliers", multipliers)):
-        if np.shape(values) != (len(weights),) or np.asarray(values).dtype != np.int32:
-            raise ValueError(
-                f"{name} must be int32, one for each of {len(weights)} outputs. "
-                f"Received: {np.asarray(values).dtype}, shape {np.shape(values)}"
-            )
-    if np.min(multipliers) < 0:
-        raise ValueError(f"Multipliers must be at least 0. Received: {np.min(multipliers)}")
-
-
-def check_int8_range(operation):
-    """Raises ValueError unless zero points and limits are within int8, and in their order."""
-    zero_points = operation.input_zero_point, operation.output_zero_point
-    if not all(-128 <= value <= 127 for value in zero_points):
-        raise ValueError(f"Zero points must be within -128 to 127. Received: {zero_points}")
-    if not -128 <= operation.lowest <= operation.highest <= 127:
-        raise ValueError(
-            "Limits must be within -128 to 127, the lowest not above the highest. "
-            f"Received: {operation.lowest} to {operation.highest}"
-        )
-
-
-def check_sums(weights, folded_biases):
-    """Raises ValueError unless every sum that int8 inputs can give fits in int32."""
-    largest = np.abs(folded_biases) + 128 * np.abs(weights.astype(np.int64)).sum(axis=1)
-    if largest.max() >= 2**31:
-        raise ValueError(
-            "Sums of bias and weights times inputs must be less than 2**31. "
-            f"Received: {largest.max()} for output {largest.argmax()}"
-        )

@@ -5,9 +5,11 @@ import dataclasses
 import numpy as np
 
 from tflm.kernels.fused_operation import FusedOperation, pack_options
+from tflm.kernels.operand_checks import check_integer, check_limits, check_zero_points
 
 VERSION = 1
 SHIFT = 12
+LARGEST_MULTIPLIER = 32767
 MOST_ELEMENTS = 2**24
 
 
@@ -38,16 +40,17 @@ class ResidualAdd:
             raise ValueError(
                 f"A sum's shape must have 1 to {MOST_ELEMENTS} elements. Received: {self.shape}"
             )
-        _check_integers("`multipliers` must be two integers", self.multipliers, 2, 0, 32767)
-        _check_integers("`zero_points` must be two integers", self.zero_points, 2, -128, 127)
-        limits = (self.output_zero_point, self.lowest, self.highest)
-        rule = "The output's zero point, lowest and highest must be integers"
-        _check_integers(rule, limits, 3, -128, 127)
-        if self.lowest > self.highest:
-            raise ValueError(
-                "`lowest` must not be above `highest`. "
-                f"Received: lowest={self.lowest}, highest={self.highest}"
-            )
+        for name, lowest, highest in (
+            ("multipliers", 0, LARGEST_MULTIPLIER),
+            ("zero_points", -128, 127),
+        ):
+            values = getattr(self, name)
+            if len(values) != 2:
+                raise ValueError(f"`{name}` must be two integers. Received: {name}={values}")
+            for value in values:
+                check_integer(name, value, lowest, highest)
+        check_zero_points(self, "output_zero_point")
+        check_limits(self)
 
     @classmethod
     def of_scales(cls, shape, scales, zero_points, output_scale, output_zero_point, **limits):
@@ -57,7 +60,7 @@ class ResidualAdd:
             ValueError: if a scale is 8 times the output's or more.
         """
         multipliers = tuple(int(np.round(scale / output_scale * 2**SHIFT)) for scale in scales)
-        if max(multipliers) > 32767:
+        if max(multipliers) > LARGEST_MULTIPLIER:
             raise ValueError(
                 "Scales of a sum's operands must be less than 8 times the scale of the sum. "
                 f"Received: {scales} for a sum of scale {output_scale}"
@@ -97,11 +100,3 @@ class ResidualAdd:
         first, second = first.astype(np.int64), second.astype(np.int64)
         sums = self.multipliers[0] * first + self.multipliers[1] * second + self.offset
         return np.clip(sums >> SHIFT, self.lowest, self.highest).astype(np.int8)
-
-
-def _check_integers(rule, values, count, lowest, highest):
-    is_valid = len(values) == count and all(
-        int(value) == value and lowest <= value <= highest for value in values
-    )
-    if not is_valid:
-        raise ValueError(f"{rule} from {lowest} to {highest}. Received: {tuple(values)}")

@@ -510,10 +510,10 @@ def test_bind_refuses_sums_outside_int32(kernel_cache, packed, index, bias):
     [
         ({"input_shape": (3, 5)}, "`input_shape` must be"),
         ({"input_shape": (300, 300, 6)}, "at most 65536 pixels"),
-        ({"input_zero_point": 128}, "input_zero_point must be an integer from -128 to 127"),
-        ({"output_zero_point": -129}, "output_zero_point must be"),
-        ({"lowest": 5, "highest": 4}, "lowest must be an integer from -128 to 4"),
-        ({"coefficient_shift": 15}, "coefficient_shift must be an integer from 4 to 14"),
+        ({"input_zero_point": 128}, "`input_zero_point` must be an integer from -128 to 127"),
+        ({"output_zero_point": -129}, "`output_zero_point` must be"),
+        ({"lowest": 5, "highest": 4}, "`lowest` and `highest` must be in order"),
+        ({"coefficient_shift": 15}, "`coefficient_shift` must be an integer from 4 to 14"),
         ({"coefficient_limits": ((0, 1),) * 3}, "must be 2 or 4 pairs"),
         ({"coefficient_limits": ((0, 1), (2, 1))}, "must be 2 or 4 pairs"),
         ({"coefficient_limits": ((0, 1), (0, 32768))}, "must be 2 or 4 pairs"),
@@ -523,7 +523,7 @@ def test_bind_refuses_sums_outside_int32(kernel_cache, packed, index, bias):
         ({"excite_weights": np.zeros((24, 4), np.int8)}, "`excite_weights` must have the shape"),
         ({"squeeze_weights": np.zeros((5, 6))}, "`squeeze_weights` must be int8"),
         ({"excite_biases": np.full(24, 2**31 - 1)}, "must fit in int32"),
-        ({"squeeze_multipliers": np.full(5, -1)}, "`squeeze_multipliers` must be at least 0"),
+        ({"squeeze_multipliers": np.full(5, -1)}, "`squeeze_multipliers` must be from 0 to"),
     ],
 )
 def test_values_are_checked(fields, message):

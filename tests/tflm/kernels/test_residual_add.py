@@ -155,11 +155,11 @@ def test_bind_refuses_other_versions_lengths_and_constants(kernel_cache, packed)
     [
         ({"shape": (0, 2, 3)}, "must have 1 to 16777216 elements"),
         ({"shape": (4096, 4096, 2)}, "must have 1 to 16777216 elements"),
-        ({"multipliers": (1, 32768)}, "`multipliers` must be two integers from 0 to 32767"),
+        ({"multipliers": (1, 32768)}, "`multipliers` must be an integer from 0 to 32767"),
         ({"multipliers": (1,)}, "`multipliers` must be two integers"),
-        ({"zero_points": (128, 0)}, "`zero_points` must be two integers from -128 to 127"),
-        ({"output_zero_point": -129}, "zero point, lowest and highest must be integers"),
-        ({"lowest": 2, "highest": 1}, "`lowest` must not be above `highest`"),
+        ({"zero_points": (128, 0)}, "`zero_points` must be an integer from -128 to 127"),
+        ({"output_zero_point": -129}, "`output_zero_point` must be an integer"),
+        ({"lowest": 2, "highest": 1}, "`lowest` and `highest` must be in order"),
     ],
 )
 def test_values_are_checked(fields, message):
