@@ -1,5 +1,5 @@
 # make demo: digits from training to verified C arrays. make test: all tests.
-# Both set up what they need in .venv first.
+# Both set up what they need in .venv first; the tests need an emulator of Cortex-M, too.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
@@ -12,6 +12,7 @@ demo: .venv/ready
 	$(BIN)/python -m tflm runs/digits --output deploy/digits --overwrite
 
 test: .venv/ready
+	sh .ci/system_packages $(PYTHON) test
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 .venv/ready: setup.py constraints.txt .ci/system_packages
