@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from tflite_micro import runtime
 
-from tests.tflm.kernels.fused_models import model_of
-from tests.tflm.kernels.sample_operations import OPERATORS, sample
+from tests.tflm.kernels.fused_models import model_of, quantization_of, quantizations
+from tests.tflm.kernels.sample_operations import OPERATORS
+from tests.tflm.kernels.sample_operations import sample as any_sample
 from tflm import interpreter, kernel_library
 from tflm.interpreter import MicroInterpreterError
 from tflm.kernels.residual_add import ResidualAdd
@@ -27,20 +28,35 @@ def cache(kernel_cache, monkeypatch):
 
 @pytest.fixture
 def sums():
-    """Two sums, one after the other, the second with operands of different scales."""
-    first = ResidualAdd.of_scales(SHAPE, (0.02, 0.03), (3, -9), 0.035, -4)
-    return first, ResidualAdd.of_scales(SHAPE, (0.03, 0.01), (-9, 5), 0.04, 7)
+    """Two sums, the second of the same input and the first one's output."""
+    first = ResidualAdd.of_scales(SHAPE, (0.03, 0.03), (-9, -9), 0.05, -4)
+    return first, ResidualAdd.of_scales(SHAPE, (0.03, 0.05), (-9, -4), 0.04, 7)
+
+
+ACTIVATIONS_OF_SUMS = {"x": (0.03, -9), "m": (0.05, -4), "y": (0.04, 7)}
 
 
 def random_inputs(shape, count=3):
     return np.random.default_rng(0).integers(-128, 128, (count, *shape)).astype(np.int8)
 
 
+def sample(operator, seed=1):
+    """A sample operation whose inputs may be one and the same tensor."""
+    operation = any_sample(operator, seed)
+    if not isinstance(operation, ResidualAdd):
+        return operation
+    multiplier, zero_point = operation.multipliers[0], operation.zero_points[0]
+    return dataclasses.replace(
+        operation, multipliers=(multiplier,) * 2, zero_points=(zero_point,) * 2
+    )
+
+
 def one_node(operator, change=lambda model: None, seed=1, **changes):
     """A model of one sample operation, changed behind its back."""
-    operation = dataclasses.replace(sample(operator, seed).packed(), **changes)
-    activations = "x" * len(operation.input_shapes)
-    return model_of([(operation, activations, "y")], change)
+    operation = sample(operator, seed)
+    activations = dict(zip("xy", quantizations(operation), strict=True))
+    packed = dataclasses.replace(operation.packed(), **changes)
+    return model_of([(packed, "x" * len(packed.input_shapes), "y")], activations, change)
 
 
 # Results
@@ -68,7 +84,8 @@ def test_there_is_a_sample_of_every_operator():
 
 def test_operands_are_taken_in_order(sums):
     first, second = sums
-    model = model_of([(first.packed(), "xx", "m"), (second.packed(), "xm", "y")])
+    nodes = [(first.packed(), "xx", "m"), (second.packed(), "xm", "y")]
+    model = model_of(nodes, ACTIVATIONS_OF_SUMS)
     inputs = random_inputs(SHAPE)
     outputs = interpreter.MultipleOutputInterpreter(model, ["residual_add_s8"]).run(inputs)[0]
     middle = [first.reference(value, value) for value in inputs]
@@ -79,7 +96,7 @@ def test_operands_are_taken_in_order(sums):
 
 
 def test_required_arena_suffices_with_fused_operators(sums):
-    model = model_of([(sums[0].packed(), "xx", "y")])
+    model = model_of([(sums[0].packed(), "xx", "m")], ACTIVATIONS_OF_SUMS)
     runner = interpreter.MicroInterpreter(model, ["residual_add_s8"])
     required = interpreter.required_arena_bytes(model, runner.arena, ["residual_add_s8"])
     assert runner.arena.total_bytes <= required < runner.arena.total_bytes + 4096
@@ -112,17 +129,6 @@ def test_operands_that_do_not_fit_are_refused(operator):
         one_node(operator, constants=extra),
         f"{name}: the operator has the wrong number of constants. Received: {len(options)} bytes "
         f"of options, {len(extra)} constants",
-    )
-    height, *others = packed.output_shape
-    refused(
-        one_node(operator, output_shape=(height + 1, *others)),
-        f"{name}: the output must be an int8 activation of {np.prod(packed.output_shape)} bytes. "
-        f"Received: an activation of type INT8, {np.prod((height + 1, *others))} bytes",
-    )
-    shapes = [(shape[0] + 1, *shape[1:]) for shape in packed.input_shapes]
-    refused(
-        one_node(operator, input_shapes=tuple(shapes)),
-        f"{name}: an input must be an int8 activation of {np.prod(packed.input_shapes[0])} bytes",
     )
 
 
@@ -178,6 +184,315 @@ def with_int16_activations(model):
 )
 def test_nodes_of_another_form_are_refused(change, words):
     refused(one_node("residual_add_s8", change), f"MICRONET_RESIDUAL_ADD_S8.*{words}")
+
+
+# Refusals of activations' shapes
+
+
+def tensor_of(model, role):
+    """The first input or the output of a model's only node, in the schema's form."""
+    node = model.subgraphs[0].operators[0]
+    index = (node.inputs if role == "an input" else node.outputs)[0]
+    return model.subgraphs[0].tensors[index]
+
+
+def with_shape(role, shape):
+    """A change of a model."""
+
+    def change(model):
+        tensor_of(model, role).shape = list(shape)
+
+    return change
+
+
+def natural_shape(operation, role):
+    """As the sample's model has it."""
+    packed = operation.packed()
+    return (1, *(packed.input_shapes[0] if role == "an input" else packed.output_shape))
+
+
+def wrong_shapes(operator, shape):
+    """Each breaks one rule."""
+    batch, first, *others = shape
+    yield (2, first, *others)  # the batch
+    yield (batch, first + 1, *others)  # the number of elements: more
+    if first > 1:
+        yield (batch, first - 1, *others)  # and fewer
+    yield (batch, *[1] * (4 - len(shape)), 1, first, *others)  # five dimensions
+    yield (np.prod(shape),)
+    if operator != "residual_add_s8":  # it does not know its channels
+        yield (batch, np.prod(shape), 1)
+    if operator.startswith("factorized"):
+        yield (batch, others[0], first, others[1])
+        yield (batch, first * others[0], others[1])
+
+
+ROLES = ("an input", "the output")
+SEED_OF_OBLONG = 9  # of samples whose maps are not square and have several channels
+
+
+@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("operator", OPERATORS)
+def test_activations_of_another_shape_are_refused(operator, role):
+    name = kernel_library.custom_name(operator)
+    shape = natural_shape(sample(operator, SEED_OF_OBLONG), role)
+    assert shape[-1] > 1
+    assert not operator.startswith("factorized") or shape[1] != shape[2]
+    known = shape[1] if operator.startswith("factorized") else -1
+    channels = -1 if operator == "residual_add_s8" else shape[-1]
+    for wrong in wrong_shapes(operator, shape):
+        dimensions = ", ".join(map(str, [*wrong, 0, 0, 0][:4]))
+        refused(
+            one_node(operator, with_shape(role, wrong), SEED_OF_OBLONG),
+            f"{name}: {role} must have a batch of 1, height {known}, {channels} channels and "
+            f"{np.prod(shape)} elements, where -1 is any. "
+            rf"Received: {len(wrong)} dimensions, \({dimensions}\)",
+        )
+
+
+def test_shape_with_negative_sizes_is_refused():
+    """TensorFlow Lite's verifier refuses it before, but a device does not have that."""
+    height, width, channels = sample("residual_add_s8").shape
+    change = with_shape("the output", (1, -height, -width, channels))
+    with pytest.raises(RuntimeError), interpreter._native_messages() as messages:
+        try:
+            runtime.Interpreter.from_bytes(
+                one_node("residual_add_s8", change),
+                custom_op_registerers=kernel_library.load(["residual_add_s8"]),
+                arena_size=1 << 16,
+            )
+        finally:
+            assert f"Received: 4 dimensions, (1, -{height}, -{width}, " in messages()
+
+
+@pytest.mark.parametrize(
+    "operator", ["dynamic_shift_max_s8", "global_average_pool_s8", "grouped_pointwise_conv_s8"]
+)
+def test_pixels_may_stand_in_any_shape(operator):
+    operation = sample(operator)
+    _, height, width, channels = natural_shape(operation, "an input")
+    model = one_node(operator, with_shape("an input", (1, height * width, channels)))
+    inputs = random_inputs((height * width, channels))
+    outputs = interpreter.MicroInterpreter(model, OPERATORS).run(inputs)
+    images = inputs.reshape(-1, height, width, channels)
+    expected = [operation.reference(image) for image in images]
+    np.testing.assert_array_equal(outputs, np.reshape(expected, outputs.shape))
+
+
+@pytest.mark.parametrize(
+    ("operator", "role"),
+    [
+        ("dense_s4", "an input"),
+        ("dense_s4", "the output"),
+        ("dense_s8", "an input"),
+        ("dense_s8", "the output"),
+        ("global_average_pool_s8", "the output"),
+    ],
+)
+def test_vectors_may_have_two_or_four_dimensions(operator, role):
+    size = natural_shape(sample(operator), role)[-1]
+    for shape in ((1, size), (1, 1, 1, size)):
+        runner = interpreter.MicroInterpreter(
+            one_node(operator, with_shape(role, shape)), OPERATORS
+        )
+        found = runner.input_shape if role == "an input" else runner.output_shape
+        assert tuple(found) == shape
+
+
+def test_sum_in_another_shape_than_its_operands_is_refused():
+    height, width, channels = sample("residual_add_s8").shape
+    assert height > 1
+    for shape in ((1, height * width, channels), (1, height * width, 1, channels)):
+        dimensions = ", ".join(map(str, [*shape, 0][:4]))
+        refused(
+            one_node("residual_add_s8", with_shape("the output", shape)),
+            rf"MICRONET_RESIDUAL_ADD_S8: an input must have the output's shape \({dimensions}\), "
+            rf"where 0 is none. Received: \(1, {height}, {width}, {channels}\)",
+        )
+
+
+def test_second_operand_in_another_shape_than_the_sum_is_refused(sums):
+    def change(model):
+        tensor = model.subgraphs[0].tensors[model.subgraphs[0].operators[1].inputs[1]]
+        assert tensor is model.subgraphs[0].tensors[model.subgraphs[0].operators[0].outputs[0]]
+        model.subgraphs[0].operators = model.subgraphs[0].operators[1:]
+        model.subgraphs[0].inputs = list(model.subgraphs[0].operators[0].inputs)
+        tensor.shape = [1, SHAPE[0] * SHAPE[1], 1, SHAPE[2]]
+
+    first, second = sums
+    nodes = [(first.packed(), "xx", "m"), (second.packed(), "xm", "y")]
+    refused(
+        model_of(nodes, ACTIVATIONS_OF_SUMS, change),
+        rf"an input must have the output's shape .* Received: \(1, {SHAPE[0] * SHAPE[1]}, 1, ",
+    )
+
+
+# Refusals of activations' quantization
+
+
+def with_quantization(role, scales, zero_points):
+    """A change of a model."""
+
+    def change(model):
+        tensor_of(model, role).quantization = quantization_of(scales, zero_points)
+
+    return change
+
+
+@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("operator", OPERATORS)
+@pytest.mark.parametrize(
+    ("scales", "zero_points", "received"),
+    [
+        ([], [], "0 scales"),
+        ([0.0], [0], "1 scales, zero point 0, scale 0.000000000"),
+        ([-0.5], [0], "1 scales, zero point 0, scale -0.500000000"),
+        ([np.inf], [0], "1 scales, zero point 0, scale inf"),
+        ([np.nan], [0], "1 scales, zero point 0, scale -?nan"),
+        ([0.5], [128], "1 scales, zero point 128,"),
+        ([0.5], [-129], "1 scales, zero point -129,"),
+    ],
+)
+def test_activations_without_one_valid_quantization_are_refused(
+    operator, role, scales, zero_points, received
+):
+    refused(
+        one_node(operator, with_quantization(role, scales, zero_points)),
+        f"{kernel_library.custom_name(operator)}: {role} must have one scale, positive, and a zero "
+        f"point of -128 to 127. Received: {received}",
+    )
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_activation_with_a_scale_for_each_channel_is_refused(role):
+    count = natural_shape(sample("dense_s8"), role)[-1]
+
+    def change(model):
+        quantization = quantization_of([0.5] * count, [0] * count)
+        quantization.quantizedDimension = 1
+        tensor_of(model, role).quantization = quantization
+
+    assert count > 1
+    refused(
+        one_node("dense_s8", change), f"{role} must have one scale.* Received: {count} scales, "
+    )
+
+
+def test_activations_without_quantization_are_refused():
+    def change(model):
+        tensor_of(model, "the output").quantization = None
+
+    refused(one_node("dense_s8", change), "the output must have one scale.* Received: 0 scales")
+
+
+KNOWN_ZERO_POINTS = [
+    ("dense_s4", "the output"),
+    ("dense_s8", "the output"),
+    ("dynamic_shift_max_s8", "an input"),
+    ("dynamic_shift_max_s8", "the output"),
+    ("factorized_depthwise_conv_s8", "an input"),
+    ("factorized_depthwise_conv_s8", "the output"),
+    ("factorized_stem_s8", "an input"),
+    ("factorized_stem_s8", "the output"),
+    ("grouped_pointwise_conv_s8", "the output"),
+]
+
+
+def seed_of(operator, has_table):
+    """Of a sample that has a table, or has none."""
+    for seed in range(20):
+        if (getattr(sample(operator, seed), "table", None) is not None) == has_table:
+            return seed
+    raise AssertionError(operator)
+
+
+@pytest.mark.parametrize(("operator", "role"), KNOWN_ZERO_POINTS)
+def test_zero_points_other_than_those_of_the_options_are_refused(operator, role):
+    seed = seed_of(operator, has_table=False)
+    operation = sample(operator, seed)
+    known = operation.input_zero_point if role == "an input" else operation.output_zero_point
+    for wrong in {-128, known - 1, known + 1, 127} & set(range(-128, 128)) - {known}:
+        refused(
+            one_node(operator, with_quantization(role, [0.5], [wrong]), seed),
+            f"{kernel_library.custom_name(operator)}: {role} must have the zero point of the "
+            f"options, {known}. Received: {wrong} ",
+        )
+
+
+@pytest.mark.parametrize("operator", ["dense_s4", "dense_s8", "global_average_pool_s8"])
+def test_quantization_behind_a_table_is_free(operator):
+    change = with_quantization("the output", [0.5], [99])
+    model = one_node(operator, change, seed_of(operator, has_table=True))
+    interpreter.MicroInterpreter(model, OPERATORS)
+
+
+@pytest.mark.parametrize(("scale", "zero_point"), [(0.02, 4), (0.0200001, 3), (0.5, 3)])
+def test_mean_of_another_quantization_than_the_map_is_refused(scale, zero_point):
+    seed = seed_of("global_average_pool_s8", has_table=False)
+    change = with_quantization("the output", [scale], [zero_point])
+    refused(
+        one_node("global_average_pool_s8", change, seed),
+        "MICRONET_GLOBAL_AVERAGE_POOL_S8: without a table, the output must have the input's scale "
+        f"and zero point. Received: zero points 3 and {zero_point}, scales 0.0200.* and {scale}",
+    )
+
+
+def sum_with(role, scale_factor=1.0, zero_point_step=0):
+    """A model of one sum, one of whose tensors has another quantization."""
+    quantization = quantizations(sample("residual_add_s8"))[ROLES.index(role)]
+    scale, zero_point = quantization[0] * scale_factor, quantization[1] + zero_point_step
+    return one_node("residual_add_s8", with_quantization(role, [scale], [zero_point]))
+
+
+@pytest.mark.parametrize(
+    ("role", "factor", "multiplier"),
+    # 2341 is the multiplier. It becomes larger with the input's scale, smaller with the output's.
+    [
+        ("an input", 2339 / 2341, 2339),
+        ("an input", 2343 / 2341, 2343),
+        ("the output", 2341 / 2343, 2343),
+        ("an input", 1e6, 65536),
+        ("an input", 1e-6, 0),
+        ("the output", 1e-36, 65536),  # the ratio is infinite
+    ],
+)
+def test_sum_whose_multipliers_are_not_those_of_the_scales_is_refused(role, factor, multiplier):
+    assert sample("residual_add_s8").multipliers == (2341, 2341)
+    refused(
+        sum_with(role, factor),
+        "MICRONET_RESIDUAL_ADD_S8: the multipliers must be the scales / the output's, times 4096: "
+        f"{multiplier} and {multiplier}. Received: 2341 and 2341",
+    )
+
+
+@pytest.mark.parametrize("multiplier", [2340, 2341, 2342])
+def test_multipliers_of_a_sum_may_be_off_by_one(multiplier):
+    interpreter.MicroInterpreter(sum_with("an input", multiplier / 2341), OPERATORS)
+
+
+@pytest.mark.parametrize("index", [0, 1])
+def test_each_multiplier_of_a_sum_is_checked(index):
+    operation = sample("residual_add_s8")
+    multipliers = list(operation.multipliers)
+    multipliers[index] += 2
+    changed = dataclasses.replace(operation, multipliers=tuple(multipliers)).packed()
+    refused(
+        one_node("residual_add_s8", options=changed.options),
+        f"2341 and 2341. Received: {multipliers[0]} and {multipliers[1]}",
+    )
+
+
+@pytest.mark.parametrize(("role", "change"), [("an input", -2 * 2341), ("the output", 4096)])
+def test_sum_whose_offset_is_not_that_of_the_zero_points_is_refused(role, change):
+    offset = sample("residual_add_s8").offset
+    refused(
+        sum_with(role, zero_point_step=1),
+        "MICRONET_RESIDUAL_ADD_S8: the offset must be that of the zero points, "
+        f"{offset + change}. Received: {offset} ",
+    )
+
+
+# Refusals of what is no activation, or no constant
 
 
 def test_activation_in_a_constants_place_is_refused():

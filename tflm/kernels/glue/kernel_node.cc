@@ -1,5 +1,7 @@
 #include "kernel_node.h"
 
+#include <cfloat>
+
 #include "tensorflow/lite/micro/micro_log.h"
 
 extern "C" {
@@ -22,20 +24,27 @@ struct alignas(8) KernelNode {
 
 void* ParamsOf(KernelNode* kernel_node) { return kernel_node + 1; }
 
-// What is needed of a tensor while a node is prepared.
-struct TensorFacts {
-  bool exists;
-  bool is_constant;
-  TfLiteType type;
-  std::size_t bytes;
-  const void* data;  // of a constant
-};
+int ScaleCount(const TfLiteQuantization& quantization) {
+  if (quantization.type != kTfLiteAffineQuantization) return 0;
+  return static_cast<const TfLiteAffineQuantization*>(quantization.params)->scale->size;
+}
 
 // Gives the temporary tensor, which may be null, back.
 TensorFacts FactsOf(TfLiteContext* context, TfLiteTensor* tensor) {
-  if (tensor == nullptr) return {};
-  const TensorFacts facts = {true, tensor->allocation_type == kTfLiteMmapRo, tensor->type,
-                             tensor->bytes, tensor->data.data};
+  TensorFacts facts = {};
+  if (tensor == nullptr) return facts;
+  facts.exists = true;
+  facts.is_constant = tensor->allocation_type == kTfLiteMmapRo;
+  facts.type = tensor->type;
+  facts.bytes = tensor->bytes;
+  facts.data = tensor->data.data;
+  facts.dimension_count = tensor->dims->size;
+  for (int i = 0; i < kMostDimensions && i < facts.dimension_count; ++i) {
+    facts.dimensions[i] = tensor->dims->data[i];
+  }
+  facts.scale_count = ScaleCount(tensor->quantization);
+  facts.scale = tensor->params.scale;
+  facts.zero_point = tensor->params.zero_point;
   GetMicroContext(context)->DeallocateTempTfLiteTensor(tensor);
   return facts;
 }
@@ -98,28 +107,79 @@ bool BindNode(const KernelOperator& kernel, TfLiteContext* context, const TfLite
   return false;
 }
 
-bool IsActivation(const KernelOperator& kernel, const char* role, const TensorFacts& facts,
-                  std::int64_t bytes) {
-  if (facts.exists && !facts.is_constant && facts.type == kTfLiteInt8 &&
-      static_cast<std::int64_t>(facts.bytes) == bytes) {
-    return true;
+bool HasShape(const TensorFacts& facts, const ExpectedActivation& expected) {
+  const int count = facts.dimension_count;
+  if (count < 2 || count > kMostDimensions || facts.dimensions[0] != 1) return false;
+  std::int64_t elements = 1;
+  for (int i = 1; i < count; ++i) {
+    if (facts.dimensions[i] < 1) return false;
+    elements *= facts.dimensions[i];
+    if (elements > expected.elements) return false;
   }
-  MicroPrintf("%s: %s must be an int8 activation of %d bytes. Received: %s of type %s, %d bytes",
-              kernel.name, role, static_cast<int>(bytes), KindOf(facts),
-              TfLiteTypeGetName(facts.type), static_cast<int>(facts.bytes));
+  if (elements != expected.elements) return false;
+  if (expected.channels != kAnySize && facts.dimensions[count - 1] != expected.channels) {
+    return false;
+  }
+  return expected.height == kAnySize || (count == 4 && facts.dimensions[1] == expected.height);
+}
+
+bool HasValidQuantization(const TensorFacts& facts) {
+  return facts.scale_count == 1 && facts.scale > 0.0f && facts.scale <= FLT_MAX &&
+         facts.zero_point >= INT8_MIN && facts.zero_point <= INT8_MAX;
+}
+
+// `role` is what messages call the tensor.
+bool IsKindRight(const KernelOperator& kernel, const char* role, const TensorFacts& facts) {
+  if (facts.exists && !facts.is_constant && facts.type == kTfLiteInt8) return true;
+  MicroPrintf("%s: %s must be an int8 activation. Received: %s of type %s", kernel.name, role,
+              KindOf(facts), TfLiteTypeGetName(facts.type));
   return false;
 }
 
-bool HasRightActivations(const KernelOperator& kernel, TfLiteContext* context,
-                         const TfLiteNode* node, const void* params) {
-  for (int i = 0; i < kernel.activations; ++i) {
-    if (!IsActivation(kernel, "an input", FactsOfInput(context, node, i),
-                      kernel.input_bytes(params))) {
-      return false;
-    }
+bool IsShapeRight(const KernelOperator& kernel, const char* role, const TensorFacts& facts,
+                  const ExpectedActivation& expected) {
+  if (HasShape(facts, expected)) return true;
+  MicroPrintf("%s: %s must have a batch of 1, height %d, %d channels and %d elements, where %d is "
+              "any. Received: %d dimensions, (%d, %d, %d, %d)",
+              kernel.name, role, static_cast<int>(expected.height),
+              static_cast<int>(expected.channels), static_cast<int>(expected.elements),
+              static_cast<int>(kAnySize), facts.dimension_count, facts.dimensions[0],
+              facts.dimensions[1], facts.dimensions[2], facts.dimensions[3]);
+  return false;
+}
+
+bool IsQuantizationRight(const KernelOperator& kernel, const char* role, const TensorFacts& facts,
+                         const ExpectedActivation& expected) {
+  if (!HasValidQuantization(facts)) {
+    // The scale is last: where printing does without floats, the other numbers remain.
+    MicroPrintf("%s: %s must have one scale, positive, and a zero point of -128 to 127. Received: "
+                "%d scales, zero point %d, scale %.9f",
+                kernel.name, role, facts.scale_count, static_cast<int>(facts.zero_point),
+                static_cast<double>(facts.scale));
+    return false;
   }
-  return IsActivation(kernel, "the output", FactsOfOutput(context, node),
-                      kernel.output_bytes(params));
+  if (expected.zero_point == kAnyZeroPoint || facts.zero_point == expected.zero_point) return true;
+  MicroPrintf("%s: %s must have the zero point of the options, %d. Received: %d", kernel.name,
+              role, static_cast<int>(expected.zero_point), static_cast<int>(facts.zero_point));
+  return false;
+}
+
+bool IsActivationRight(const KernelOperator& kernel, const char* role, const TensorFacts& facts,
+                       const ExpectedActivation& expected) {
+  return IsKindRight(kernel, role, facts) && IsShapeRight(kernel, role, facts, expected) &&
+         IsQuantizationRight(kernel, role, facts, expected);
+}
+
+bool AreActivationsRight(const KernelOperator& kernel, TfLiteContext* context,
+                         const TfLiteNode* node, const void* params) {
+  TensorFacts inputs[kMostActivations];
+  for (int i = 0; i < kernel.activations; ++i) {
+    inputs[i] = FactsOfInput(context, node, i);
+    if (!IsActivationRight(kernel, "an input", inputs[i], kernel.input(params))) return false;
+  }
+  const TensorFacts output = FactsOfOutput(context, node);
+  return IsActivationRight(kernel, "the output", output, kernel.output(params)) &&
+         kernel.are_consistent(params, inputs, output);
 }
 
 }  // namespace
@@ -144,7 +204,7 @@ TfLiteStatus PrepareNode(const KernelOperator& kernel, TfLiteContext* context, T
   }
   const void* params = ParamsOf(kernel_node);
   if (!HasRightNumbers(kernel, node) || !BindNode(kernel, context, node, kernel_node) ||
-      !HasRightActivations(kernel, context, node, params)) {
+      !AreActivationsRight(kernel, context, node, params)) {
     return kTfLiteError;
   }
   const std::int32_t buffer_bytes = kernel.buffer_bytes(params);

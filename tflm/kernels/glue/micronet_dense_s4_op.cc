@@ -10,15 +10,20 @@ namespace micro {
 namespace micronet_kernels {
 namespace {
 
-struct Dense {
+struct Dense : KernelDefaults {
   using Params = micronet_dense_s4_params;
   static constexpr char kName[] = "MICRONET_DENSE_S4";
   static constexpr int kActivations = 1;
   static constexpr auto Bind = micronet_dense_s4_bind;
   static constexpr auto BufferBytes = micronet_dense_s4_get_buffer_size;
 
-  static std::int64_t InputBytes(const Params& params) { return params.inputs; }
-  static std::int64_t OutputBytes(const Params& params) { return params.outputs; }
+  static ExpectedActivation Input(const Params& params) {
+    return ExpectedPixels(1, params.inputs, kAnyZeroPoint);
+  }
+  static ExpectedActivation Output(const Params& params) {
+    const std::int32_t zero_point = params.has_table ? kAnyZeroPoint : params.output_zero_point;
+    return ExpectedPixels(1, params.outputs, zero_point);
+  }
 
   static micronet_status Run(const Params* params, const std::int8_t* const* inputs,
                              std::int8_t* output, void* buffer) {

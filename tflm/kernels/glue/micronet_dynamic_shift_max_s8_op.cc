@@ -10,18 +10,18 @@ namespace micro {
 namespace micronet_kernels {
 namespace {
 
-struct DynamicShiftMax {
+struct DynamicShiftMax : KernelDefaults {
   using Params = micronet_dynamic_shift_max_s8_params;
   static constexpr char kName[] = "MICRONET_DYNAMIC_SHIFT_MAX_S8";
   static constexpr int kActivations = 1;
   static constexpr auto Bind = micronet_dynamic_shift_max_s8_bind;
   static constexpr auto BufferBytes = micronet_dynamic_shift_max_s8_get_buffer_size;
 
-  static std::int64_t InputBytes(const Params& params) {
-    return static_cast<std::int64_t>(params.pixels) * params.channels;
+  static ExpectedActivation Input(const Params& params) {
+    return ExpectedPixels(params.pixels, params.channels, params.input_zero_point);
   }
-  static std::int64_t OutputBytes(const Params& params) {
-    return static_cast<std::int64_t>(params.pixels) * params.channels;
+  static ExpectedActivation Output(const Params& params) {
+    return ExpectedPixels(params.pixels, params.channels, params.output_zero_point);
   }
 
   static micronet_status Run(const Params* params, const std::int8_t* const* inputs,

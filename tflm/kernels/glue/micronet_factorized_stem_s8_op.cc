@@ -10,20 +10,20 @@ namespace micro {
 namespace micronet_kernels {
 namespace {
 
-struct FactorizedStem {
+struct FactorizedStem : KernelDefaults {
   using Params = micronet_factorized_stem_s8_params;
   static constexpr char kName[] = "MICRONET_FACTORIZED_STEM_S8";
   static constexpr int kActivations = 1;
   static constexpr auto Bind = micronet_factorized_stem_s8_bind;
   static constexpr auto BufferBytes = micronet_factorized_stem_s8_get_buffer_size;
 
-  static std::int64_t InputBytes(const Params& params) {
-    return static_cast<std::int64_t>(params.height) * params.width * params.channels;
+  static ExpectedActivation Input(const Params& params) {
+    return ExpectedMap(params.height, params.width, params.channels, params.vertical.padding);
   }
-  static std::int64_t OutputBytes(const Params& params) {
-    const std::int64_t height = (params.height - 1) / params.vertical.stride + 1;
-    const std::int64_t width = (params.width - 1) / params.horizontal.stride + 1;
-    return height * width * params.horizontal.channels;
+  static ExpectedActivation Output(const Params& params) {
+    const std::int32_t height = (params.height - 1) / params.vertical.stride + 1;
+    const std::int32_t width = (params.width - 1) / params.horizontal.stride + 1;
+    return ExpectedMap(height, width, params.horizontal.channels, params.horizontal.zero_point);
   }
 
   static micronet_status Run(const Params* params, const std::int8_t* const* inputs,

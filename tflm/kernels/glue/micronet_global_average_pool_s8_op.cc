@@ -1,5 +1,6 @@
 #include "kernel_node.h"
 #include "micronet_ops.h"
+#include "tensorflow/lite/micro/micro_log.h"
 
 extern "C" {
 #include "global_average_pool_s8.h"
@@ -10,17 +11,33 @@ namespace micro {
 namespace micronet_kernels {
 namespace {
 
-struct GlobalAveragePool {
+struct GlobalAveragePool : KernelDefaults {
   using Params = micronet_global_average_pool_s8_params;
   static constexpr char kName[] = "MICRONET_GLOBAL_AVERAGE_POOL_S8";
   static constexpr int kActivations = 1;
   static constexpr auto Bind = micronet_global_average_pool_s8_bind;
   static constexpr auto BufferBytes = micronet_global_average_pool_s8_get_buffer_size;
 
-  static std::int64_t InputBytes(const Params& params) {
-    return static_cast<std::int64_t>(params.pixels) * params.channels;
+  static ExpectedActivation Input(const Params& params) {
+    return ExpectedPixels(params.pixels, params.channels, kAnyZeroPoint);
   }
-  static std::int64_t OutputBytes(const Params& params) { return params.channels; }
+  static ExpectedActivation Output(const Params& params) {
+    return ExpectedPixels(1, params.channels, kAnyZeroPoint);
+  }
+
+  static bool AreConsistent(const Params& params, const TensorFacts* inputs,
+                            const TensorFacts& output) {
+    const TensorFacts& input = inputs[0];
+    if (params.has_table ||
+        (input.scale == output.scale && input.zero_point == output.zero_point)) {
+      return true;
+    }
+    MicroPrintf("%s: without a table, the output must have the input's scale and zero point. "
+                "Received: zero points %d and %d, scales %.9f and %.9f of input and output",
+                kName, static_cast<int>(input.zero_point), static_cast<int>(output.zero_point),
+                static_cast<double>(input.scale), static_cast<double>(output.scale));
+    return false;
+  }
 
   static micronet_status Run(const Params* params, const std::int8_t* const* inputs,
                              std::int8_t* output, void* buffer) {

@@ -10,18 +10,19 @@ namespace micro {
 namespace micronet_kernels {
 namespace {
 
-struct GroupedPointwiseConv {
+struct GroupedPointwiseConv : KernelDefaults {
   using Params = micronet_grouped_pointwise_conv_s8_params;
   static constexpr char kName[] = "MICRONET_GROUPED_POINTWISE_CONV_S8";
   static constexpr int kActivations = 1;
   static constexpr auto Bind = micronet_grouped_pointwise_conv_s8_bind;
   static constexpr auto BufferBytes = micronet_grouped_pointwise_conv_s8_get_buffer_size;
 
-  static std::int64_t InputBytes(const Params& params) {
-    return static_cast<std::int64_t>(params.pixels) * params.groups * params.inputs;
+  static ExpectedActivation Input(const Params& params) {
+    return ExpectedPixels(params.pixels, params.groups * params.inputs, kAnyZeroPoint);
   }
-  static std::int64_t OutputBytes(const Params& params) {
-    return static_cast<std::int64_t>(params.pixels) * params.groups * params.outputs;
+  static ExpectedActivation Output(const Params& params) {
+    return ExpectedPixels(params.pixels, params.groups * params.outputs,
+                          params.output_zero_point);
   }
 
   static micronet_status Run(const Params* params, const std::int8_t* const* inputs,

@@ -15,13 +15,35 @@ namespace micro {
 enum TfLiteStatus { kTfLiteOk = 0, kTfLiteError = 1 };
 enum TfLiteType { kTfLiteInt32 = 2, kTfLiteInt16 = 7, kTfLiteInt8 = 9 };
 enum TfLiteAllocationType { kTfLiteMmapRo = 1 };
+enum TfLiteQuantizationType { kTfLiteAffineQuantization = 1 };
 
 const char* TfLiteTypeGetName(TfLiteType type);
 
 struct TfLiteContext;
 
 struct TfLiteIntArray {
-  int size;  // that many int follow
+  int size;
+  __extension__ int data[];
+};
+
+struct TfLiteFloatArray {
+  int size;  // that many float follow
+};
+
+struct TfLiteAffineQuantization {
+  TfLiteFloatArray* scale;
+  TfLiteIntArray* zero_point;
+  std::int32_t quantized_dimension;
+};
+
+struct TfLiteQuantization {
+  TfLiteQuantizationType type;
+  void* params;
+};
+
+struct TfLiteQuantizationParams {
+  float scale;
+  std::int32_t zero_point;
 };
 
 union TfLitePtrUnion {
@@ -29,9 +51,8 @@ union TfLitePtrUnion {
 };
 
 struct TfLiteTensor {
-  void* quantization[2];
-  float scale;
-  std::int32_t zero_point;
+  TfLiteQuantization quantization;
+  TfLiteQuantizationParams params;
   TfLitePtrUnion data;
   TfLiteIntArray* dims;
   std::size_t bytes;
