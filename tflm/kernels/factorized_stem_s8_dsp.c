@@ -28,14 +28,16 @@ enum {
 
 /* Rows outside the input get zero weights; what they add goes to the bias. */
 static void load_channel(const micronet_factorized_conv_params *params, int32_t channel,
-                         factorized_window window, int32_t place, uint32_t *numbers,
+                         const factorized_stem_strip *strip, int32_t place, uint32_t *numbers,
                          int32_t *last_middle) {
   const micronet_factorized_half *half = &params->vertical;
   const int8_t *weights = half->weights + channel * TAPS * DEPTH;
   int32_t bias = half->requantization[2 * channel];
   int32_t inside[TAPS][DEPTH];
+  FACTORIZED_UNROLL
   for (int32_t tap = 0; tap < TAPS; ++tap) {
-    const int32_t is_inside = window.first <= tap && tap < window.last;
+    const int32_t is_inside = strip->first <= tap && tap < strip->last;
+    FACTORIZED_UNROLL
     for (int32_t value = 0; value < DEPTH; ++value) {
       const int32_t weight = weights[tap * DEPTH + value];
       inside[tap][value] = is_inside ? weight : 0;
@@ -51,15 +53,14 @@ static void load_channel(const micronet_factorized_conv_params *params, int32_t 
 }
 
 static void load_numbers(const micronet_factorized_conv_params *params, int32_t first,
-                         int32_t second, factorized_window window, uint32_t *numbers) {
+                         int32_t second, const factorized_stem_strip *strip, uint32_t *numbers) {
   int32_t last_middles[2];
-  load_channel(params, first, window, 0, numbers, &last_middles[0]);
-  load_channel(params, second, window, 1, numbers, &last_middles[1]);
+  load_channel(params, first, strip, 0, numbers, &last_middles[0]);
+  load_channel(params, second, strip, 1, numbers, &last_middles[1]);
   numbers[LAST_MIDDLES] = factorized_pair(last_middles[0], last_middles[1]);
   numbers[ZERO_POINT] = (uint32_t)params->vertical.zero_point;
   for (int32_t tap = 0; tap < TAPS; ++tap) {
-    const int32_t row = micronet_clamp(tap, window.first, window.last - 1) - window.first;
-    const uint32_t distance = (uint32_t)(row * params->width * DEPTH);
+    const uint32_t distance = factorized_stem_distance(strip->rows[0], strip->rows[tap]);
     numbers[ROWS + tap * ROW_NUMBERS] = distance;
     numbers[ROWS + tap * ROW_NUMBERS + 1] = distance + 2;
   }
@@ -72,7 +73,7 @@ FACTORIZED_INLINE int16_t finish(int32_t sum, uint32_t multiplier, uint32_t zero
 
 /* Two pixels of two vertical channels.
  *
- * pixels: the first of them in the first row that is inside the input.
+ * pixels: the first of them in the row that the first tap meets.
  * write: the first pixel's result; the second pixel's is `distance` further.
  * Returns `numbers`, from the register in which they were walked through. */
 FACTORIZED_INLINE const uint32_t *two_pixels(const uint32_t *numbers, const int8_t *pixels,
@@ -86,8 +87,8 @@ FACTORIZED_INLINE const uint32_t *two_pixels(const uint32_t *numbers, const int8
   FACTORIZED_UNROLL
   for (int32_t row = 0; row < TAPS; ++row) {
     numbers = micronet_load_2_words(numbers, &low_row, &high_row);
-    const uint32_t low = micronet_load_4(pixels + low_row);
-    const uint32_t high = micronet_load_4(pixels + high_row);
+    const uint32_t low = micronet_load_4(factorized_stem_at(pixels, low_row));
+    const uint32_t high = micronet_load_4(factorized_stem_at(pixels, high_row));
     numbers = micronet_load_2_words(numbers, &first, &second);
     const uint32_t low_sides = micronet_sxtb16(low);
     a0 = micronet_smlad(low_sides, first, a0);
@@ -171,31 +172,39 @@ static line_function line_of(const micronet_factorized_half *half) {
   return half->stride == 1 ? line_5_1 : line_5_2;
 }
 
+/* Zero points at both ends of a row of two channels; nothing else writes there. */
+static void pad_row(const micronet_factorized_conv_params *params, int16_t *buffer) {
+  const int16_t padding = (int16_t)params->horizontal.padding;
+  const int32_t before = params->horizontal.taps / 2;
+  const int32_t columns = 2 * factorized_column_pairs(params);
+  for (int32_t column = 0; column < columns; ++column) {
+    if (column == before) column += params->width;
+    int16_t *write = buffer + column / 2 * PAIR_PITCH + column % 2;
+    write[0] = write[SECOND_CHANNEL] = padding;
+  }
+}
+
 void micronet_factorized_stem_s8_dsp(const micronet_factorized_stem_s8_params *params,
-                                     const int8_t *input, int8_t *output, int16_t *buffer) {
+                                     const factorized_stem_strip *strip, int8_t *output,
+                                     int16_t *buffer) {
   const line_function compute_line = line_of(&params->horizontal);
   const int32_t channels = params->vertical.channels;
-  const int32_t height = factorized_output_height(params);
   const int32_t row_bytes = factorized_output_width(params) * params->horizontal.channels;
   const int32_t multiplier = params->horizontal.channels / channels;
-  const int32_t size = factorized_column_pairs(params) * PAIR_PITCH;
-  for (int32_t i = 0; i < size; ++i) buffer[i] = (int16_t)params->horizontal.padding;
+  const int32_t step = params->vertical.stride * params->width * DEPTH;
   uint32_t numbers[NUMBERS];
-  int32_t are_loaded = 0; /* the numbers of the only two channels, for rows all inside the input */
-  for (int32_t y = 0; y < height; ++y) {
-    const factorized_window window = factorized_vertical_window(params, y);
-    const int8_t *pixels = input + (window.start + window.first) * params->width * DEPTH;
-    const int32_t is_whole = window.first == 0 && window.last == TAPS;
+  pad_row(params, buffer);
+  for (int32_t y = 0; y < strip->count; ++y) {
     for (int32_t channel = 0; channel < channels; channel += 2) {
       const int32_t second = channel + 1 < channels ? channel + 1 : channel;
-      if (!is_whole || !are_loaded) load_numbers(params, channel, second, window, numbers);
-      are_loaded = is_whole && channels <= 2;
-      vertical_row(params, pixels, numbers, buffer);
+      if (y == 0 || channels > 2) load_numbers(params, channel, second, strip, numbers);
+      vertical_row(params, strip->rows[0] + y * step, numbers, buffer);
       for (int32_t i = channel * multiplier; i < (second + 1) * multiplier; ++i) {
         const int32_t is_second = i >= (channel + 1) * multiplier;
-        compute_line(params, i, buffer + is_second * SECOND_CHANNEL, output + y * row_bytes);
+        compute_line(params, i, buffer + is_second * SECOND_CHANNEL, output);
       }
     }
+    output += row_bytes;
   }
 }
 

@@ -1,7 +1,6 @@
-#include "factorized_conv_internal.h"
-#include "factorized_stem_s8.h"
+#include "factorized_stem_s8_internal.h"
 
 int32_t micronet_factorized_stem_s8_get_buffer_size(
     const micronet_factorized_stem_s8_params *params) {
-  return factorized_column_pairs(params) * 8;
+  return factorized_stem_strip_buffer_size(params);
 }

@@ -11,22 +11,26 @@ enum { TAPS = 3, DEPTH = 3, TOGETHER = 2 /* vertical channels at a time share wh
 
 /* Two vertical channels. */
 typedef struct {
-  int32_t weights[TAPS * DEPTH][TOGETHER];
+  const int8_t *weights[TOGETHER];
   int32_t biases[TOGETHER];
   int32_t multipliers[TOGETHER];
+  int8_t inside[TOGETHER][TAPS * DEPTH]; /* weights of a window that is not all inside the input */
 } stem_lanes_filters;
 
 /* Rows outside the input get zero weights; what they add goes to the bias. */
 static void load_filters(const micronet_factorized_conv_params *params, const int32_t *channels,
-                         factorized_window window, stem_lanes_filters *filters) {
+                         const factorized_stem_strip *strip, stem_lanes_filters *filters) {
   const micronet_factorized_half *half = &params->vertical;
   for (int32_t i = 0; i < TOGETHER; ++i) {
     const int8_t *weights = half->weights + channels[i] * TAPS * DEPTH;
     filters->biases[i] = half->requantization[2 * channels[i]];
     filters->multipliers[i] = half->requantization[2 * channels[i] + 1];
+    filters->weights[i] = weights;
+    if (strip->last - strip->first == TAPS) continue;
+    filters->weights[i] = filters->inside[i];
     for (int32_t j = 0; j < TAPS * DEPTH; ++j) {
-      const int32_t is_inside = window.first * DEPTH <= j && j < window.last * DEPTH;
-      filters->weights[j][i] = is_inside ? weights[j] : 0;
+      const int32_t is_inside = strip->first * DEPTH <= j && j < strip->last * DEPTH;
+      filters->inside[i][j] = is_inside ? weights[j] : 0;
       filters->biases[i] += is_inside ? 0 : weights[j] * half->padding;
     }
   }
@@ -39,25 +43,26 @@ typedef struct {
   int32x4_t highest;
   int32_t zero_point;
   int32_t biases[TOGETHER];
-  uint32x4_t lanes[DEPTH]; /* distances of the lanes' values 0, 1 and 2 from a pixel */
-  int32_t second_row;      /* distances of the rows from the first one */
-  int32_t third_row;
+  int32_t weights[TAPS * DEPTH][TOGETHER];
+  uint32x4_t lanes;    /* distances of the four pixels from the first one */
+  uint32_t second_row; /* distances of the rows from the first one */
+  uint32_t third_row;
 } stem_row;
 
 /* Four results of two vertical channels.
  *
  * pixels: the first of them in the row that the first weights meet.
  * second: distance from the first channel's results to the second's. */
-FACTORIZED_INLINE void vertical_vector(const stem_row *row,
-                                       const int32_t weights[TAPS * DEPTH][TOGETHER],
-                                       const int8_t *pixels, int8_t *write, int32_t second) {
-  const int8_t *rows[TAPS] = {pixels, pixels + row->second_row, pixels + row->third_row};
+FACTORIZED_INLINE void vertical_vector(const stem_row *row, const int8_t *pixels, int8_t *write,
+                                       int32_t second) {
+  const int8_t *rows[TAPS] = {pixels, factorized_stem_at(pixels, row->second_row),
+                              factorized_stem_at(pixels, row->third_row)};
   int32x4_t sums[TOGETHER] = {vdupq_n_s32(row->biases[0]), vdupq_n_s32(row->biases[1])};
   FACTORIZED_UNROLL
   for (int32_t i = 0; i < TAPS * DEPTH; ++i) {
-    const int32x4_t values = vldrbq_gather_offset_s32(rows[i / DEPTH], row->lanes[i % DEPTH]);
-    sums[0] = vmlaq_n_s32(sums[0], values, weights[i][0]);
-    sums[1] = vmlaq_n_s32(sums[1], values, weights[i][1]);
+    const int32x4_t values = vldrbq_gather_offset_s32(rows[i / DEPTH] + i % DEPTH, row->lanes);
+    sums[0] = vmlaq_n_s32(sums[0], values, row->weights[i][0]);
+    sums[1] = vmlaq_n_s32(sums[1], values, row->weights[i][1]);
   }
   FACTORIZED_UNROLL
   for (int32_t i = 0; i < TOGETHER; ++i) {
@@ -67,36 +72,36 @@ FACTORIZED_INLINE void vertical_vector(const stem_row *row,
   }
 }
 
-/* One row of two vertical channels.
+/* One row of two vertical channels. Not inlined, where its loop would get fewer registers.
  *
- * rows: what the weights of each row meet. */
-static void vertical_row(const micronet_factorized_half *half, const stem_lanes_filters *filters,
-                         const int8_t *const rows[TAPS], int32_t width, int8_t *write,
-                         int32_t second) {
-  const int8_t *pixels = rows[0];
+ * pixels: the row that the first tap meets. */
+static __attribute__((noinline)) void vertical_row(const micronet_factorized_half *half,
+                                                   const stem_lanes_filters *filters,
+                                                   const factorized_stem_strip *strip,
+                                                   const int8_t *pixels, int32_t width,
+                                                   int8_t *write, int32_t second) {
   stem_row row;
   row.lowest = vdupq_n_s32(half->lowest);
   row.highest = vdupq_n_s32(half->highest);
   row.zero_point = half->zero_point;
-  row.second_row = (int32_t)(rows[1] - pixels);
-  row.third_row = (int32_t)(rows[2] - pixels);
+  row.lanes = factorized_lanes(DEPTH);
+  row.second_row = factorized_stem_distance(strip->rows[0], strip->rows[1]);
+  row.third_row = factorized_stem_distance(strip->rows[0], strip->rows[2]);
   FACTORIZED_UNROLL
   for (int32_t i = 0; i < TOGETHER; ++i) {
     row.multipliers[i] = vdupq_n_s32(filters->multipliers[i]);
     row.biases[i] = filters->biases[i];
-  }
-  FACTORIZED_UNROLL
-  for (int32_t i = 0; i < DEPTH; ++i) {
-    row.lanes[i] = vaddq_n_u32(factorized_lanes(DEPTH), (uint32_t)i);
+    FACTORIZED_UNROLL
+    for (int32_t j = 0; j < TAPS * DEPTH; ++j) row.weights[j][i] = filters->weights[i][j];
   }
   for (int32_t left = width / FACTORIZED_LANES; left > 0; --left) {
-    vertical_vector(&row, filters->weights, pixels, write, second);
+    vertical_vector(&row, pixels, write, second);
     pixels += FACTORIZED_LANES * DEPTH;
     write += FACTORIZED_LANES;
   }
   if (width % FACTORIZED_LANES > 0) {
     const int32_t again = FACTORIZED_LANES - width % FACTORIZED_LANES;
-    vertical_vector(&row, filters->weights, pixels - again * DEPTH, write - again, second);
+    vertical_vector(&row, pixels - again * DEPTH, write - again, second);
   }
 }
 
@@ -117,37 +122,40 @@ FACTORIZED_INLINE void horizontal_row(const micronet_factorized_conv_params *par
                      output + last * half->channels, 1);
 }
 
+/* Zero points at both ends of a row, one or two; nothing else writes there. */
+static void pad_row(const micronet_factorized_conv_params *params, int8_t *row) {
+  const int32_t padding = params->horizontal.taps / 2;
+  int8_t *end = row + padding + params->width;
+  row[0] = row[padding - 1] = end[0] = end[padding - 1] = (int8_t)params->horizontal.padding;
+}
+
 void micronet_factorized_stem_s8_mve(const micronet_factorized_stem_s8_params *params,
-                                     const int8_t *input, int8_t *output, int8_t *buffer) {
+                                     const factorized_stem_strip *strip, int8_t *output,
+                                     int8_t *buffer) {
   const int32_t before = params->horizontal.taps / 2;
   const int32_t pitch = params->width + 2 * before;
   const int32_t count = params->vertical.channels;
-  const int32_t height = factorized_output_height(params);
-  const int32_t row_bytes = params->width * DEPTH;
-  const int32_t output_row_bytes = factorized_output_width(params) * params->horizontal.channels;
+  const int32_t step = params->vertical.stride * params->width * DEPTH;
+  const int32_t row_bytes = factorized_output_width(params) * params->horizontal.channels;
   const int32_t multiplier = params->horizontal.channels / count;
-  memset(buffer, params->horizontal.padding, (size_t)(pitch * TOGETHER));
-  for (int32_t y = 0; y < height; ++y) {
-    const factorized_window window = factorized_vertical_window(params, y);
-    const int8_t *rows[TAPS];
-    for (int32_t tap = 0; tap < TAPS; ++tap) {
-      const int32_t row = window.start + micronet_clamp(tap, window.first, window.last - 1);
-      rows[tap] = input + row * row_bytes;
-    }
+  stem_lanes_filters filters;
+  for (int32_t i = 0; i < TOGETHER; ++i) pad_row(params, buffer + i * pitch);
+  for (int32_t y = 0; y < strip->count; ++y) {
     for (int32_t channel = 0; channel < count; channel += TOGETHER) {
       const int32_t channels[TOGETHER] = {channel, channel + 1 < count ? channel + 1 : channel};
-      stem_lanes_filters filters;
-      load_filters(params, channels, window, &filters);
-      vertical_row(&params->vertical, &filters, rows, params->width, buffer + before, pitch);
+      if (y == 0 || count > TOGETHER) load_filters(params, channels, strip, &filters);
+      vertical_row(&params->vertical, &filters, strip, strip->rows[0] + y * step, params->width,
+                   buffer + before, pitch);
       for (int32_t i = channel * multiplier; i < (channels[1] + 1) * multiplier; ++i) {
         const int8_t *row = buffer + (i / multiplier - channel) * pitch;
         if (params->horizontal.taps == 3) {
-          horizontal_row(params, i, row, output + y * output_row_bytes, 3);
+          horizontal_row(params, i, row, output, 3);
         } else {
-          horizontal_row(params, i, row, output + y * output_row_bytes, 5);
+          horizontal_row(params, i, row, output, 5);
         }
       }
     }
+    output += row_bytes;
   }
 }
 

@@ -37,6 +37,9 @@ _HOST_FLAGS = (
     "-fno-sanitize-recover=all",
 )
 _INPUTS = {"residual_add_s8": 2}  # all others have one
+# Another form of an operator, with its own functions and those of the operator.
+_FORMS = {"factorized_stem_rows_s8": "factorized_stem_s8"}
+_HEADERS = {"factorized_stem_rows_s8": "factorized_stem_rows_s8_image.h"}
 _RESULT = struct.Struct("<iiQ")
 
 
@@ -104,16 +107,16 @@ def run(calls, target, cache_folder, timeout=120.0):
 
 def sources(operator):
     """Paths of an operator's C files, with those that all operators use."""
-    own = sorted(KERNELS_FOLDER.glob(f"{operator}.c")) + sorted(
-        KERNELS_FOLDER.glob(f"{operator}_*.c")
-    )
+    own = []
+    for name in (operator, _FORMS[operator]) if operator in _FORMS else (operator,):
+        own += sorted(KERNELS_FOLDER.glob(f"{name}.c")) + sorted(KERNELS_FOLDER.glob(f"{name}_*.c"))
     return [*own, *(KERNELS_FOLDER / name for name in COMMON_SOURCES)]
 
 
 def _definitions(operator):
     return {
         "RUNNER_OPERATOR": operator,
-        "RUNNER_HEADER": f'"{operator}.h"',
+        "RUNNER_HEADER": f'"{_HEADERS.get(operator, f"{operator}.h")}"',
         "RUNNER_INPUTS": _INPUTS.get(operator, 1),
     }
 
@@ -173,7 +176,8 @@ def _host_program(operator, cache_folder):
         flags += ["-I", str(folder)]
     files = [RUNNER_FOLDER / "kernel_runner.c", RUNNER_FOLDER / "host_stdio.c", *sources(operator)]
     digest = hashlib.sha256(repr((flags, files)).encode())
-    for path in [*files, *sorted(KERNELS_FOLDER.glob("*.h"))]:
+    headers = [*sorted(KERNELS_FOLDER.glob("*.h")), *sorted(RUNNER_FOLDER.glob("*.h"))]
+    for path in [*files, *headers]:
         digest.update(path.read_bytes())
     target = cache_folder / f"{operator}-{digest.hexdigest()[:32]}"
     if not target.exists():

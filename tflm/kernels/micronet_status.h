@@ -13,7 +13,8 @@ typedef enum {
   MICRONET_CONSTANT_VALUE, /* an element of a constant is outside its range */
   MICRONET_NULL_POINTER,   /* an argument that must not be NULL is */
   MICRONET_ARENA_ALIGNMENT, /* a model's arena does not begin at a multiple of 16 bytes */
-  MICRONET_ARENA_SIZE      /* a model's arena is too small */
+  MICRONET_ARENA_SIZE,     /* a model's arena is too small */
+  MICRONET_CALL_ORDER      /* a function was called before the one that begins, or too often */
 } micronet_status;
 
 /* A sentence in English about `status`; never NULL. */

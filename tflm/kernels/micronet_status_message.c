@@ -24,6 +24,8 @@ const char *micronet_status_message(micronet_status status) {
       return "the arena must begin at a multiple of 16 bytes";
     case MICRONET_ARENA_SIZE:
       return "the arena is too small";
+    case MICRONET_CALL_ORDER:
+      return "a function was called before the one that begins the work, or after its end";
   }
   return "unknown status";
 }

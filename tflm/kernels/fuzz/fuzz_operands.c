@@ -15,6 +15,7 @@
 #include "dense_s8.h"
 #include "dynamic_shift_max_s8.h"
 #include "factorized_depthwise_conv_s8.h"
+#include "factorized_stem_rows_s8.h"
 #include "factorized_stem_s8.h"
 #include "fuzz_operands.h"
 #include "global_average_pool_s8.h"
@@ -46,10 +47,15 @@ static void *new_block(size_t size, int fill) {
 }
 
 /* The first `size` bytes behind the margin of a block; the rest of it cannot be accessed. */
-static int8_t *open_input(int8_t *block, int64_t size) {
-  ASAN_POISON_MEMORY_REGION(block, INPUT_BLOCK);
+static int8_t *open_block(int8_t *block, size_t block_size, int64_t size) {
+  if (size > (int64_t)block_size - 2 * INPUT_MARGIN) abort();
+  ASAN_POISON_MEMORY_REGION(block, block_size);
   ASAN_UNPOISON_MEMORY_REGION(block + INPUT_MARGIN, (size_t)size);
   return block + INPUT_MARGIN;
+}
+
+static int8_t *open_input(int8_t *block, int64_t size) {
+  return open_block(block, INPUT_BLOCK, size);
 }
 
 static kernel_memory new_memory(int64_t input_bytes, int64_t output_bytes, int32_t buffer_bytes) {
@@ -96,6 +102,33 @@ static void delete_memory(kernel_memory *memory) {
     return FUZZ_RUN;                                                                 \
   }
 
+/* The stem in both of its forms, which must agree. Rows are in one place, each overwritten by the
+ * next; they and the buffer are near to each other, as the kernel of 32-bit processors needs it. */
+enum { ROWS_BUFFER_BLOCK = 1 << 17 };
+static int8_t rows_buffer_block[ROWS_BUFFER_BLOCK] __attribute__((aligned(8)));
+
+static micronet_status run_stem(const micronet_factorized_stem_s8_params *params,
+                                const kernel_memory *memory, int64_t output_bytes) {
+  const int32_t row_bytes = params->width * params->channels;
+  const int32_t buffer_bytes = micronet_factorized_stem_rows_s8_get_buffer_size(params);
+  int8_t *buffer = open_block(rows_buffer_block, ROWS_BUFFER_BLOCK, buffer_bytes);
+  int8_t *row = open_input(input_blocks[1], row_bytes);
+  int8_t *output = new_block((size_t)output_bytes, 0);
+  micronet_status status =
+      micronet_factorized_stem_s8(params, memory->inputs[0], memory->output, memory->buffer);
+  if (micronet_factorized_stem_rows_s8_begin(params, buffer) != MICRONET_OK) abort();
+  for (int32_t y = 0; y < params->height; ++y) {
+    memcpy(row, memory->inputs[0] + y * row_bytes, (size_t)row_bytes);
+    if (micronet_factorized_stem_rows_s8_push(params, row, output, buffer) != MICRONET_OK) abort();
+  }
+  if (micronet_factorized_stem_rows_s8_push(params, row, output, buffer) != MICRONET_CALL_ORDER ||
+      memcmp(output, memory->output, (size_t)output_bytes) != 0) {
+    abort();
+  }
+  free(output);
+  return status;
+}
+
 #define ONE_INPUT(name) micronet_##name(&params, memory.inputs[0], memory.output, memory.buffer)
 #define PIXELS_OF(count) ((int64_t)params.pixels * (count))
 #define FACTORIZED_INPUT ((int64_t)params.height * params.width * params.channels)
@@ -109,7 +142,8 @@ OPERATOR(dynamic_shift_max_s8, PIXELS_OF(params.channels), PIXELS_OF(params.chan
          ONE_INPUT(dynamic_shift_max_s8))
 OPERATOR(factorized_depthwise_conv_s8, FACTORIZED_INPUT, FACTORIZED_OUTPUT,
          ONE_INPUT(factorized_depthwise_conv_s8))
-OPERATOR(factorized_stem_s8, FACTORIZED_INPUT, FACTORIZED_OUTPUT, ONE_INPUT(factorized_stem_s8))
+OPERATOR(factorized_stem_s8, FACTORIZED_INPUT, FACTORIZED_OUTPUT,
+         run_stem(&params, &memory, FACTORIZED_OUTPUT))
 OPERATOR(global_average_pool_s8, PIXELS_OF(params.channels), params.channels,
          ONE_INPUT(global_average_pool_s8))
 OPERATOR(grouped_pointwise_conv_s8, PIXELS_OF(params.groups * params.inputs),
