@@ -14,22 +14,19 @@ import shutil
 import subprocess
 import tempfile
 
-from tflm.kernels import kernel_runner
-
-GLUE_FOLDER = kernel_runner.KERNELS_FOLDER / "glue"
-WHEEL_FOLDER = kernel_runner.KERNELS_FOLDER / "wheel"
+from tflm.kernels import c_files, kernel_runner
+from tflm.kernels.c_files import GLUE_FOLDER, WHEEL_FOLDER
 
 _COMMON_SOURCES = (
     GLUE_FOLDER / "kernel_node.cc",
     WHEEL_FOLDER / "wheel_functions.cc",
     WHEEL_FOLDER / "wheel_registration.cc",
-    kernel_runner.KERNELS_FOLDER / "micronet_status_message.c",
 )
 _INCLUDE_FOLDERS = (
     WHEEL_FOLDER / "include",
     WHEEL_FOLDER,
     GLUE_FOLDER,
-    kernel_runner.KERNELS_FOLDER,
+    *c_files.include_folders(),
 )
 # gcc compiles a file in the language of its name: C here, C++ there. For C++ it needs g++.
 _COMPILERS = ("gcc", "g++")

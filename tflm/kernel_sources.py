@@ -1,13 +1,12 @@
 """Which operators of `tflm.kernels` a graph uses, and the sources that a device needs for them."""
 
-import pathlib
 import re
 
+from tflm.kernels import c_files
+from tflm.kernels.c_files import GLUE_FOLDER
 from tflm.operator_table import OPERATORS
 
 OUTPUT_FOLDER = "kernels"
-FOLDER = pathlib.Path(__file__).resolve().parent / "kernels"
-GLUE = FOLDER / "glue"
 _PREFIX = "MICRONET_"
 _INCLUDE = re.compile(r'^#include "([^"/]+)"', re.MULTILINE)
 
@@ -43,10 +42,10 @@ def kernel_sources(graph):
     names = operators(graph)
     if not names:
         return {}
-    paths = [*FOLDER.glob("micronet_*.c"), *GLUE.glob("kernel_*.cc")]
+    paths = [*c_files.common_sources(), *GLUE_FOLDER.glob("kernel_*.cc")]
     for name in names:
-        paths += [FOLDER / f"{name}.c", *FOLDER.glob(f"{name}_*.c")]
-        paths.append(GLUE / f"micronet_{name}_op.cc")
+        paths += c_files.operator_sources(name)
+        paths.append(GLUE_FOLDER / f"micronet_{name}_op.cc")
     return _with_headers(paths)
 
 
@@ -61,27 +60,26 @@ def computing_sources(graph):
     Returns:
         Mapping from file name to text, all in a folder `kernels`.
     """
-    paths = [FOLDER / "micronet_status_message.c"]
+    paths = [c_files.find("micronet_status_message.c")]
     for name in operators(graph):
-        parts = {*FOLDER.glob(f"{name}_*.c")}
-        parts -= {FOLDER / f"{name}_{part}.c" for part in ("bind", "get_buffer_size")}
-        paths += [FOLDER / f"{name}.c", *parts]
+        unneeded = (f"{name}_bind.c", f"{name}_get_buffer_size.c")
+        paths += [path for path in c_files.operator_sources(name) if path.name not in unneeded]
     return _with_headers(paths)
 
 
 def _with_headers(paths):
+    ours = {path.name: path for path in [*c_files.headers(), *GLUE_FOLDER.glob("*.h")]}
     texts = {}
     for path in paths:
-        _add_with_headers(path, texts)
+        _add_with_headers(path, ours, texts)
     return {f"{OUTPUT_FOLDER}/{name}": texts[name] for name in sorted(texts)}
 
 
-def _add_with_headers(path, texts):
-    """Adds a file and all of ours that it includes, by name."""
+def _add_with_headers(path, ours, texts):
+    """Adds a file and all headers of ours that it includes, by name."""
     if path.name in texts:
         return
     texts[path.name] = path.read_text(encoding="utf-8")
     for header in _INCLUDE.findall(texts[path.name]):
-        for folder in (FOLDER, GLUE):
-            if (folder / header).is_file():
-                _add_with_headers(folder / header, texts)
+        if header in ours:
+            _add_with_headers(ours[header], ours, texts)

@@ -25,7 +25,7 @@ from tflm import (
     static_c,
 )
 from tflm.graph import Graph, Operation
-from tflm.kernels import kernel_runner
+from tflm.kernels import c_files, kernel_runner
 from tflm.kernels.residual_add import ResidualAdd
 
 CHECK_PROGRAM = pathlib.Path(__file__).with_name("static_library_check.c")
@@ -48,6 +48,7 @@ ARENA_BYTES = {"M0": 201_616, "M1": 226_704, "M2": 251_792, "M3": 304_704}
 MOST_INSTRUCTIONS = {emulator.Core.CORTEX_M4: 7.9e6, emulator.Core.CORTEX_M55: 4.1e6}
 WRONG_ALIGNMENTS = 15
 HOST_FLAGS = ("-std=c99", "-pedantic", "-Wall", "-Wextra", "-Werror")
+INCLUDES = [word for folder in c_files.include_folders() for word in ("-I", folder)]
 SANITIZERS = ("-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 # What compilers call on their own, for loops that fill or copy and for 64-bit divisions.
 COMPILERS_OWN = {"memcpy", "memset", "__aeabi_ldivmod", "__aeabi_uldivmod"}
@@ -176,7 +177,7 @@ def test_libraries_compute_the_kernels_definitions(folder, cache, runs):
     names = list(LIBRARIES)
     sources = program_sources(folder, names)
     includes = [f"-I{path}" for path in (folder, emulator.PLATFORMS_FOLDER)]
-    host = kernel_runner.RUNNER_FOLDER / "host_stdio.c"
+    host = c_files.RUNNER_FOLDER / "host_stdio.c"
     program = cache / "check"
     compile_on_host([*HOST_FLAGS, *SANITIZERS, *includes, host, *sources, "-o", program])
     check_answer(run_on_host(program, question(runs, names)), runs, names)
@@ -271,7 +272,7 @@ def test_structs_and_buffers_are_those_that_the_kernels_make(tmp_path):
 }}
 """)
     parts = [path for operator in OPERATORS for path in kernel_runner.sources(operator)]
-    arguments = ["-std=c99", "-I", kernel_runner.KERNELS_FOLDER, program.with_suffix(".c")]
+    arguments = ["-std=c99", *INCLUDES, program.with_suffix(".c")]
     compile_on_host([*arguments, *dict.fromkeys(parts), "-o", program])
     lines = run_on_host(program).decode().splitlines()
     assert lines == [f"0 0 {operation.buffer_bytes}" for operation in operations]
@@ -298,9 +299,8 @@ def test_buffers_of_the_models_are_as_large_as_the_kernels_say(graphs, tmp_path)
         f"#include <stdio.h>\n{includes}#define ALIGNED\n{structs}"
         f"int main(void) {{\n{calls}  return 0;\n}}\n"
     )
-    parts = [kernel_runner.KERNELS_FOLDER / f"{each}_get_buffer_size.c" for each in OPERATORS]
-    include = ["-std=c99", "-I", kernel_runner.KERNELS_FOLDER]
-    compile_on_host([*include, program.with_suffix(".c"), *parts, "-o", program])
+    parts = [c_files.find(f"{each}_get_buffer_size.c") for each in OPERATORS]
+    compile_on_host(["-std=c99", *INCLUDES, program.with_suffix(".c"), *parts, "-o", program])
     sizes = list(map(int, run_on_host(program).split()))
     assert sizes == [operation.buffer_bytes for operation in operations]
 

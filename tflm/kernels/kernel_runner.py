@@ -17,15 +17,9 @@ import tempfile
 import numpy as np
 
 from tflm import emulator
+from tflm.kernels import c_files
+from tflm.kernels.c_files import RUNNER_FOLDER
 
-KERNELS_FOLDER = pathlib.Path(__file__).resolve().parent
-RUNNER_FOLDER = KERNELS_FOLDER / "runner"
-COMMON_SOURCES = (
-    "micronet_check_channels.c",
-    "micronet_check_permutation.c",
-    "micronet_read_constant.c",
-    "micronet_read_options.c",
-)
 _HOST_FLAGS = (
     "-std=c99",
     "-O1",
@@ -107,10 +101,10 @@ def run(calls, target, cache_folder, timeout=120.0):
 
 def sources(operator):
     """Paths of an operator's C files, with those that all operators use."""
-    own = []
-    for name in (operator, _FORMS[operator]) if operator in _FORMS else (operator,):
-        own += sorted(KERNELS_FOLDER.glob(f"{name}.c")) + sorted(KERNELS_FOLDER.glob(f"{name}_*.c"))
-    return [*own, *(KERNELS_FOLDER / name for name in COMMON_SOURCES)]
+    own = c_files.operator_sources(operator)
+    if operator in _FORMS:
+        own += c_files.operator_sources(_FORMS[operator])
+    return [*own, *c_files.common_sources()]
 
 
 def _definitions(operator):
@@ -154,7 +148,7 @@ def _run_emulated(operator, data, target, cache_folder, timeout):
         core,
         [RUNNER_FOLDER / "kernel_runner.c", *sources(operator)],
         cache_folder,
-        [KERNELS_FOLDER],
+        [*c_files.include_folders(), RUNNER_FOLDER],
         definitions,
     )
     return emulator.run(program, core, data, timeout)
@@ -172,11 +166,11 @@ def _run_on_host(operator, data, cache_folder, timeout):
 def _host_program(operator, cache_folder):
     """Path of the program, compiled if any file of the kernels has changed."""
     flags = [*_HOST_FLAGS, *(f"-D{name}={value}" for name, value in _definitions(operator).items())]
-    for folder in (KERNELS_FOLDER, emulator.PLATFORMS_FOLDER):
+    for folder in (*c_files.include_folders(), RUNNER_FOLDER, emulator.PLATFORMS_FOLDER):
         flags += ["-I", str(folder)]
     files = [RUNNER_FOLDER / "kernel_runner.c", RUNNER_FOLDER / "host_stdio.c", *sources(operator)]
     digest = hashlib.sha256(repr((flags, files)).encode())
-    headers = [*sorted(KERNELS_FOLDER.glob("*.h")), *sorted(RUNNER_FOLDER.glob("*.h"))]
+    headers = [*c_files.headers(), *sorted(RUNNER_FOLDER.glob("*.h"))]
     for path in [*files, *headers]:
         digest.update(path.read_bytes())
     target = cache_folder / f"{operator}-{digest.hexdigest()[:32]}"

@@ -17,7 +17,7 @@ from tests.tflm.kernels.test_factorized_conv import (
     random_limits,
     random_operation,
 )
-from tflm.kernels import kernel_runner
+from tflm.kernels import c_files, kernel_runner
 from tflm.kernels.factorized_stem import FactorizedStem
 
 OPERATOR = "factorized_stem_rows_s8"
@@ -145,11 +145,10 @@ class Operands(ctypes.Structure):
 def library(tmp_path_factory):
     """The kernel's functions for this computer."""
     path = tmp_path_factory.mktemp("rows") / "library.so"
-    sources = [
-        *kernel_runner.sources(OPERATOR),
-        kernel_runner.KERNELS_FOLDER / "micronet_status_message.c",
-    ]
-    subprocess.run(["gcc", "-std=c99", "-O1", "-shared", "-fPIC", *sources, "-o", path], check=True)
+    words = ["gcc", "-std=c99", "-O1", "-shared", "-fPIC", *kernel_runner.sources(OPERATOR)]
+    for folder in c_files.include_folders():
+        words += ["-I", folder]
+    subprocess.run([*words, "-o", path], check=True)
     loaded = ctypes.CDLL(str(path))
     loaded.micronet_status_message.restype = ctypes.c_char_p
     return loaded

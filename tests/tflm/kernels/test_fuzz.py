@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from tests.tflm.kernels.sample_operations import OPERATORS, sample
-from tflm.kernels import kernel_runner
+from tflm.kernels import c_files, kernel_runner
+from tflm.kernels.c_files import FUZZ_FOLDER
 
-FUZZ_FOLDER = kernel_runner.KERNELS_FOLDER / "fuzz"
 SAMPLES = 40
 MUTATIONS = 150  # of each sample
 FLAGS = ("-std=c99", "-O1", "-Wall", "-Wextra", "-Werror", "-fno-sanitize-recover=all")
@@ -34,7 +34,8 @@ def compiled(folder, variant):
         sources += kernel_runner.sources(operator)
     program = folder / f"fuzz_operands_{variant}"
     command = ["gcc", *FLAGS, *VARIANTS[variant]]
-    command += ["-I", kernel_runner.KERNELS_FOLDER, "-I", FUZZ_FOLDER]
+    for include_folder in (*c_files.include_folders(), FUZZ_FOLDER):
+        command += ["-I", include_folder]
     finished = subprocess.run(
         [*command, *dict.fromkeys(sources), "-o", program],
         capture_output=True,

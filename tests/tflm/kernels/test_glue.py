@@ -6,11 +6,11 @@ import subprocess
 import pytest
 
 from tflm import kernel_library
-from tflm.kernels import kernel_runner
+from tflm.kernels import c_files
 
 SOURCES = [
-    *sorted(kernel_library.GLUE_FOLDER.glob("*.cc")),
-    *sorted(kernel_library.WHEEL_FOLDER.glob("*.cc")),
+    *sorted(c_files.GLUE_FOLDER.glob("*.cc")),
+    *sorted(c_files.WHEEL_FOLDER.glob("*.cc")),
 ]
 FLAGS = (
     "-fno-exceptions",
@@ -25,10 +25,10 @@ FLAGS = (
     "-fsyntax-only",
 )
 FOLDERS = (
-    kernel_library.WHEEL_FOLDER / "include",
-    kernel_library.WHEEL_FOLDER,
-    kernel_library.GLUE_FOLDER,
-    kernel_runner.KERNELS_FOLDER,
+    c_files.WHEEL_FOLDER / "include",
+    c_files.WHEEL_FOLDER,
+    c_files.GLUE_FOLDER,
+    *c_files.include_folders(),
 )
 
 
@@ -46,7 +46,7 @@ def test_source_compiles_without_warnings(source, standard):
 
 
 def test_header_declares_each_operator():
-    header = (kernel_library.GLUE_FOLDER / "micronet_ops.h").read_text()
+    header = (c_files.GLUE_FOLDER / "micronet_ops.h").read_text()
     declared = re.findall(r"^const TFLMRegistration\* Register_(\w+)\(\);$", header, re.MULTILINE)
     names = [kernel_library.custom_name(name) for name in kernel_library.operators()]
     assert declared == names

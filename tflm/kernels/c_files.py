@@ -1,0 +1,57 @@
+"""Where the kernels' C files are: a folder for each family of operators, one for what they share.
+
+No two files have the same name, so that a compiler finds headers, and an export puts all of them
+into one folder.
+"""
+
+import pathlib
+
+FOLDER = pathlib.Path(__file__).resolve().parent
+SOURCE_FOLDER = FOLDER / "source"
+RUNNER_FOLDER = FOLDER / "runner"
+GLUE_FOLDER = FOLDER / "glue"
+WHEEL_FOLDER = FOLDER / "wheel"
+FUZZ_FOLDER = FOLDER / "fuzz"
+
+
+def include_folders():
+    """Folders of the kernels' headers."""
+    return sorted(path for path in SOURCE_FOLDER.iterdir() if path.is_dir())
+
+
+def headers():
+    """Paths of the kernels' headers."""
+    return sorted(SOURCE_FOLDER.glob("*/*.h"))
+
+
+def find(name):
+    """Path of a C file or header of the kernels by its name.
+
+    Raises:
+        FileNotFoundError: if there is none.
+    """
+    paths = list(SOURCE_FOLDER.glob(f"*/{name}"))
+    if not paths:
+        raise FileNotFoundError(f"The kernels must have the file. Received: {name}")
+    return paths[0]
+
+
+def common_sources():
+    """Paths of the C files that every operator's `bind` may use."""
+    return sorted((SOURCE_FOLDER / "common").glob("*.c"))
+
+
+def operator_sources(operator):
+    """Paths of the C files of one operator, such as "residual_add_s8".
+
+    Raises:
+        ValueError: if there is no such operator.
+    """
+    paths = [path for name in (operator, f"{operator}_*") for path in _c_files(name)]
+    if not paths:
+        raise ValueError(f"An operator must have C files. Received: {operator}")
+    return paths
+
+
+def _c_files(pattern):
+    return sorted(SOURCE_FOLDER.glob(f"*/{pattern}.c"))
