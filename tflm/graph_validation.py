@@ -385,7 +385,8 @@ def _check_dense(where, operation, row, tensors):
     )
     _require(
         weights.data.dtype.name == "int8" or not weights.quantization.is_per_channel,
-        f"int4 weights of {where} must have one scale: TensorFlow Lite Micro takes no more",
+        f"int4 weights of {where} must have one scale: TensorFlow Lite Micro takes no more "
+        "(fused kernels do: --kernels fused)",
         f"{weights.quantization.scale.size} scales",
     )
 
