@@ -11,7 +11,8 @@ saturates.
 import numpy as np
 
 from keras_micronet.layers.dynamic_shift_max import COEFFICIENT_HALF_RANGE, COEFFICIENT_SLOPE
-from tflm.graph import Graph
+from keras_micronet.quantization.plan import ShiftMaxNames
+from tflm.graph_rewriter import GraphRewriter
 
 _FUSED_ACTIVATIONS = ("RELU", "RELU6")
 _MAY_FUSE = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "ADD", "MUL")
@@ -35,19 +36,7 @@ def to_builtin(graph):
     return builder.finish()
 
 
-class _Builder:
-    def __init__(self, source):
-        self.source = source
-        self.result = Graph()
-        self.name = {}
-        for name in source.inputs:
-            self.name[name] = self.result.add_tensor(name, source.tensors[name].shape)
-        self.result.inputs = [self.name[name] for name in source.inputs]
-
-    def finish(self):
-        self.result.outputs = [self.name[name] for name in self.source.outputs]
-        return self.result
-
+class _Builder(GraphRewriter):
     def translate(self, operation):
         if operation.kind in _FUSED_ACTIVATIONS:
             self._activation(operation)
@@ -82,8 +71,8 @@ class _Builder:
 
     def _convolution(self, operation):
         strides = operation.options["strides"]
-        weights = self._constant(operation.inputs[1])
-        sizes = self._shape(operation.inputs[0])[1:3]
+        weights = self.constant(operation.inputs[1])
+        sizes = self.shape(operation.inputs[0])[1:3]
         padding = operation.options["padding"]
         if padding == "SYMMETRIC":
             padding = "SAME"
@@ -95,47 +84,48 @@ class _Builder:
         names = [
             self._input(operation),
             self.result.add_constant(operation.inputs[1], weights),
-            self.result.add_constant(operation.inputs[2], self._constant(operation.inputs[2])),
+            self.result.add_constant(operation.inputs[2], self.constant(operation.inputs[2])),
         ]
         options = {"strides": tuple(strides), "padding": padding, "activation": "NONE"}
         if operation.kind == "DEPTHWISE_CONV_2D":
-            channels = self._shape(operation.inputs[0])[-1]
+            channels = self.shape(operation.inputs[0])[-1]
             options["depth_multiplier"] = weights.shape[-1] // channels
         self._append(operation, names, **options)
 
     def _shift_max(self, operation):
-        name = operation.outputs[0]
+        fusions = len(operation.options["initial_values"]) // 2
+        names = ShiftMaxNames(operation.outputs[0], fusions)
         images = self._input(operation)
         shape = self.result.tensors[images].shape
-        coefficients = self._coefficients(operation, images)
+        coefficients = self._coefficients(operation, names, images)
         indices = self.result.add_constant(
-            f"{name}/shift", operation.options["permutation"].astype(np.int32)
+            f"{names.name}/shift", operation.options["permutation"].astype(np.int32)
         )
-        shifted = self._emit("GATHER", [images, indices], f"{name}/shifted", shape, axis=3)
+        shifted = self._emit("GATHER", [images, indices], f"{names.name}/shifted", shape, axis=3)
         fused = []
-        for number, (a, b) in enumerate(zip(coefficients[::2], coefficients[1::2]), start=1):
+        pairs = zip(coefficients[::2], coefficients[1::2], names.terms[::2], names.terms[1::2])
+        for name, (a, b, first, second) in zip(names.sums, pairs):
             terms = [
-                self._emit("MUL", [images, a], f"{name}/a{number}_times_map", shape),
-                self._emit("MUL", [shifted, b], f"{name}/b{number}_times_shifted", shape),
+                self._emit("MUL", [images, a], first, shape),
+                self._emit("MUL", [shifted, b], second, shape),
             ]
-            fused.append(self._emit("ADD", terms, f"{name}/fusion{number}", shape))
+            fused.append(self._emit("ADD", terms, name, shape))
         if len(fused) == 2:
-            fused = [self._emit("MAXIMUM", fused, f"{name}/maximum", shape)]
+            fused = [self._emit("MAXIMUM", fused, names.result, shape)]
         self._set(operation, fused[0])
 
-    def _coefficients(self, operation, images):
+    def _coefficients(self, operation, names, images):
         """Emits the coefficient vectors (1, channels) in the order a1, b1 (, a2, b2)."""
-        name = operation.outputs[0]
         squeeze_weights, squeeze_bias, excite_weights, excite_bias = (
-            self._constant(constant) for constant in operation.inputs[1:]
+            self.constant(constant) for constant in operation.inputs[1:]
         )
-        pooled = self._pool(images, f"{name}/pool")
+        pooled = self._pool(images, names.pool)
         squeezed = self._dense(
-            pooled, squeeze_weights, squeeze_bias, f"{name}/squeeze", activation="RELU"
+            pooled, squeeze_weights, squeeze_bias, names.squeeze, activation="RELU"
         )
         initial_values = operation.options["initial_values"]
         parts = zip(
-            ("a1", "b1", "a2", "b2"),
+            names.coefficients,
             np.split(excite_weights, len(initial_values)),
             np.split(excite_bias, len(initial_values)),
             initial_values,
@@ -145,10 +135,10 @@ class _Builder:
                 squeezed,
                 weights * COEFFICIENT_SLOPE,
                 bias * COEFFICIENT_SLOPE + initial,
-                f"{name}/{label}",
+                name,
                 output_range=(initial - COEFFICIENT_HALF_RANGE, initial + COEFFICIENT_HALF_RANGE),
             )
-            for label, weights, bias, initial in parts
+            for name, weights, bias, initial in parts
         ]
 
     def _dense(self, tensor, weights, bias, name, activation="NONE", **options):
@@ -173,16 +163,12 @@ class _Builder:
         )
 
     def _copy(self, operation):
-        names = []
-        for name in operation.inputs:
-            if name not in self.name:
-                self.name[name] = self.result.add_constant(name, self._constant(name))
-            names.append(self.name[name])
+        names = [self.translated(name) for name in operation.inputs]
         self._append(operation, names, **operation.options)
 
     def _append(self, operation, inputs, **options):
         output = operation.outputs[0]
-        name = self._emit(operation.kind, inputs, output, self._shape(output), **options)
+        name = self._emit(operation.kind, inputs, output, self.shape(output), **options)
         self._set(operation, name)
 
     def _emit(self, kind, inputs, name, shape, **options):
@@ -195,12 +181,6 @@ class _Builder:
 
     def _set(self, operation, name):
         self.name[operation.outputs[0]] = name
-
-    def _constant(self, name):
-        return self.source.tensors[name].data
-
-    def _shape(self, name):
-        return self.source.tensors[name].shape
 
 
 def trailing_zero_taps(size, kernel, stride):

@@ -189,7 +189,7 @@ class _Writer:
     # Operations
 
     def _operator_code(self, kind, version):
-        is_custom = OPERATORS[kind].custom_options is not None
+        is_custom = OPERATORS[kind].is_custom
         code = getattr(schema.BuiltinOperator, "CUSTOM" if is_custom else kind)
         # Readers take the larger of both fields. The old one holds a byte.
         greatest = schema.BuiltinOperator.PLACEHOLDER_FOR_GREATER_OP_CODES
@@ -209,7 +209,7 @@ class _Writer:
                 "BuiltinOptions": self._options(operation, row),
                 "BuiltinOptionsType": getattr(schema.BuiltinOptions, row.options_table),
             }
-        elif row.custom_options is not None:
+        elif row.is_custom:
             data = np.frombuffer(row.custom_options(operation), np.uint8)
             options = {"CustomOptions": self._vector(data)}
         return self._table(

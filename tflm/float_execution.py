@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from keras_micronet.layers.dynamic_shift_max import COEFFICIENT_HALF_RANGE, COEFFICIENT_SLOPE
 
+
 def run(graph, images):
     """Computes every activation of a float graph.
 

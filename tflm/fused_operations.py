@@ -10,7 +10,8 @@ import dataclasses
 
 import numpy as np
 
-from tflm.graph import Graph
+from keras_micronet.quantization.plan import ShiftMaxNames
+from tflm.graph_rewriter import GraphRewriter
 
 FACTORIZED_STEM = "MICRONET_FACTORIZED_STEM_S8"
 FACTORIZED_DEPTHWISE_CONV = "MICRONET_FACTORIZED_DEPTHWISE_CONV_S8"
@@ -99,19 +100,7 @@ def float_reference(lowered, operations):
     return result
 
 
-class _Builder:
-    def __init__(self, source):
-        self.source = source
-        self.result = Graph()
-        self.name = {}
-        for name in source.inputs:
-            self.name[name] = self.result.add_tensor(name, source.tensors[name].shape)
-        self.result.inputs = [self.name[name] for name in source.inputs]
-
-    def finish(self):
-        self.result.outputs = [self.name[name] for name in self.source.outputs]
-        return self.result
-
+class _Builder(GraphRewriter):
     def translate(self, position):
         """Translates the operation at `position`; returns how many it took."""
         operation = self.source.operations[position]
@@ -122,13 +111,15 @@ class _Builder:
             return 1
         kind = _FUSED_FROM.get(operation.kind)
         if kind is None or operation.kind == "CONV_2D" and not self._is_pointwise(operation):
-            self._emit(operation.kind, operation, operation.outputs[0], **operation.options)
+            (output,) = operation.outputs
+            self._emit(operation.kind, operation.inputs, output, **operation.options)
             return 1
         options = {}
         if kind == DYNAMIC_SHIFT_MAX:
             options["shift"] = operation.options["permutation"]
             options["initial_values"] = operation.options["initial_values"]
-        return self._fused(kind, position, 1, operation, operation.inputs[1:], **options)
+            options["names"] = _shift_max_names(operation)
+        return self._fused(kind, position, 1, operation.inputs, **options)
 
     def _factorized(self, position):
         vertical, horizontal = self.source.operations[position : position + 2]
@@ -136,17 +127,16 @@ class _Builder:
             FACTORIZED_STEM if vertical.kind == "CONV_2D" else FACTORIZED_DEPTHWISE_CONV,
             position,
             2,
-            vertical,
-            [*vertical.inputs[1:], *horizontal.inputs[1:]],
+            [*vertical.inputs, *horizontal.inputs[1:]],
             strides=(vertical.options["strides"][0], horizontal.options["strides"][1]),
             middle=vertical.outputs[0],
         )
 
-    def _fused(self, kind, position, count, first, other_inputs, **options):
+    def _fused(self, kind, position, count, inputs, **options):
         """Emits one operation for `count` of the source and those after them that it can absorb."""
         last = self.source.operations[position + count - 1]
-        options |= {"result": self._result(last), "activation": "NONE"}
-        channels = self._shape(last.outputs[0])[-1]
+        options |= {"result": _result(last), "activation": "NONE"}
+        channels = self.shape(last.outputs[0])[-1]
         permutation = np.arange(channels)
         while (following := self._only_reader(position + count - 1)) is not None:
             if following.kind == "CHANNEL_PERMUTATION" and kind in _PERMUTES:
@@ -164,15 +154,8 @@ class _Builder:
         if kind in _PERMUTES:
             options["permutation"] = permutation
         last = self.source.operations[position + count - 1]
-        self._emit(kind, first, last.outputs[0], other_inputs, **options)
+        self._emit(kind, inputs, last.outputs[0], **options)
         return count
-
-    def _result(self, operation):
-        name = operation.outputs[0]
-        if operation.kind == "DYNAMIC_SHIFT_MAX":
-            fusions = len(operation.options["initial_values"]) // 2
-            return f"{name}/{'maximum' if fusions == 2 else 'fusion1'}"
-        return name
 
     def _only_reader(self, position):
         """The operation after `position`, if it and nobody else reads the output there."""
@@ -190,8 +173,8 @@ class _Builder:
         if second.kind != "DEPTHWISE_CONV_2D" or self._only_output_of(first) != second.inputs[0]:
             return False
         if first.kind == "CONV_2D":
-            channels = self._shape(first.inputs[0])[-1]
-            is_dense = self._shape(first.inputs[1])[-1] == channels
+            channels = self.shape(first.inputs[0])[-1]
+            is_dense = self.shape(first.inputs[1])[-1] == channels
             if not is_dense or channels > _MOST_STEM_CHANNELS:
                 return False
         elif first.kind != "DEPTHWISE_CONV_2D":
@@ -206,7 +189,7 @@ class _Builder:
 
     def _is_one_dimensional(self, operation, axis):
         """Whether a convolution has taps along one axis only: 0 for height, 1 for width."""
-        taps = self._shape(operation.inputs[1])[1:3]
+        taps = self.shape(operation.inputs[1])[1:3]
         strides = operation.options["strides"]
         return (
             operation.options["padding"] == "SYMMETRIC"
@@ -217,7 +200,7 @@ class _Builder:
 
     def _is_pointwise(self, operation):
         return (
-            self._shape(operation.inputs[1])[1:3] == (1, 1)
+            self.shape(operation.inputs[1])[1:3] == (1, 1)
             and tuple(operation.options["strides"]) == (1, 1)
         )
 
@@ -228,20 +211,21 @@ class _Builder:
             self.name[operation.inputs[0]],
             self.result.add_constant(f"{name}/indices", indices),
         ]
-        shape = self._shape(name)
+        shape = self.shape(name)
         self.name[name] = self.result.add_operation("GATHER", tensors, name, shape, axis=3)
 
-    def _emit(self, kind, operation, output, constants=(), **options):
-        inputs = [self._translated(name) for name in (operation.inputs[0], *constants)]
-        if not constants:
-            inputs = [self._translated(name) for name in operation.inputs]
-        shape = self._shape(output)
-        self.name[output] = self.result.add_operation(kind, inputs, output, shape, **options)
+    def _emit(self, kind, inputs, output, **options):
+        names = [self.translated(name) for name in inputs]
+        shape = self.shape(output)
+        self.name[output] = self.result.add_operation(kind, names, output, shape, **options)
 
-    def _translated(self, name):
-        if name not in self.name:
-            self.name[name] = self.result.add_constant(name, self.source.tensors[name].data)
-        return self.name[name]
 
-    def _shape(self, name):
-        return self.source.tensors[name].shape
+def _result(operation):
+    """Name under which the range of an operation's result is known."""
+    if operation.kind == "DYNAMIC_SHIFT_MAX":
+        return _shift_max_names(operation).result
+    return operation.outputs[0]
+
+
+def _shift_max_names(operation):
+    return ShiftMaxNames(operation.outputs[0], len(operation.options["initial_values"]) // 2)

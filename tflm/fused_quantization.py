@@ -18,17 +18,17 @@ from tflm.kernels.dense import Dense
 from tflm.kernels.dynamic_shift_max import DynamicShiftMax
 from tflm.kernels.factorized_depthwise_conv import FactorizedDepthwiseConv
 from tflm.kernels.factorized_stem import FactorizedStem
+from tflm.kernels.fused_operation import custom_name
 from tflm.kernels.global_average_pool import GlobalAveragePool
 from tflm.kernels.grouped_pointwise_conv import GroupedPointwiseConv
 from tflm.kernels.requantization import integer_multipliers
 from tflm.kernels.residual_add import ResidualAdd
-from tflm.scales import affine, channel_scales, range_of
+from tflm.scales import affine, quantize_layer, range_of
 
 _LEAST_STEPS_OF_A_SUM = 2.0 * (1 + 2.0**-20)  # requantization factors stay below a half
 _MEAN_FRACTION_BITS = 6
 _HIDDEN_STEPS = 2**14  # of the learned range; int16 holds twice as many
 _MOST_COEFFICIENT_SHIFT, _LEAST_COEFFICIENT_SHIFT = 12, 4
-_COEFFICIENT_LABELS = ("a1", "b1", "a2", "b2")
 _LARGEST_INT16 = 32767
 
 
@@ -51,7 +51,7 @@ def append(graph, source, operation, ranges, weight_roundings):
     inputs = [name for name in operation.inputs if not source.tensors[name].is_constant]
     inputs += [graph.add_constant(f"{name}/packed", value) for value in packed.constants]
     graph.add_tensor(name, source.tensors[name].shape, None, output)
-    kind = f"MICRONET_{packed.operator.upper()}"
+    kind = custom_name(packed.operator)
     graph.operations.append(Operation(kind, inputs, [name], {"integers": integers}))
 
 
@@ -139,16 +139,9 @@ class _Operands:
 
     def layer(self, name, weights, bias, input_scale, default):
         """A layer's float weights, output channels first, in the format of the layer's name."""
-        rounding = self.rounding(name, default)
-        scales = channel_scales(weights, bias, 0, input_scale, rounding)
-        if not rounding.weight_format.per_channel:
-            scales = np.full_like(scales, scales.max())
-        limit = rounding.weight_format.limit
-        columns = scales.reshape(-1, *[1] * (weights.ndim - 1))
-        integers = np.clip(np.round(np.asarray(weights, np.float64) / columns), -limit, limit)
-        product_scales = scales * input_scale
-        biases = np.round(np.asarray(bias, np.float64) / product_scales)
-        return _Layer(integers.astype(np.int8), biases.astype(np.int32), product_scales)
+        layer = quantize_layer(weights, bias, 0, input_scale, self.rounding(name, default))
+        product_scales = np.broadcast_to(layer.bias_quantization.scale, bias.shape)
+        return _Layer(layer.weights, layer.biases, product_scales)
 
     def limits(self, output):
         """The ends of the output that its activation leaves, as keyword arguments."""
@@ -280,29 +273,29 @@ def _dynamic_shift_max(operands):
     (source,), options = operands.inputs, operands.options
     output = affine(*operands.range_of(options["result"]))
     squeeze_weights, squeeze_bias, excite_weights, excite_bias = operands.constants
-    layer_name = options["result"].rsplit("/", 1)[0]
+    names = options["names"]
     squeeze = operands.layer(
-        f"{layer_name}/squeeze",
+        names.squeeze,
         squeeze_weights,
         squeeze_bias,
         source.scale[0] / 2**_MEAN_FRACTION_BITS,
         DENSE,
     )
     hidden_scale = max(
-        operands.range_of(f"{layer_name}/squeeze")[1] / _HIDDEN_STEPS,
+        operands.range_of(names.squeeze)[1] / _HIDDEN_STEPS,
         squeeze.product_scales.max() * _LEAST_STEPS_OF_A_SUM,
     )
     initial_values = options["initial_values"]
     excite = _joined(
         operands.layer(
-            f"{layer_name}/{label}",
+            name,
             weights * COEFFICIENT_SLOPE,
             bias * COEFFICIENT_SLOPE + initial,
             hidden_scale,
             DENSE,
         )
-        for label, weights, bias, initial in zip(
-            _COEFFICIENT_LABELS,
+        for name, weights, bias, initial in zip(
+            names.coefficients,
             np.split(excite_weights, len(initial_values)),
             np.split(excite_bias, len(initial_values)),
             initial_values,

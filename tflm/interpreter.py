@@ -21,6 +21,7 @@ import tensorflow as tf
 from tensorflow.lite.python import schema_py_generated as schema
 
 from tflm import kernel_library
+from tflm.kernels.fused_operation import custom_name
 
 try:
     from tflite_micro import runtime
@@ -370,7 +371,7 @@ def _words_of_trial(model, size, custom_operators=()):
     library, names = "", []
     if custom_operators:
         library = str(kernel_library.build(custom_operators))
-        names = [kernel_library.custom_name(operator) for operator in custom_operators]
+        names = [custom_name(operator) for operator in custom_operators]
     trial = subprocess.run(
         [sys.executable, "-c", _TRIAL_PROGRAM, str(size), library, *names],
         input=model,

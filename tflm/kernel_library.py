@@ -16,6 +16,7 @@ import tempfile
 
 from tflm.kernels import c_files, kernel_runner
 from tflm.kernels.c_files import GLUE_FOLDER, WHEEL_FOLDER
+from tflm.kernels.fused_operation import custom_name
 
 _COMMON_SOURCES = (
     GLUE_FOLDER / "kernel_node.cc",
@@ -41,11 +42,6 @@ _LINK_FLAGS = ("-shared", "-Wl,-z,defs", "-ldl")
 
 class KernelLibraryError(RuntimeError):
     """The kernels could not be compiled or do not fit the installed tflite-micro."""
-
-
-def custom_name(operator):
-    """Name of an operator in a model file, such as "MICRONET_RESIDUAL_ADD_S8"."""
-    return f"MICRONET_{operator.upper()}"
 
 
 def operators():

@@ -4,10 +4,10 @@ import re
 
 from tflm.kernels import c_files
 from tflm.kernels.c_files import GLUE_FOLDER
+from tflm.kernels.fused_operation import operator_of
 from tflm.operator_table import OPERATORS
 
 OUTPUT_FOLDER = "kernels"
-_PREFIX = "MICRONET_"
 _INCLUDE = re.compile(r'^#include "([^"/]+)"', re.MULTILINE)
 
 
@@ -23,9 +23,7 @@ def operators(graph):
     kinds = {operation.kind for operation in graph.operations}
     return tuple(
         sorted(
-            kind.removeprefix(_PREFIX).lower()
-            for kind in kinds
-            if kind in OPERATORS and OPERATORS[kind].custom_options is not None
+            operator_of(kind) for kind in kinds if kind in OPERATORS and OPERATORS[kind].is_custom
         )
     )
 

@@ -38,16 +38,12 @@ inline TfLiteStatus AddOperators(OpResolver& resolver) {{
 }}
 """
     includes = ['"tensorflow/lite/micro/micro_mutable_op_resolver.h"']
-    if any(_is_custom(kind) for kind in kinds):
+    if any(OPERATORS[kind].is_custom for kind in kinds):
         includes.append('"kernels/micronet_ops.h"')
     return {"op_resolver.h": c_arrays.header("op_resolver.h", includes, body)}
 
 
-def _is_custom(kind):
-    return OPERATORS[kind].custom_options is not None
-
-
 def _registration(kind):
-    if not _is_custom(kind):
+    if not OPERATORS[kind].is_custom:
         return f"{OPERATORS[kind].resolver_method}()"
     return f'AddCustom("{kind}", Register_{kind}())'

@@ -85,6 +85,11 @@ class OperatorRow:
     several_outputs: bool = False
     custom_options: collections.abc.Callable | None = None
 
+    @property
+    def is_custom(self):
+        """Whether it is an operator of `tflm.kernels`."""
+        return self.custom_options is not None
+
     def role_of(self, position):
         """What the input at `position` is."""
         return self.roles[min(position, len(self.roles) - 1)]

@@ -11,14 +11,16 @@ quantization specification.
 
 import copy
 
+import ml_dtypes
 import numpy as np
 
 from keras_micronet.quantization.schemes import CONVOLUTION, DENSE, WeightRounding
 from tflm import fused_quantization
-from tflm.graph import Graph, Quantization
-from tflm.scales import WEIGHT_TYPES, affine, channel_scales, range_of
+from tflm.graph import Graph
+from tflm.scales import affine, quantize_layer, range_of
 
 _HAS_WEIGHTS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
+_WEIGHT_TYPES = {8: np.int8, 4: ml_dtypes.int4}
 _COPIES_INTEGERS = ("GATHER", "AVERAGE_POOL_2D", "RELU", "RELU6")
 
 
@@ -97,14 +99,7 @@ def _quantize_constants(graph, operation, rounding):
     inputs, weights, bias = (graph.tensors[name] for name in operation.inputs)
     axis = 3 if operation.kind == "DEPTHWISE_CONV_2D" else 0
     input_scale = inputs.quantization.scale[0]
-    scales = channel_scales(weights.data, bias.data, axis, input_scale, rounding)
-    if not rounding.weight_format.per_channel:
-        scales, axis = scales.max(keepdims=True), None
-    zeros = np.zeros(len(scales), np.int64)
-    weights.quantization = Quantization(scales, zeros, axis)
-    limit = rounding.weight_format.limit
-    integers = np.clip(weights.quantization.quantize(weights.data), -limit, limit)
-    weights.data = integers.astype(WEIGHT_TYPES[rounding.weight_format.bits])
-    bias_axis = None if axis is None else 0
-    bias.quantization = Quantization(scales * input_scale, zeros, bias_axis)
-    bias.data = bias.quantization.quantize(bias.data, np.int32)
+    layer = quantize_layer(weights.data, bias.data, axis, input_scale, rounding)
+    weights.data = layer.weights.astype(_WEIGHT_TYPES[rounding.weight_format.bits])
+    weights.quantization = layer.weight_quantization
+    bias.data, bias.quantization = layer.biases, layer.bias_quantization

@@ -350,7 +350,7 @@ The {min(_PROMINENT_OPERATIONS, len(by_cost))} costliest operations:
 
 def _kernels(report):
     """How to build the fused kernels, if there are any."""
-    if all(OPERATORS[kind].custom_options is None for kind in report.operations_by_kind):
+    if not any(OPERATORS[kind].is_custom for kind in report.operations_by_kind):
         return ""
     return """Compile all of `kernels/` along, with that folder among the include folders, optimised
 (`-O2`) and for the very processor (`-mcpu=cortex-m4`): its DSP or vector instructions are used

@@ -1,13 +1,13 @@
-"""Scales of activations and weights in TensorFlow Lite's int8 quantization."""
+"""Activations and weights in TensorFlow Lite's int8 quantization: scales and integers."""
 
-import ml_dtypes
+import dataclasses
+
 import numpy as np
 
 from tflm.graph import Quantization
 
 _BIAS_LIMIT = 2**30
 _SMALLEST_SCALE = 2.0**-27  # kernels hold 6 / scale, the limit of ReLU6, in int32
-WEIGHT_TYPES = {8: np.int8, 4: ml_dtypes.int4}
 
 
 def affine(low, high):
@@ -59,3 +59,40 @@ def channel_scales(weights, bias, axis, input_scale, rounding):
     scales = np.maximum(for_weights, for_bias)
     scales[scales < np.finfo(np.float32).tiny] = 1.0 / limit  # a channel of zeros
     return scales.astype(np.float32).astype(np.float64)
+
+
+@dataclasses.dataclass(frozen=True)
+class QuantizedLayer:
+    """Weights and biases of one layer in integers.
+
+    Attributes:
+        weights: int8 array, in the range of its format.
+        weight_quantization: of the weights, for each output channel or for the layer.
+        biases: int32 array `(channels,)`.
+        bias_quantization: of the biases and of the layer's sums, in the same way.
+    """
+
+    weights: np.ndarray
+    weight_quantization: Quantization
+    biases: np.ndarray
+    bias_quantization: Quantization
+
+
+def quantize_layer(weights, bias, axis, input_scale, rounding):
+    """Rounds a layer.
+
+    Args:
+        weights, bias, axis, input_scale, rounding: as for `channel_scales`.
+
+    Returns:
+        A `QuantizedLayer`.
+    """
+    scales, bias_axis = channel_scales(weights, bias, axis, input_scale, rounding), 0
+    if not rounding.weight_format.per_channel:
+        scales, axis, bias_axis = scales.max(keepdims=True), None, None
+    zeros = np.zeros(len(scales), np.int64)
+    of_weights = Quantization(scales, zeros, axis)
+    of_biases = Quantization(scales * input_scale, zeros, bias_axis)
+    limit = rounding.weight_format.limit
+    integers = np.clip(of_weights.quantize(weights), -limit, limit)
+    return QuantizedLayer(integers, of_weights, of_biases.quantize(bias, np.int32), of_biases)

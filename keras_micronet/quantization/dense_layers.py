@@ -8,7 +8,7 @@ import numpy as np
 from keras_micronet.layer_chain import INPUT
 from keras_micronet.layers.dynamic_shift_max import COEFFICIENT_SLOPE
 from keras_micronet.layers.normalized_conv2d import folded_normalization
-from keras_micronet.quantization.plan import coefficient_names, pool_name, squeeze_name
+from keras_micronet.quantization.plan import ShiftMaxNames
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,12 +34,12 @@ def dense_layers(planned):
         if step.kind == "dense":
             yield DenseLayer(step.name, source, _folded_kernel(step))
         elif step.kind == "shift_max":
-            layer = step.layer
-            yield DenseLayer(squeeze_name(step), pool_name(step), _numpy(layer.squeeze.kernel))
-            names = coefficient_names(step)
+            layer, names = step.layer, ShiftMaxNames.of(step)
+            yield DenseLayer(names.squeeze, names.pool, _numpy(layer.squeeze.kernel))
             kernel = _numpy(layer.excite.kernel) * COEFFICIENT_SLOPE
-            for name, part in zip(names, np.split(kernel, len(names), axis=-1)):
-                yield DenseLayer(name, squeeze_name(step), part)
+            parts = np.split(kernel, len(names.coefficients), axis=-1)
+            for name, part in zip(names.coefficients, parts):
+                yield DenseLayer(name, names.squeeze, part)
         if item.stores_something:
             source = item.result or step.name
 

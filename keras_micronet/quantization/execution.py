@@ -14,7 +14,7 @@ from keras_micronet import expressions
 from keras_micronet.layer_chain import INPUT
 from keras_micronet.layers.dynamic_shift_max import COEFFICIENT_HALF_RANGE, COEFFICIENT_SLOPE
 from keras_micronet.layers.normalized_conv2d import folded_normalization
-from keras_micronet.quantization.plan import coefficient_names, pool_name, squeeze_name, term_names
+from keras_micronet.quantization.plan import ShiftMaxNames
 
 _WEIGHTED = ("convolution", "depthwise", "dense")
 _ACTIVATIONS = {"linear": tf.identity, "relu": tf.nn.relu, "relu6": tf.nn.relu6}
@@ -188,7 +188,7 @@ class Execution:
                 factors=Factors((name, source.range_name)),
             )
             for term, (name, coefficients), operand in zip(
-                term_names(step),
+                ShiftMaxNames.of(step).terms,
                 self._coefficients(step, source),
                 operands * step.layer.fusions,
             )
@@ -198,14 +198,14 @@ class Execution:
 
     def _coefficients(self, step, source):
         """Pairs of name and coefficients `(batch, channels)`."""
-        layer, rounding = step.layer, self._rounding
-        pool, squeeze = pool_name(step), squeeze_name(step)
-        pooled = rounding.stored_again(pool, source.range_name, _mean(source.tensor))
+        layer, rounding, within = step.layer, self._rounding, ShiftMaxNames.of(step)
+        squeeze = within.squeeze
+        pooled = rounding.stored_again(within.pool, source.range_name, _mean(source.tensor))
         kernel = rounding.weights(squeeze, tf.convert_to_tensor(layer.squeeze.kernel))
         factors = _factors(source, squeeze)
         bias = rounding.biases(tf.convert_to_tensor(layer.squeeze.bias), factors)
         squeezed = rounding.stored(squeeze, tf.nn.relu(tf.matmul(pooled, kernel) + bias), factors)
-        names, initial_values = coefficient_names(step), layer.initial_coefficients()
+        names, initial_values = within.coefficients, layer.initial_coefficients()
         kernels = tf.split(layer.excite.kernel * COEFFICIENT_SLOPE, len(names), axis=-1)
         biases = tf.split(layer.excite.bias * COEFFICIENT_SLOPE, len(names))
         coefficients = []

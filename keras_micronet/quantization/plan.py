@@ -12,8 +12,6 @@ from keras_micronet.layer_chain import Step
 
 _COMPUTE_ACTIVATIONS = ("convolution", "depthwise", "dense", "residual")
 _PASS_ON = ("shuffle", "dropout")
-# The name of a Dynamic Shift-Max's result, by its number of fusions.
-_FUSION_RESULT = {1: "fusion1", 2: "maximum"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,6 +33,56 @@ class PlannedStep:
     def stores_something(self):
         """Whether a device writes a new value for this step."""
         return self.result is not None or self.step.kind in ("pool", "relu", "relu6")
+
+
+@dataclasses.dataclass(frozen=True)
+class ShiftMaxNames:
+    """What the values within a Dynamic Shift-Max are called.
+
+    Attributes:
+        name: of the activation itself.
+        fusions: 1 or 2.
+    """
+
+    name: str
+    fusions: int
+
+    @classmethod
+    def of(cls, step):
+        """Those of a step."""
+        return cls(step.name, step.layer.fusions)
+
+    @property
+    def pool(self):
+        """The pooled map."""
+        return f"{self.name}/pool"
+
+    @property
+    def squeeze(self):
+        """What the squeeze layer computes."""
+        return f"{self.name}/squeeze"
+
+    @property
+    def coefficients(self):
+        """The coefficient vectors: a1, b1 (, a2, b2)."""
+        numbers = range(1, self.fusions + 1)
+        return [f"{self.name}/{letter}{number}" for number in numbers for letter in "ab"]
+
+    @property
+    def terms(self):
+        """The products that are added, in the order of the coefficients."""
+        operands = ("map", "shifted") * self.fusions
+        return [f"{name}_times_{operand}" for name, operand in zip(self.coefficients, operands)]
+
+    @property
+    def sums(self):
+        """The fusions."""
+        return [f"{self.name}/fusion{number}" for number in range(1, self.fusions + 1)]
+
+    @property
+    def result(self):
+        """The maximum of the fusions, or the only one."""
+        return f"{self.name}/maximum" if self.fusions == 2 else self.sums[0]
 
 
 def plan(steps):
@@ -60,37 +108,13 @@ def plan(steps):
     return planned
 
 
-def pool_name(step):
-    """Name of the pooled map within a Dynamic Shift-Max."""
-    return f"{step.name}/pool"
-
-
-def squeeze_name(step):
-    """Name of what the squeeze layer of a Dynamic Shift-Max computes."""
-    return f"{step.name}/squeeze"
-
-
-def coefficient_names(step):
-    """Names of the coefficient vectors of a Dynamic Shift-Max: a1, b1 (, a2, b2)."""
-    fusions = step.layer.fusions
-    return [f"{step.name}/{letter}{n}" for n in range(1, fusions + 1) for letter in "ab"]
-
-
-def term_names(step):
-    """Names of the products that a Dynamic Shift-Max adds, in the order of its coefficients."""
-    return [
-        f"{name}_times_{operand}"
-        for name, operand in zip(coefficient_names(step), ("map", "shifted") * step.layer.fusions)
-    ]
-
-
 def range_names(planned, source):
     """Names of all values whose range is learned, in order; `source` is the model's input."""
     names = [source]
     for item in planned:
         if item.step.kind == "shift_max":
-            step = item.step
-            names += [squeeze_name(step), *coefficient_names(step), *term_names(step)]
+            within = ShiftMaxNames.of(item.step)
+            names += [within.squeeze, *within.coefficients, *within.terms]
         if item.result is not None:
             names.append(item.result)
     return names
@@ -113,5 +137,5 @@ def _result(step):
     if step.kind in (*_COMPUTE_ACTIVATIONS, "hard_swish"):
         return step.name
     if step.kind == "shift_max":
-        return f"{step.name}/{_FUSION_RESULT[step.layer.fusions]}"
+        return ShiftMaxNames.of(step).result
     return None

@@ -8,7 +8,7 @@ import tensorflow as tf
 from keras_micronet.layer_chain import INPUT, unroll
 from keras_micronet.quantization import integer_arithmetic
 from keras_micronet.quantization.execution import Execution, Rounding, Unrounded
-from keras_micronet.quantization.plan import coefficient_names, plan, range_names, squeeze_name
+from keras_micronet.quantization.plan import ShiftMaxNames, plan, range_names
 from keras_micronet.quantization.quantizers import ActivationQuantizer, WeightQuantizer
 from keras_micronet.quantization.schemes import CONVOLUTION, DENSE, WeightFormat, find_scheme
 
@@ -164,9 +164,9 @@ class QuantizeAwareModel(keras.Model):
             elif step.kind == "dense":
                 yield step.name, self._head_format(step.name), step.layer.units
             elif step.kind == "shift_max":
-                squeeze = squeeze_name(step)
-                yield squeeze, self._dense_format(squeeze), step.layer.squeeze.units
-                for name in coefficient_names(step):
+                names = ShiftMaxNames.of(step)
+                yield names.squeeze, self._dense_format(names.squeeze), step.layer.squeeze.units
+                for name in names.coefficients:
                     yield name, self._dense_format(name), len(step.layer.permutation)
 
     def _head_format(self, name):

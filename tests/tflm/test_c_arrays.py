@@ -212,9 +212,9 @@ namespace micronet {{
 }}  // namespace micronet
 """
 
-FUSED_KINDS = sorted(kind for kind, row in OPERATORS.items() if row.custom_options is not None)
+FUSED_KINDS = sorted(kind for kind, row in OPERATORS.items() if row.is_custom)
 BUILTIN_METHODS = sorted(
-    row.resolver_method for row in OPERATORS.values() if row.custom_options is None
+    row.resolver_method for row in OPERATORS.values() if not row.is_custom
 )
 
 

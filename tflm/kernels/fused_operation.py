@@ -5,6 +5,8 @@ import struct
 
 import numpy as np
 
+_PREFIX = "MICRONET_"
+
 
 @dataclasses.dataclass(frozen=True)
 class FusedOperation:
@@ -23,6 +25,16 @@ class FusedOperation:
     constants: tuple
     input_shapes: tuple
     output_shape: tuple
+
+
+def custom_name(operator):
+    """Name of an operator in model files: "MICRONET_RESIDUAL_ADD_S8" of "residual_add_s8"."""
+    return f"{_PREFIX}{operator.upper()}"
+
+
+def operator_of(name):
+    """The operator whose `custom_name` a name is."""
+    return name.removeprefix(_PREFIX).lower()
 
 
 def pack_options(version, *values):
