@@ -20,6 +20,17 @@ typedef struct {
   int32_t constant_count;
 } micronet_operands;
 
+/* Whether an option is in its range. */
+static inline int micronet_is_within(int32_t value, int32_t lowest, int32_t highest) {
+  return lowest <= value && value <= highest;
+}
+
+/* Whether limits of int8 results are within int8 and in order. */
+static inline int micronet_are_limits(int32_t lowest, int32_t highest) {
+  return micronet_is_within(highest, INT8_MIN, INT8_MAX) &&
+         micronet_is_within(lowest, INT8_MIN, highest);
+}
+
 /* Reads the options behind the version.
  *
  * version: the only one that is accepted.

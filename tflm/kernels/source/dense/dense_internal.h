@@ -58,18 +58,13 @@ static inline void micronet_dense_finish_block(const micronet_dense_params *para
 #endif
 }
 
-static inline int micronet_dense_is_within(int32_t value, int32_t lowest, int32_t highest) {
-  return lowest <= value && value <= highest;
-}
-
 static inline int micronet_dense_is_valid(const micronet_dense_params *params) {
-  return micronet_dense_is_within(params->inputs, 1, 4096) &&
-         micronet_dense_is_within(params->outputs, 1, 65536) &&
+  return micronet_is_within(params->inputs, 1, 4096) &&
+         micronet_is_within(params->outputs, 1, 65536) &&
          (int64_t)params->inputs * params->outputs <= 1 << 24 &&
-         micronet_dense_is_within(params->output_zero_point, INT8_MIN, INT8_MAX) &&
-         micronet_dense_is_within(params->highest, INT8_MIN, INT8_MAX) &&
-         micronet_dense_is_within(params->lowest, INT8_MIN, params->highest) &&
-         micronet_dense_is_within(params->has_table, 0, 1);
+         micronet_is_within(params->output_zero_point, INT8_MIN, INT8_MAX) &&
+         micronet_are_limits(params->lowest, params->highest) &&
+         micronet_is_within(params->has_table, 0, 1);
 }
 
 static inline micronet_status micronet_dense_read_constants(const micronet_operands *operands,

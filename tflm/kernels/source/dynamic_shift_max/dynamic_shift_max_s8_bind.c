@@ -9,10 +9,6 @@ enum {
   LARGEST_HIDDEN = INT16_MAX
 };
 
-static int is_within(int32_t value, int32_t lowest, int32_t highest) {
-  return lowest <= value && value <= highest;
-}
-
 static micronet_status read_options(const micronet_operands *operands,
                                     micronet_dynamic_shift_max_s8_params *params) {
   int32_t values[OPTION_COUNT];
@@ -28,16 +24,15 @@ static micronet_status read_options(const micronet_operands *operands,
   params->output_zero_point = values[6];
   params->lowest = values[7];
   params->highest = values[8];
-  const int is_valid = is_within(params->pixels, 1, MOST_PIXELS) &&
-                       is_within(params->channels, 1, MOST_CHANNELS) &&
+  const int is_valid = micronet_is_within(params->pixels, 1, MOST_PIXELS) &&
+                       micronet_is_within(params->channels, 1, MOST_CHANNELS) &&
                        (int64_t)params->pixels * params->channels <= 1 << 24 &&
-                       is_within(params->squeeze_channels, 1, MOST_CHANNELS) &&
-                       is_within(params->fusions, 1, 2) &&
-                       is_within(params->coefficient_shift, 4, 14) &&
-                       is_within(params->input_zero_point, INT8_MIN, INT8_MAX) &&
-                       is_within(params->output_zero_point, INT8_MIN, INT8_MAX) &&
-                       is_within(params->highest, INT8_MIN, INT8_MAX) &&
-                       is_within(params->lowest, INT8_MIN, params->highest);
+                       micronet_is_within(params->squeeze_channels, 1, MOST_CHANNELS) &&
+                       micronet_is_within(params->fusions, 1, 2) &&
+                       micronet_is_within(params->coefficient_shift, 4, 14) &&
+                       micronet_is_within(params->input_zero_point, INT8_MIN, INT8_MAX) &&
+                       micronet_is_within(params->output_zero_point, INT8_MIN, INT8_MAX) &&
+                       micronet_are_limits(params->lowest, params->highest);
   return is_valid ? MICRONET_OK : MICRONET_OPTIONS_VALUE;
 }
 

@@ -11,24 +11,19 @@ enum {
   FACTORIZED_MOST_ELEMENTS = 1 << 24
 };
 
-static inline int factorized_is_within(int32_t value, int32_t lowest, int32_t highest) {
-  return lowest <= value && value <= highest;
-}
-
 static inline int factorized_is_half_valid(const micronet_factorized_half *half) {
-  return factorized_is_within(half->channels, 1, FACTORIZED_LARGEST_SIDE) &&
-         factorized_is_within(half->taps, 1, 7) && half->taps % 2 == 1 &&
-         factorized_is_within(half->stride, 1, 4) &&
-         factorized_is_within(half->padding, INT8_MIN, INT8_MAX) &&
-         factorized_is_within(half->zero_point, INT8_MIN, INT8_MAX) &&
-         factorized_is_within(half->highest, INT8_MIN, INT8_MAX) &&
-         factorized_is_within(half->lowest, INT8_MIN, half->highest);
+  return micronet_is_within(half->channels, 1, FACTORIZED_LARGEST_SIDE) &&
+         micronet_is_within(half->taps, 1, 7) && half->taps % 2 == 1 &&
+         micronet_is_within(half->stride, 1, 4) &&
+         micronet_is_within(half->padding, INT8_MIN, INT8_MAX) &&
+         micronet_is_within(half->zero_point, INT8_MIN, INT8_MAX) &&
+         micronet_are_limits(half->lowest, half->highest);
 }
 
 static inline int factorized_are_sizes_valid(const micronet_factorized_conv_params *params) {
-  if (!factorized_is_within(params->height, 1, FACTORIZED_LARGEST_SIDE) ||
-      !factorized_is_within(params->width, 1, FACTORIZED_LARGEST_SIDE) ||
-      !factorized_is_within(params->channels, 1, FACTORIZED_LARGEST_SIDE)) {
+  if (!micronet_is_within(params->height, 1, FACTORIZED_LARGEST_SIDE) ||
+      !micronet_is_within(params->width, 1, FACTORIZED_LARGEST_SIDE) ||
+      !micronet_is_within(params->channels, 1, FACTORIZED_LARGEST_SIDE)) {
     return 0;
   }
   const int64_t height = (params->height - 1) / params->vertical.stride + 1;

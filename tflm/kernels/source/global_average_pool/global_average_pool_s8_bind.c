@@ -2,10 +2,6 @@
 
 enum { OPTION_COUNT = 3, MOST_PIXELS = 65536, MOST_CHANNELS = 4096, TABLE_BYTES = 256 };
 
-static int is_within(int32_t value, int32_t lowest, int32_t highest) {
-  return lowest <= value && value <= highest;
-}
-
 micronet_status micronet_global_average_pool_s8_bind(
     const micronet_operands *operands, micronet_global_average_pool_s8_params *params) {
   int32_t values[OPTION_COUNT];
@@ -17,10 +13,10 @@ micronet_status micronet_global_average_pool_s8_bind(
   params->pixels = values[0];
   params->channels = values[1];
   params->has_table = values[2];
-  const int is_valid = is_within(params->pixels, 1, MOST_PIXELS) &&
-                       is_within(params->channels, 1, MOST_CHANNELS) &&
+  const int is_valid = micronet_is_within(params->pixels, 1, MOST_PIXELS) &&
+                       micronet_is_within(params->channels, 1, MOST_CHANNELS) &&
                        (int64_t)params->pixels * params->channels <= 1 << 24 &&
-                       is_within(params->has_table, 0, 1);
+                       micronet_is_within(params->has_table, 0, 1);
   if (!is_valid) return MICRONET_OPTIONS_VALUE;
   if (operands->constant_count != params->has_table) return MICRONET_CONSTANT_COUNT;
   if (params->has_table) {

@@ -2,15 +2,11 @@
 
 enum { OPTION_COUNT = 7, CONSTANT_COUNT = 3, MOST_CHANNELS = 4096, MOST_ELEMENTS = 1 << 24 };
 
-static int is_within(int32_t value, int32_t lowest, int32_t highest) {
-  return lowest <= value && value <= highest;
-}
-
 static int is_shape_valid(const micronet_grouped_pointwise_conv_s8_params *params) {
-  if (!is_within(params->pixels, 1, MOST_ELEMENTS) ||
-      !is_within(params->inputs, 1, MOST_CHANNELS) ||
-      !is_within(params->outputs, 1, MOST_CHANNELS) ||
-      !is_within(params->groups, 1, MOST_CHANNELS)) {
+  if (!micronet_is_within(params->pixels, 1, MOST_ELEMENTS) ||
+      !micronet_is_within(params->inputs, 1, MOST_CHANNELS) ||
+      !micronet_is_within(params->outputs, 1, MOST_CHANNELS) ||
+      !micronet_is_within(params->groups, 1, MOST_CHANNELS)) {
     return 0;
   }
   const int64_t input_channels = (int64_t)params->groups * params->inputs;
@@ -21,9 +17,8 @@ static int is_shape_valid(const micronet_grouped_pointwise_conv_s8_params *param
 }
 
 static int is_range_valid(const micronet_grouped_pointwise_conv_s8_params *params) {
-  return is_within(params->output_zero_point, INT8_MIN, INT8_MAX) &&
-         is_within(params->highest, INT8_MIN, INT8_MAX) &&
-         is_within(params->lowest, INT8_MIN, params->highest);
+  return micronet_is_within(params->output_zero_point, INT8_MIN, INT8_MAX) &&
+         micronet_are_limits(params->lowest, params->highest);
 }
 
 static micronet_status read_options(const micronet_operands *operands,

@@ -2,10 +2,6 @@
 
 enum { OPTION_COUNT = 6 };
 
-static int is_within(int32_t value, int32_t lowest, int32_t highest) {
-  return lowest <= value && value <= highest;
-}
-
 micronet_status micronet_residual_add_s8_bind(const micronet_operands *operands,
                                               micronet_residual_add_s8_params *params) {
   int32_t values[OPTION_COUNT];
@@ -20,11 +16,10 @@ micronet_status micronet_residual_add_s8_bind(const micronet_operands *operands,
   params->offset = values[3];
   params->lowest = values[4];
   params->highest = values[5];
-  const int is_valid = is_within(params->elements, 1, 1 << 24) &&
-                       is_within(params->first_multiplier, 0, INT16_MAX) &&
-                       is_within(params->second_multiplier, 0, INT16_MAX) &&
-                       is_within(params->offset, -(1 << 29), 1 << 29) &&
-                       is_within(params->highest, INT8_MIN, INT8_MAX) &&
-                       is_within(params->lowest, INT8_MIN, params->highest);
+  const int is_valid = micronet_is_within(params->elements, 1, 1 << 24) &&
+                       micronet_is_within(params->first_multiplier, 0, INT16_MAX) &&
+                       micronet_is_within(params->second_multiplier, 0, INT16_MAX) &&
+                       micronet_is_within(params->offset, -(1 << 29), 1 << 29) &&
+                       micronet_are_limits(params->lowest, params->highest);
   return is_valid ? MICRONET_OK : MICRONET_OPTIONS_VALUE;
 }
