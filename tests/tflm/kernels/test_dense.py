@@ -8,13 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.tflm.kernels.kernel_checks import STATUS, refused, with_option
 from tflm.kernels import kernel_runner
 from tflm.kernels.dense import Dense
 from tflm.kernels.kernel_runner import Target
 from tflm.kernels.requantization import integer_multipliers
 
-OPTIONS_SIZE, OPTIONS_VERSION, OPTIONS_VALUE = 1, 2, 3
-CONSTANT_COUNT, CONSTANT_SIZE, CONSTANT_VALUE = 4, 5, 7
 LARGEST = {8: 127, 4: 7}
 
 # Inputs and outputs: those of MicroNet-M0 with fewer outputs, both sides of the 504 inputs whose
@@ -160,55 +159,51 @@ def packed(request):
     return dataclasses.replace(operation, table=table).packed()
 
 
-def status_of(operation, kernel_cache):
-    x = np.zeros(operation.input_shapes[0], np.int8)
-    return kernel_runner.run([(operation, (x,))], Target.HOST, kernel_cache)[0].status
-
-
 # Positions: version, inputs, outputs, output zero point, lowest, highest, table.
 @pytest.mark.parametrize(
     ("position", "value", "status"),
     [
-        (0, 2, OPTIONS_VERSION),
-        (1, 0, OPTIONS_VALUE),
-        (1, 4097, OPTIONS_VALUE),
-        (2, 0, OPTIONS_VALUE),
-        (2, 65537, OPTIONS_VALUE),
-        (2, -(2**31), OPTIONS_VALUE),
-        (3, -129, OPTIONS_VALUE),
-        (3, 128, OPTIONS_VALUE),
-        (4, -129, OPTIONS_VALUE),
-        (5, 128, OPTIONS_VALUE),
-        (5, -129, OPTIONS_VALUE),
-        (6, 2, OPTIONS_VALUE),
-        (6, -1, OPTIONS_VALUE),
-        (6, 0, CONSTANT_COUNT),
-        (1, 17, CONSTANT_SIZE),
-        (2, 9, CONSTANT_SIZE),
-        (2, 5, CONSTANT_SIZE),
+        (0, 2, STATUS["OPTIONS_VERSION"]),
+        (1, 0, STATUS["OPTIONS_VALUE"]),
+        (1, 4097, STATUS["OPTIONS_VALUE"]),
+        (2, 0, STATUS["OPTIONS_VALUE"]),
+        (2, 65537, STATUS["OPTIONS_VALUE"]),
+        (2, -(2**31), STATUS["OPTIONS_VALUE"]),
+        (3, -129, STATUS["OPTIONS_VALUE"]),
+        (3, 128, STATUS["OPTIONS_VALUE"]),
+        (4, -129, STATUS["OPTIONS_VALUE"]),
+        (5, 128, STATUS["OPTIONS_VALUE"]),
+        (5, -129, STATUS["OPTIONS_VALUE"]),
+        (6, 2, STATUS["OPTIONS_VALUE"]),
+        (6, -1, STATUS["OPTIONS_VALUE"]),
+        (6, 0, STATUS["CONSTANT_COUNT"]),
+        (1, 17, STATUS["CONSTANT_SIZE"]),
+        (2, 9, STATUS["CONSTANT_SIZE"]),
+        (2, 5, STATUS["CONSTANT_SIZE"]),
     ],
 )
 def test_bind_refuses_options(packed, kernel_cache, position, value, status):
-    options = list(struct.unpack("<7i", packed.options))
-    options[position] = value
-    damaged = dataclasses.replace(packed, options=struct.pack("<7i", *options))
-    assert status_of(damaged, kernel_cache) == status
+    damaged = with_option(packed, position, value)
+    assert refused(kernel_cache, damaged) == [status]
 
 
 def test_bind_refuses_more_than_the_most_weights(packed, kernel_cache):
     options = struct.pack("<3i", 1, 4096, 4097) + packed.options[12:]
-    assert status_of(dataclasses.replace(packed, options=options), kernel_cache) == OPTIONS_VALUE
+    damaged = dataclasses.replace(packed, options=options)
+    assert refused(kernel_cache, damaged) == [STATUS["OPTIONS_VALUE"]]
 
 
 def test_bind_refuses_limits_in_the_wrong_order(packed, kernel_cache):
     options = packed.options[:16] + struct.pack("<2i", 5, 4) + packed.options[24:]
-    assert status_of(dataclasses.replace(packed, options=options), kernel_cache) == OPTIONS_VALUE
+    damaged = dataclasses.replace(packed, options=options)
+    assert refused(kernel_cache, damaged) == [STATUS["OPTIONS_VALUE"]]
 
 
 @pytest.mark.parametrize("length", [0, 3, 4, 27, 29])
 def test_bind_refuses_options_of_another_length(packed, kernel_cache, length):
     options = (packed.options + b"\0")[:length]
-    assert status_of(dataclasses.replace(packed, options=options), kernel_cache) == OPTIONS_SIZE
+    damaged = dataclasses.replace(packed, options=options)
+    assert refused(kernel_cache, damaged) == [STATUS["OPTIONS_SIZE"]]
 
 
 @pytest.mark.parametrize("index", range(3))
@@ -217,14 +212,14 @@ def test_bind_refuses_constants_of_another_length(packed, kernel_cache, index, c
     constants = [constant.reshape(-1) for constant in packed.constants]
     constants[index] = np.resize(constants[index], constants[index].size + change)
     damaged = dataclasses.replace(packed, constants=tuple(constants))
-    assert status_of(damaged, kernel_cache) == CONSTANT_SIZE
+    assert refused(kernel_cache, damaged) == [STATUS["CONSTANT_SIZE"]]
 
 
 @pytest.mark.parametrize("count", [0, 2, 4])
 def test_bind_refuses_another_number_of_constants(packed, kernel_cache, count):
     constants = (packed.constants + packed.constants)[:count]
     damaged = dataclasses.replace(packed, constants=constants)
-    assert status_of(damaged, kernel_cache) == CONSTANT_COUNT
+    assert refused(kernel_cache, damaged) == [STATUS["CONSTANT_COUNT"]]
 
 
 def test_bind_refuses_a_negative_multiplier(packed, kernel_cache):
@@ -232,7 +227,7 @@ def test_bind_refuses_a_negative_multiplier(packed, kernel_cache):
     channels[-1, 1] = -1
     constants = (packed.constants[0], channels, packed.constants[2])
     damaged = dataclasses.replace(packed, constants=constants)
-    assert status_of(damaged, kernel_cache) == CONSTANT_VALUE
+    assert refused(kernel_cache, damaged) == [STATUS["CONSTANT_VALUE"]]
 
 
 @pytest.mark.parametrize("bits", [8, 4])

@@ -1,25 +1,23 @@
 """Tests of Dynamic Shift-Max in integers: the NumPy reference, the kernels, what bind refuses."""
 
 import dataclasses
-import struct
 
 import hypothesis
 import numpy as np
 import pytest
 from hypothesis import strategies
 
+from tests.tflm.kernels.kernel_checks import (
+    EMULATED,
+    STATUS,
+    check_results,
+    refused,
+    with_constant,
+    with_option,
+)
 from tflm.kernels import kernel_runner
 from tflm.kernels.dynamic_shift_max import DynamicShiftMax
 
-EMULATED = [target for target in kernel_runner.Target if target is not kernel_runner.Target.HOST]
-STATUS = {
-    "OPTIONS_SIZE": 1,
-    "OPTIONS_VERSION": 2,
-    "OPTIONS_VALUE": 3,
-    "CONSTANT_COUNT": 4,
-    "CONSTANT_SIZE": 5,
-    "CONSTANT_VALUE": 7,
-}
 LIMITS = [{}, {}, {"lowest": -50}, {}, {}, {"highest": 90}, {"lowest": -50, "highest": 90}]
 LARGEST_INPUT = {"squeeze": 64 * 255, "excite": 32767}
 
@@ -162,16 +160,6 @@ def cases(draw):
     if draw(strategies.booleans()):
         images = random.choice(np.array([-128, 127], np.int8), operation.input_shape)
     return operation, images
-
-
-def check_results(calls, target, folder):
-    results = kernel_runner.run(
-        [(operation.packed(), (images,)) for operation, images in calls], target, folder
-    )
-    for (operation, images), result in zip(calls, results, strict=True):
-        assert result.status == 0
-        np.testing.assert_array_equal(result.output, operation.reference(images), str(operation))
-    return results
 
 
 class RealShiftMax:
@@ -399,29 +387,9 @@ def test_instructions_on_cortex_m4(kernel_cache):
 BIND_SHAPE = (3, 5, 6, 5, 2)
 
 
-def refused(kernel_cache, *operations):
-    """Statuses of packed operations, which bind must refuse before a kernel runs."""
-    images = np.zeros(BIND_SHAPE[:3], np.int8)
-    calls = [(operation, (images,)) for operation in operations]
-    results = kernel_runner.run(calls, kernel_runner.Target.HOST, kernel_cache)
-    return [result.status for result in results]
-
-
 @pytest.fixture
 def packed():
     return random_operation(np.random.default_rng(3), *BIND_SHAPE).packed()
-
-
-def with_option(packed, index, value):
-    options = bytearray(packed.options)
-    struct.pack_into("<i", options, 4 * index, value)
-    return dataclasses.replace(packed, options=bytes(options))
-
-
-def with_constant(packed, index, value):
-    constants = list(packed.constants)
-    constants[index] = value
-    return dataclasses.replace(packed, constants=tuple(constants))
 
 
 @pytest.mark.parametrize(

@@ -1,27 +1,25 @@
 """Tests of both factorized convolutions: NumPy reference, kernels, what bind refuses."""
 
 import dataclasses
-import struct
 
 import hypothesis
 import numpy as np
 import pytest
 from hypothesis import strategies
 
+from tests.tflm.kernels.kernel_checks import (
+    EMULATED,
+    STATUS,
+    check_results,
+    refused,
+    with_constant,
+    with_options,
+)
 from tflm.kernels import kernel_runner
 from tflm.kernels.factorized_depthwise_conv import FactorizedDepthwiseConv
 from tflm.kernels.factorized_stem import FactorizedStem
 
-EMULATED = [target for target in kernel_runner.Target if target is not kernel_runner.Target.HOST]
 KINDS = [FactorizedDepthwiseConv, FactorizedStem]
-STATUS = {
-    "OPTIONS_SIZE": 1,
-    "OPTIONS_VERSION": 2,
-    "OPTIONS_VALUE": 3,
-    "CONSTANT_COUNT": 4,
-    "CONSTANT_SIZE": 5,
-    "CONSTANT_VALUE": 7,
-}
 
 # Input shape, taps and strides (vertical, horizontal), multipliers (the stem's first one is its
 # number of vertical channels): those of MicroNet-M0 and M3 with fewer channels, and what else the
@@ -148,16 +146,6 @@ def cases(draw, kind):
         **(random_limits(random) if draw(strategies.booleans()) else {}),
     )
     return operation, random_images(random, operation.input_shape)
-
-
-def check_results(calls, target, folder):
-    results = kernel_runner.run(
-        [(operation.packed(), (images,)) for operation, images in calls], target, folder
-    )
-    for (operation, images), result in zip(calls, results, strict=True):
-        assert result.status == 0
-        np.testing.assert_array_equal(result.output, operation.reference(images), str(operation))
-    return results
 
 
 # Reference
@@ -349,27 +337,6 @@ def packed(request):
     multipliers = (4, 2) if request.param is FactorizedStem else (2, 2)
     shape = ((6, 5, 2), (3, 5), (2, 1), multipliers)
     return random_operation(np.random.default_rng(3), request.param, *shape).packed()
-
-
-def refused(kernel_cache, *operations):
-    """Statuses of packed operations, which bind must refuse before a kernel runs."""
-    images = np.zeros((6, 5, 2), np.int8)
-    calls = [(operation, (images,)) for operation in operations]
-    results = kernel_runner.run(calls, kernel_runner.Target.HOST, kernel_cache)
-    return [result.status for result in results]
-
-
-def with_options(packed, values):
-    options = bytearray(packed.options)
-    for index, value in values.items():
-        struct.pack_into("<i", options, 4 * index, value)
-    return dataclasses.replace(packed, options=bytes(options))
-
-
-def with_constant(packed, index, value):
-    constants = list(packed.constants)
-    constants[index] = value
-    return dataclasses.replace(packed, constants=tuple(constants))
 
 
 @pytest.mark.parametrize(

@@ -1,24 +1,16 @@
 """Tests of global average pooling: the NumPy reference, the kernels, what bind refuses."""
 
 import dataclasses
-import struct
 
 import hypothesis
 import numpy as np
 import pytest
 from hypothesis import strategies
 
+from tests.tflm.kernels.kernel_checks import EMULATED, STATUS, check_results, refused, with_option
 from tflm.kernels import kernel_runner
 from tflm.kernels.global_average_pool import GlobalAveragePool
 
-EMULATED = [target for target in kernel_runner.Target if target is not kernel_runner.Target.HOST]
-STATUS = {
-    "OPTIONS_SIZE": 1,
-    "OPTIONS_VERSION": 2,
-    "OPTIONS_VALUE": 3,
-    "CONSTANT_COUNT": 4,
-    "CONSTANT_SIZE": 5,
-}
 MODEL_SHAPES = [(7, 7, 384), (7, 7, 864)]  # of MicroNet-M0 and M3
 
 
@@ -45,13 +37,9 @@ def cases(draw):
     return GlobalAveragePool(shape, table), images
 
 
-def check_results(calls, target, folder):
-    results = kernel_runner.run(
-        [(operation.packed(), (images,)) for operation, images in calls], target, folder
-    )
-    for (operation, images), result in zip(calls, results, strict=True):
-        assert (result.status, result.buffer_bytes) == (0, 0)
-        np.testing.assert_array_equal(result.output, operation.reference(images))
+def check_without_buffer(calls, target, folder):
+    results = check_results(calls, target, folder)
+    assert [result.buffer_bytes for result in results] == [0] * len(calls)
     return results
 
 
@@ -78,7 +66,7 @@ def test_table_is_applied_to_the_mean():
 @hypothesis.settings(max_examples=25, deadline=None)
 @hypothesis.given(calls=strategies.lists(cases(), min_size=1, max_size=12))
 def test_host_equals_reference(kernel_cache, calls):
-    check_results(calls, kernel_runner.Target.HOST, kernel_cache)
+    check_without_buffer(calls, kernel_runner.Target.HOST, kernel_cache)
 
 
 @pytest.mark.parametrize("target", EMULATED)
@@ -98,29 +86,15 @@ def test_processors_equal_reference(kernel_cache, target):
     for shape in MODEL_SHAPES:
         operation = GlobalAveragePool(shape, random_table(random))
         calls.append((operation, random_images(random, shape)))
-    results = check_results(calls, target, kernel_cache)
+    results = check_without_buffer(calls, target, kernel_cache)
     if target is kernel_runner.Target.CORTEX_M4:
         # As tight as it was measured: 1.4 instructions an element.
         assert results[-1].instructions < 1.6 * 7 * 7 * 864
 
 
-def refused(kernel_cache, *operations):
-    """Statuses of packed operations, which bind must refuse before a kernel runs."""
-    images = np.zeros((2, 2, 3), np.int8)
-    calls = [(operation, (images,)) for operation in operations]
-    results = kernel_runner.run(calls, kernel_runner.Target.HOST, kernel_cache)
-    return [result.status for result in results]
-
-
 @pytest.fixture
 def packed():
     return GlobalAveragePool((2, 2, 3), random_table(np.random.default_rng(0))).packed()
-
-
-def with_option(packed, index, value):
-    options = bytearray(packed.options)
-    struct.pack_into("<i", options, 4 * index, value)
-    return dataclasses.replace(packed, options=bytes(options))
 
 
 @pytest.mark.parametrize(

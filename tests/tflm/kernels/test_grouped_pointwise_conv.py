@@ -8,13 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.tflm.kernels.kernel_checks import STATUS, refused, with_option
 from tflm.kernels import kernel_runner
 from tflm.kernels.grouped_pointwise_conv import GroupedPointwiseConv
 from tflm.kernels.kernel_runner import Target
 from tflm.kernels.requantization import integer_multipliers
 
-OPTIONS_SIZE, OPTIONS_VERSION, OPTIONS_VALUE = 1, 2, 3
-CONSTANT_COUNT, CONSTANT_SIZE, CONSTANT_VALUE = 4, 5, 7
 
 # Pixels, inputs and outputs of a group, groups: of MicroNet-M0 and M3 with fewer pixels and groups.
 # They have one to four steps of inputs, more in even and odd numbers, one to five Helium vectors,
@@ -161,58 +160,54 @@ def packed():
     return operation.packed()
 
 
-def status_of(operation, kernel_cache):
-    x = np.zeros(operation.input_shapes[0], np.int8)
-    return kernel_runner.run([(operation, (x,))], Target.HOST, kernel_cache)[0].status
-
-
 # Positions: version, pixels, inputs, outputs, groups, output zero point, lowest, highest.
 @pytest.mark.parametrize(
     ("position", "value", "status"),
     [
-        (0, 2, OPTIONS_VERSION),
-        (1, 0, OPTIONS_VALUE),
-        (1, 2**24 + 1, OPTIONS_VALUE),
-        (1, 2**24 // 6, OPTIONS_VALUE),
-        (2, 0, OPTIONS_VALUE),
-        (2, 2049, OPTIONS_VALUE),
-        (2, 2**30, OPTIONS_VALUE),
-        (3, -1, OPTIONS_VALUE),
-        (3, 2049, OPTIONS_VALUE),
-        (4, 0, OPTIONS_VALUE),
-        (4, 820, OPTIONS_VALUE),
-        (4, 2**31 - 1, OPTIONS_VALUE),
-        (5, -129, OPTIONS_VALUE),
-        (5, 128, OPTIONS_VALUE),
-        (6, -129, OPTIONS_VALUE),
-        (7, 128, OPTIONS_VALUE),
-        (7, -129, OPTIONS_VALUE),
-        (2, 9, CONSTANT_SIZE),
-        (3, 5, CONSTANT_SIZE),
-        (4, 3, CONSTANT_SIZE),
+        (0, 2, STATUS["OPTIONS_VERSION"]),
+        (1, 0, STATUS["OPTIONS_VALUE"]),
+        (1, 2**24 + 1, STATUS["OPTIONS_VALUE"]),
+        (1, 2**24 // 6, STATUS["OPTIONS_VALUE"]),
+        (2, 0, STATUS["OPTIONS_VALUE"]),
+        (2, 2049, STATUS["OPTIONS_VALUE"]),
+        (2, 2**30, STATUS["OPTIONS_VALUE"]),
+        (3, -1, STATUS["OPTIONS_VALUE"]),
+        (3, 2049, STATUS["OPTIONS_VALUE"]),
+        (4, 0, STATUS["OPTIONS_VALUE"]),
+        (4, 820, STATUS["OPTIONS_VALUE"]),
+        (4, 2**31 - 1, STATUS["OPTIONS_VALUE"]),
+        (5, -129, STATUS["OPTIONS_VALUE"]),
+        (5, 128, STATUS["OPTIONS_VALUE"]),
+        (6, -129, STATUS["OPTIONS_VALUE"]),
+        (7, 128, STATUS["OPTIONS_VALUE"]),
+        (7, -129, STATUS["OPTIONS_VALUE"]),
+        (2, 9, STATUS["CONSTANT_SIZE"]),
+        (3, 5, STATUS["CONSTANT_SIZE"]),
+        (4, 3, STATUS["CONSTANT_SIZE"]),
     ],
 )
 def test_bind_refuses_options(packed, kernel_cache, position, value, status):
-    options = list(struct.unpack("<8i", packed.options))
-    options[position] = value
-    damaged = dataclasses.replace(packed, options=struct.pack("<8i", *options))
-    assert status_of(damaged, kernel_cache) == status
+    damaged = with_option(packed, position, value)
+    assert refused(kernel_cache, damaged) == [status]
 
 
 def test_bind_refuses_an_output_of_too_many_elements(packed, kernel_cache):
     options = struct.pack("<5i", 1, 2**24 // 6 + 1, 1, 3, 2) + packed.options[20:]
-    assert status_of(dataclasses.replace(packed, options=options), kernel_cache) == OPTIONS_VALUE
+    damaged = dataclasses.replace(packed, options=options)
+    assert refused(kernel_cache, damaged) == [STATUS["OPTIONS_VALUE"]]
 
 
 def test_bind_refuses_limits_in_the_wrong_order(packed, kernel_cache):
     options = packed.options[:-8] + struct.pack("<2i", 5, 4)
-    assert status_of(dataclasses.replace(packed, options=options), kernel_cache) == OPTIONS_VALUE
+    damaged = dataclasses.replace(packed, options=options)
+    assert refused(kernel_cache, damaged) == [STATUS["OPTIONS_VALUE"]]
 
 
 @pytest.mark.parametrize("length", [0, 3, 4, 31, 33])
 def test_bind_refuses_options_of_another_length(packed, kernel_cache, length):
     options = (packed.options + b"\0")[:length]
-    assert status_of(dataclasses.replace(packed, options=options), kernel_cache) == OPTIONS_SIZE
+    damaged = dataclasses.replace(packed, options=options)
+    assert refused(kernel_cache, damaged) == [STATUS["OPTIONS_SIZE"]]
 
 
 @pytest.mark.parametrize("index", range(3))
@@ -221,21 +216,21 @@ def test_bind_refuses_constants_of_another_length(packed, kernel_cache, index, c
     constants = [constant.reshape(-1) for constant in packed.constants]
     constants[index] = np.resize(constants[index], constants[index].size + change)
     damaged = dataclasses.replace(packed, constants=tuple(constants))
-    assert status_of(damaged, kernel_cache) == CONSTANT_SIZE
+    assert refused(kernel_cache, damaged) == [STATUS["CONSTANT_SIZE"]]
 
 
 @pytest.mark.parametrize("count", [0, 2, 4])
 def test_bind_refuses_another_number_of_constants(packed, kernel_cache, count):
     constants = (packed.constants + packed.constants)[:count]
     damaged = dataclasses.replace(packed, constants=constants)
-    assert status_of(damaged, kernel_cache) == CONSTANT_COUNT
+    assert refused(kernel_cache, damaged) == [STATUS["CONSTANT_COUNT"]]
 
 
 @pytest.mark.parametrize("values", [[0, 1, 2, 3, 4, 4], [0, 1, 2, 3, 4, 6], [-1, 1, 2, 3, 4, 5]])
 def test_bind_refuses_positions_that_are_no_permutation(packed, kernel_cache, values):
     constants = (*packed.constants[:2], np.array(values, np.int16))
     damaged = dataclasses.replace(packed, constants=constants)
-    assert status_of(damaged, kernel_cache) == CONSTANT_VALUE
+    assert refused(kernel_cache, damaged) == [STATUS["CONSTANT_VALUE"]]
 
 
 def test_bind_refuses_a_negative_multiplier(packed, kernel_cache):
@@ -243,7 +238,7 @@ def test_bind_refuses_a_negative_multiplier(packed, kernel_cache):
     channels[-1, 1] = -1
     constants = (packed.constants[0], channels, packed.constants[2])
     damaged = dataclasses.replace(packed, constants=constants)
-    assert status_of(damaged, kernel_cache) == CONSTANT_VALUE
+    assert refused(kernel_cache, damaged) == [STATUS["CONSTANT_VALUE"]]
 
 
 @pytest.mark.parametrize(

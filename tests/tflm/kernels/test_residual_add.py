@@ -1,18 +1,16 @@
 """Tests of the sum of two maps: the NumPy reference, the kernels, what bind refuses."""
 
 import dataclasses
-import struct
 
 import hypothesis
 import numpy as np
 import pytest
 from hypothesis import strategies
 
+from tests.tflm.kernels.kernel_checks import EMULATED, STATUS, refused, with_option
 from tflm.kernels import kernel_runner
 from tflm.kernels.residual_add import ResidualAdd
 
-EMULATED = [target for target in kernel_runner.Target if target is not kernel_runner.Target.HOST]
-STATUS = {"OPTIONS_SIZE": 1, "OPTIONS_VERSION": 2, "OPTIONS_VALUE": 3, "CONSTANT_COUNT": 4}
 LIMITS = [{}, {"lowest": -30}, {"highest": 77}, {"lowest": -30, "highest": 77}]
 MODEL_SHAPES = [(28, 28, 24), (14, 14, 32), (14, 14, 80), (7, 7, 120)]  # of MicroNet-M3
 
@@ -100,23 +98,9 @@ def test_processors_equal_reference(kernel_cache, target):
         assert results[-1].instructions < 6.5 * results[-1].output.size
 
 
-def refused(kernel_cache, *operations):
-    """Statuses of packed operations, which bind must refuse before a kernel runs."""
-    inputs = random_inputs(np.random.default_rng(0), (1, 2, 3))
-    calls = [(operation, inputs) for operation in operations]
-    results = kernel_runner.run(calls, kernel_runner.Target.HOST, kernel_cache)
-    return [result.status for result in results]
-
-
 @pytest.fixture
 def packed():
     return ResidualAdd((1, 2, 3), (4000, 5000), (1, 2), 3).packed()
-
-
-def with_option(packed, index, value):
-    options = bytearray(packed.options)
-    struct.pack_into("<i", options, 4 * index, value)
-    return dataclasses.replace(packed, options=bytes(options))
 
 
 @pytest.mark.parametrize(
