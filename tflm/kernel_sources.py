@@ -8,6 +8,7 @@ from tflm.kernels.fused_operation import operator_of
 from tflm.operator_table import OPERATORS
 
 OUTPUT_FOLDER = "kernels"
+STEM, STEM_BY_ROWS = "factorized_stem_s8", "factorized_stem_rows_s8"
 _INCLUDE = re.compile(r'^#include "([^"/]+)"', re.MULTILINE)
 
 
@@ -47,22 +48,28 @@ def kernel_sources(graph):
     return _with_headers(paths)
 
 
-def computing_sources(graph):
+def computing_sources(graph, stem_takes_rows=False):
     """The sources of exactly those kernels for a program that knows their operands itself.
 
     Without what reads operands from a model file, and without glue.
 
     Args:
         graph: a quantized `Graph`.
+        stem_takes_rows: whether the program gives `factorized_stem_rows_s8` what the graph has
+            for `factorized_stem_s8`.
 
     Returns:
         Mapping from file name to text, all in a folder `kernels`.
     """
     paths = [c_files.find("micronet_status_message.c")]
+    unneeded = set()
     for name in operators(graph):
-        unneeded = (f"{name}_bind.c", f"{name}_get_buffer_size.c")
-        paths += [path for path in c_files.operator_sources(name) if path.name not in unneeded]
-    return _with_headers(paths)
+        paths += c_files.operator_sources(name)
+        unneeded |= {f"{name}_bind.c", f"{name}_get_buffer_size.c"}
+    if stem_takes_rows:
+        paths += c_files.operator_sources(STEM_BY_ROWS)
+        unneeded |= {f"{STEM}.c", f"{STEM_BY_ROWS}_get_buffer_size.c"}
+    return _with_headers(path for path in paths if path.name not in unneeded)
 
 
 def _with_headers(paths):

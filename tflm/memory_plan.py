@@ -52,7 +52,7 @@ class Block:
         return self.first <= other.last and other.first <= self.last
 
 
-def plan(graph, buffer_bytes):
+def plan(graph, buffer_bytes, outside=(), lowest=None):
     """Plans the memory of a graph.
 
     The graph's inputs are in use from before the first operation until the last one
@@ -61,6 +61,8 @@ def plan(graph, buffer_bytes):
     Args:
         graph: a quantized `Graph` whose activations are int8.
         buffer_bytes: bytes of the buffer that each operation needs while it runs, 0 for none.
+        outside: names of inputs of the graph that are not in the arena.
+        lowest: name of an activation that must begin at offset 0; `None` for any.
 
     Returns:
         A `MemoryPlan`. All its numbers are multiples of `ALIGNMENT`.
@@ -74,12 +76,14 @@ def plan(graph, buffer_bytes):
             f"Each of {len(graph.operations)} operations must have a buffer of at least 0 bytes. "
             f"Received: {buffer_bytes}"
         )
-    owners = _owners(graph)
+    owners = {
+        name: owner for name, owner in _owners(graph).items() if owner not in outside
+    }
     names = list(dict.fromkeys(owners.values()))
     blocks = [_tensor_block(graph, name, owners) for name in names]
     buffers = [position for position, size in enumerate(buffer_bytes) if size > 0]
     blocks += [Block(_aligned(buffer_bytes[i]), i, i) for i in buffers]
-    offsets = arrange(blocks)
+    offsets = arrange(blocks, None if lowest is None else names.index(owners[lowest]))
     places = dict(zip([*names, *buffers], offsets))
     return MemoryPlan(
         tensor_offsets={name: places[owner] for name, owner in owners.items()},
@@ -89,17 +93,18 @@ def plan(graph, buffer_bytes):
     )
 
 
-def arrange(blocks):
+def arrange(blocks, lowest=None):
     """Offsets of blocks in an arena that is as small as a bounded search can make it.
 
     Args:
         blocks: list of `Block`s.
+        lowest: index of the block that must have offset 0; `None` for any.
 
     Returns:
         A list of offsets such that no blocks overlap that are in use at the same time.
     """
     bound, best = lower_bound(blocks), None
-    for offsets in itertools.islice(_attempts(blocks), _MOST_ATTEMPTS):
+    for offsets in itertools.islice(_attempts(blocks, lowest), _MOST_ATTEMPTS):
         if best is None or arena_bytes(blocks, offsets) < arena_bytes(blocks, best):
             best = offsets
         if arena_bytes(blocks, best) == bound:
@@ -123,10 +128,10 @@ def arena_bytes(blocks, offsets):
     return max((offset + block.size for offset, block in zip(offsets, blocks)), default=0)
 
 
-def _attempts(blocks):
+def _attempts(blocks, lowest):
     """Endless lists of offsets, the promising ones first; the same in every process."""
     for order in _orders(blocks):
-        yield from _improved(blocks, order)
+        yield from _improved(blocks, order, lowest)
 
 
 def _orders(blocks):
@@ -144,15 +149,23 @@ def _orders(blocks):
         yield generator.sample(indices, len(blocks))
 
 
-def _improved(blocks, order):
+def _improved(blocks, order, lowest):
     """Offsets for an order of placing and for those that follow from it."""
     seen = set()
-    while tuple(order) not in seen and len(seen) < _MOST_IMPROVEMENTS:
+    while len(seen) < _MOST_IMPROVEMENTS:
+        if lowest is not None:  # what is placed first begins at 0
+            order = _with_first(order, lowest)
+        if tuple(order) in seen:
+            return
         seen.add(tuple(order))
         offsets = _first_fit(blocks, order)
         yield offsets
         highest = max(order, key=lambda index: offsets[index] + blocks[index].size)
-        order = [highest, *(index for index in order if index != highest)]
+        order = _with_first(order, highest)
+
+
+def _with_first(order, index):
+    return [index, *(other for other in order if other != index)]
 
 
 def _first_fit(blocks, order):

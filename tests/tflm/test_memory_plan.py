@@ -209,3 +209,21 @@ def test_every_operation_has_its_buffer(buffer_bytes):
     graph = graph_of({"x": 16, "y": 16}, [(OTHER, "x", "y")])
     with pytest.raises(ValueError, match="1 operations must have a buffer"):
         memory_plan.plan(graph, buffer_bytes)
+
+
+def test_inputs_outside_of_the_arena_have_no_place():
+    operations = [(OTHER, "x", "a"), (OTHER, "a", "y")]
+    graph = graph_of({"x": 320, "a": 64, "y": 48}, operations)
+    plan = memory_plan.plan(graph, [16, 0], outside=["x"])
+    assert sorted(plan.tensor_offsets) == ["a", "y"]
+    assert plan.arena_bytes == plan.lower_bound == 112
+
+
+@pytest.mark.parametrize("lowest", ["a", "b"])
+def test_an_activation_can_be_the_lowest(lowest):
+    operations = [(OTHER, "x", "a"), (OTHER, "a", "b"), (OTHER, "b", "y")]
+    graph = graph_of({"x": 32, "a": 64, "b": 16, "y": 48}, operations)
+    plan = memory_plan.plan(graph, [0] * 3, lowest=lowest)
+    assert plan.tensor_offsets[lowest] == 0
+    assert plan.arena_bytes == plan.lower_bound == 96
+    check_by_running(graph, plan, [0] * 3)

@@ -7,6 +7,7 @@ import numpy as np
 from tflm.kernels.factorized_conv import FactorizedConv, windows_along
 
 MOST_INPUT_CHANNELS = 4
+_ROWS_STATE_BYTES = 12
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,6 +31,13 @@ class FactorizedStem(FactorizedConv):
                 "The input must have 1 to 4 channels, as many as vertical_weights. "
                 f"Received: {channels}, {self.vertical_weights.shape[2]}"
             )
+
+    @property
+    def rows_buffer_bytes(self):
+        """Bytes of the buffer of `factorized_stem_rows_s8`: a state, rows of the input, a strip."""
+        _, width, channels = self.input_shape
+        kept_rows = self.vertical_weights.shape[1] - 1
+        return _ROWS_STATE_BYTES + kept_rows * (-(-width * channels // 4) * 4) + self.buffer_bytes
 
     def _vertical_sums(self, x):
         windows = windows_along(x, 0, self.vertical_weights.shape[1], self.vertical_stride)

@@ -91,11 +91,7 @@ def fixed_calls():
 def test_processors_equal_reference(kernel_cache, fixed_calls, target):
     results = check_results(fixed_calls, target, kernel_cache)
     for (operation, _), result in zip(fixed_calls, results, strict=True):
-        _, width, channels = operation.input_shape
-        column_pairs = (width + operation.horizontal_weights.shape[1]) // 2
-        kept_rows = operation.vertical_weights.shape[1] - 1
-        row_bytes = -(-width * channels // 4) * 4
-        assert result.buffer_bytes == 12 + kept_rows * row_bytes + 8 * column_pairs
+        assert result.buffer_bytes == operation.rows_buffer_bytes
 
 
 @pytest.mark.parametrize("shape", [M0, M3])
@@ -187,6 +183,11 @@ class Stem:
         self.row[:] = 77
         return status
 
+    def finish(self):
+        return self.library.micronet_factorized_stem_rows_s8_finish(
+            self.params, ctypes.c_void_p(self.buffer.ctypes.data)
+        )
+
     def push_refused(self):
         """Checks that a push has no effect."""
         output, buffer = self.output.copy(), self.buffer.copy()
@@ -218,8 +219,23 @@ def test_images_follow_each_other_in_the_same_buffer(library):
     stem = Stem(library, operation)
     for seed in range(3):
         image = random_images(np.random.default_rng(seed), operation.input_shape)
-        assert [stem.begin(), *map(stem.push, image)] == [OK] * (1 + len(image))
+        calls = [stem.begin(), *map(stem.push, image), stem.finish()]
+        assert calls == [OK] * (2 + len(image))
         np.testing.assert_array_equal(stem.output, operation.reference(image))
+
+
+def test_finish_refuses_until_all_rows_are_there_and_after_it(library):
+    operation, image = case(SMALL)
+    stem = Stem(library, operation)
+    assert stem.finish() == CALL_ORDER
+    assert stem.begin() == OK
+    for row in image:
+        buffer = stem.buffer.copy()
+        assert stem.finish() == CALL_ORDER
+        np.testing.assert_array_equal(stem.buffer, buffer)
+        assert stem.push(row) == OK
+    assert [stem.finish(), stem.finish()] == [OK, CALL_ORDER]
+    stem.push_refused()
 
 
 @pytest.mark.parametrize("pushed", range(10))
@@ -270,8 +286,9 @@ def test_null_is_refused(library, missing):
     pointers[missing] = None
     assert library.micronet_factorized_stem_rows_s8_push(*pointers) == NULL_POINTER
     if missing in (0, 3):
-        begin = library.micronet_factorized_stem_rows_s8_begin
-        assert begin(pointers[0], pointers[3]) == NULL_POINTER
+        for name in ("begin", "finish"):
+            function = getattr(library, f"micronet_factorized_stem_rows_s8_{name}")
+            assert function(pointers[0], pointers[3]) == NULL_POINTER
 
 
 def test_the_order_has_a_message(library):

@@ -8,6 +8,7 @@
  *     read_row_of_camera(row);
  *     micronet_factorized_stem_rows_s8_push(&params, row, output, buffer);
  *   }
+ *   micronet_factorized_stem_rows_s8_finish(&params, buffer);
  */
 #ifndef MICRONET_FACTORIZED_STEM_ROWS_S8_H
 #define MICRONET_FACTORIZED_STEM_ROWS_S8_H
@@ -34,12 +35,20 @@ micronet_status micronet_factorized_stem_rows_s8_begin(
  * row: (width, channels) int8, any alignment, best at a multiple of 4; free to be overwritten after
  *     the call.
  * output: int8 (height, width, horizontal.channels) of the horizontal results, all of it, any
- *     alignment; only the rows that are computed are touched. It must not overlap row or buffer.
+ *     alignment; only the rows that are computed are touched. They must not overlap row or buffer.
  * buffer: that of begin.
  * Returns MICRONET_OK, MICRONET_NULL_POINTER, or MICRONET_CALL_ORDER: begin has not prepared the
  * buffer for these params, or the image already has all of its rows. Then nothing is written. */
 micronet_status micronet_factorized_stem_rows_s8_push(
     const micronet_factorized_stem_s8_params *params, const int8_t *row, int8_t *output,
     void *buffer);
+
+/* Tells whether the output is complete, once for each image.
+ *
+ * buffer: that of begin; free for other uses after MICRONET_OK.
+ * Returns MICRONET_OK, MICRONET_NULL_POINTER, or MICRONET_CALL_ORDER: rows are missing. Then
+ * nothing is written. */
+micronet_status micronet_factorized_stem_rows_s8_finish(
+    const micronet_factorized_stem_s8_params *params, void *buffer);
 
 #endif

@@ -73,6 +73,6 @@ micronet_status micronet_factorized_stem_rows_s8_push(
     ++state->next_output_row;
   }
   state->next_row = newest + 1;
-  if (state->next_row == params->height) state->mark = 0;
+  if (state->next_row == params->height) state->mark = ~state->mark;
   return MICRONET_OK;
 }

@@ -1,0 +1,10 @@
+#include "factorized_stem_rows_s8_internal.h"
+
+micronet_status micronet_factorized_stem_rows_s8_finish(
+    const micronet_factorized_stem_s8_params *params, void *buffer) {
+  if (params == 0 || buffer == 0) return MICRONET_NULL_POINTER;
+  factorized_stem_rows_state *state = buffer;
+  if (state->mark != ~factorized_stem_rows_mark(params)) return MICRONET_CALL_ORDER;
+  state->mark = 0;
+  return MICRONET_OK;
+}
