@@ -7,26 +7,20 @@ import keras
 _FILL_MODE = "nearest"
 
 
-def add_augmentation(model, recipe, seed):
-    """Puts the random transformations that a recipe asks for in front of a model.
+def random_changes(recipe, seed):
+    """The random transformations that a recipe asks for, in the order of application.
 
     They run as part of the training step: in the input pipeline their random state would forbid
     TensorFlow to decode images in parallel when runs must be repeatable.
 
     Args:
-        model: Keras model from images `(batch, height, width, 3)` in [0, 255].
         recipe: a `recipes.Recipe`.
         seed: non-negative integer; the sequence of random changes repeats with it.
 
     Returns:
-        A Keras model with the same weights, inputs and outputs. It changes each image on its own
-        while it is trained, and no image otherwise.
+        A list of Keras layers. Each changes every image of a batch on its own while training.
     """
-    images = keras.Input(model.input_shape[1:], name="training_images")
-    changed = images
-    for layer in _layers(recipe, seed):
-        changed = layer(changed)
-    return keras.Model(images, model(changed), name=f"augmented_{model.name}")
+    return list(_layers(recipe, seed))
 
 
 def _layers(recipe, seed):

@@ -39,6 +39,24 @@ schemes:
 The run folder's files are described at the top of training/run_folder.py."""
 
 
+_FURTHER_RECIPE_VALUES = (
+    ("optimizer", str, "adamw or sgd"),
+    ("momentum", float, "of SGD"),
+    ("weight_decay", float, "decay of the weights"),
+    ("decayed_weights", str, "kernels, or all for biases and batch normalization, too"),
+    ("warmup", float, "fraction of the training in which the learning rate grows"),
+    ("learning_rate_batch_size", int, "batch size for which --learning-rate is meant"),
+    ("label_smoothing", float, "probability taken from the true class"),
+    ("rotation", float, "largest random rotation, as a fraction of a turn"),
+    ("translation", float, "largest random shift, as a fraction of the side"),
+    ("zoom", float, "largest random change of scale"),
+    ("average_decay", float, "of the moving average of the weights that is kept, 0 for none"),
+    ("mutual_weight", float, "weight of mutual learning with a full-rank partner, 0 for none"),
+    ("distillation_weight", float, "weight of what the teacher says, the rest is the labels'"),
+    ("distillation_temperature", float, "at which teacher and network are compared"),
+)
+
+
 def main(arguments=None):
     """Runs the command line.
 
@@ -60,13 +78,15 @@ def _run(settings):
     # Only now: TensorFlow takes seconds to import, and --help and typing errors need none of it.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
-        from training import run, trainer
+        from training import checkpoints, run, trainer
 
         prepared = _prepare(settings)
     except (ValueError, OSError, ImportError) as error:
         return _stop(error, _WRONG_USE)
     try:
         run.execute(prepared)
+    except checkpoints.OtherRunError as error:
+        return _stop(error, _WRONG_USE)
     except (trainer.TrainingDivergedError, OSError) as error:
         return _stop(error, _FAILURE)
     return 0
@@ -108,7 +128,7 @@ def _run_settings(given):
             "--scheme must be given together with --quantize-aware, as only that quantizes. "
             f"Received: --scheme {given['scheme']}"
         )
-    given = {"dataset": "digits", "model": "M0", "weights": None} | given
+    given = {"dataset": "digits", "model": "M0", "weights": None, "strategy": "auto"} | given
     recipe = dataclasses.replace(SMALL_IMAGES, **_take_recipe_values(given))
     output = _default_output(given["dataset"], given["model"])
     return RunSettings(**{"recipe": recipe, "output": output} | given)
@@ -122,6 +142,13 @@ def _quantize_aware_settings(given):
             "the float run decides model, image size and weights, so none of them must be given "
             f"with --quantize-aware. Received: {options}"
         )
+    for name in ("strategy", "teacher", "mutual_weight"):
+        if name in given:
+            raise ValueError(
+                "--quantize-aware trains on one device and alone, so --strategy, --teacher and "
+                f"--mutual-weight must not be given. Received: --{name.replace('_', '-')} "
+                f"{given[name]}"
+            )
     given = {"dataset": None, "scheme": "int8"} | given
     changes = _take_recipe_values(given)
     output = pathlib.Path("runs") / f"{given['float_run'].resolve().name}-{given['scheme']}"
@@ -184,6 +211,17 @@ def _make_parser():
         help="also learn from mirrored images: right for photographs, wrong for digits and letters",
     )
     add(
+        "--teacher",
+        metavar="MODEL.keras",
+        help="a trained Keras model of the same images and classes to learn from",
+    )
+    for name, value_type, explanation in _FURTHER_RECIPE_VALUES:
+        add(
+            "--" + name.replace("_", "-"),
+            type=value_type,
+            help=f"{explanation} (default: {getattr(float_recipe, name)})",
+        )
+    add(
         "--weights",
         type=_weights,
         metavar="none|imagenet|PATH",
@@ -217,6 +255,18 @@ def _make_parser():
         action="store_true",
         default=False,
         help="replace an earlier run in the output folder",
+    )
+    add(
+        "--resume",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="continue an unfinished run of the same settings in the output folder (default: yes)",
+    )
+    add(
+        "--strategy",
+        metavar="auto|one-device|mirrored|multi-worker|tpu",
+        help="devices to train on (default: auto: all workers that TF_CONFIG names, the TPU that "
+        "TPU_NAME names, or all GPUs, or the CPU)",
     )
     add(
         "--skip-unreadable",

@@ -1,16 +1,35 @@
 """From a dataset's parts to the batches that training and evaluation read."""
 
+import dataclasses
+
 import numpy as np
 import tensorflow as tf
+
+from training.datasets.image_dataset import decode_examples
 
 # Decoded images that fit are kept, as uint8, so that only the first epoch decodes them.
 _LARGEST_CACHE_BYTES = 512 * 2**20
 
 
-def training_batches(split, image_size, class_count, batch_size, seed):
-    """One split, shuffled anew in every pass.
+@dataclasses.dataclass(frozen=True)
+class Share:
+    """The part of every batch that one of several workers reads.
 
-    The last images of a pass that fill no batch are left out of that pass: batch normalization
+    Attributes:
+        worker: the worker's position among them, from 0.
+        workers: how many there are.
+    """
+
+    worker: int = 0
+    workers: int = 1
+
+
+def training_batches(
+    split, image_size, class_count, batch_size, seed, first_epoch=0, share=Share()
+):
+    """One split, over and over, in an order that every epoch has anew.
+
+    The last images of an epoch that fill no batch are left out of that epoch: batch normalization
     would see too few images in a small batch.
 
     Args:
@@ -18,19 +37,51 @@ def training_batches(split, image_size, class_count, batch_size, seed):
         image_size: its images' height and width, in pixels.
         class_count: number of classes.
         batch_size: images a batch, at most the split's size.
-        seed: non-negative integer; the order of the images repeats with it.
+        seed: non-negative integer. It and the number of the epoch decide the order of its images,
+            so that a training can go on with any epoch.
+        first_epoch: number of the epoch to begin with, from 0.
+        share: `Share` of this worker; all workers together read what one alone would.
 
     Returns:
-        A `tf.data.Dataset` of float32 images `(batch_size, height, width, 3)` in [0, 255] and
-        one-hot float32 labels `(batch_size, class_count)`; one pass is one epoch.
+        An endless `tf.data.Dataset` of float32 images `(batch_size / workers, height, width, 3)` in
+        [0, 255] and one-hot float32 labels `(batch_size / workers, class_count)`; an epoch has
+        `split.size // batch_size` of them.
     """
-    if split.size * image_size[0] * image_size[1] * 3 <= _LARGEST_CACHE_BYTES:
-        images = split.images().cache().shuffle(split.size, seed=seed)
-    else:
-        images = split.shuffled_images(seed)
-    batches = images.batch(batch_size, drop_remainder=True)
+    is_cached = split.size * image_size[0] * image_size[1] * 3 <= _LARGEST_CACHE_BYTES
+    examples = split.images().cache() if is_cached else split.examples
+    shuffle_buffer = split.size if is_cached else split.shuffle_buffer
+    images_used = split.size // batch_size * batch_size
+
+    def read_epoch(epoch):
+        # Of this function's graph: the order shall depend on the epoch's seed alone.
+        tf.random.set_seed(1)
+        shuffled = examples.shuffle(
+            shuffle_buffer, seed=_epoch_seed(seed, epoch), reshuffle_each_iteration=False
+        )
+        return _share_of_batches(shuffled.take(images_used), batch_size, share)
+
+    images = tf.data.Dataset.range(first_epoch, np.iinfo(np.int64).max).flat_map(read_epoch)
+    if not is_cached:
+        images = decode_examples(images, split.decode)
+    batches = images.batch(batch_size // share.workers, drop_remainder=True)
     batches = batches.map(_to_model_format(class_count), num_parallel_calls=tf.data.AUTOTUNE)
     return batches.prefetch(tf.data.AUTOTUNE)
+
+
+def _epoch_seed(seed, epoch):
+    """One number of two: seeds of neighbouring runs must not be those of neighbouring epochs."""
+    pair = tf.stack([tf.cast(seed, tf.int64), epoch])
+    return tf.random.stateless_uniform([], pair, 0, 2**62, tf.int64)
+
+
+def _share_of_batches(examples, batch_size, share):
+    """The examples at a worker's places in each batch."""
+    if share.workers == 1:
+        return examples
+    size = batch_size // share.workers
+    numbered = examples.enumerate()
+    mine = numbered.filter(lambda number, _: number % batch_size // size == share.worker)
+    return mine.map(lambda _, example: example)
 
 
 def evaluation_batches(split, class_count, batch_size):

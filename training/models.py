@@ -2,6 +2,8 @@
 
 import os
 
+import keras
+
 import keras_micronet
 
 IMAGENET = "imagenet"
@@ -20,6 +22,51 @@ def check_request(variant, weights):
         raise ValueError(
             f"weights must be none, {IMAGENET} or an existing file. Received: weights={weights}"
         )
+
+
+def build_partner(variant, image_size, class_count):
+    """Builds a variant's partner for mutual learning: as wide and deep, of full rank.
+
+    Args:
+        variant, image_size, class_count: as for `build_model`.
+
+    Returns:
+        A Keras model with the inputs and outputs of `build_model`'s.
+    """
+    constructor = getattr(keras_micronet, f"MicroNet{variant}")
+    return constructor(
+        input_shape=(*image_size, 3), classes=class_count, weights=None, full_rank=True
+    )
+
+
+def load_teacher(path, image_size, class_count):
+    """Loads a trained model to learn from, without running code that its file may contain.
+
+    Args:
+        path: of a `.keras` file.
+        image_size, class_count: of the model that shall learn.
+
+    Returns:
+        A Keras model from images `(batch, height, width, 3)` in [0, 255] to probabilities.
+
+    Raises:
+        ValueError: if the file is damaged or its model takes or gives something else.
+    """
+    try:
+        teacher = keras.saving.load_model(path, compile=False, safe_mode=True)
+        shapes = teacher.input_shape, teacher.output_shape
+    except Exception as error:  # Keras raises many types for damaged files
+        raise ValueError(
+            f"teacher must be a whole Keras model without code of its own. Received: {path} "
+            f"({error})"
+        ) from error
+    expected = (None, *image_size, 3), (None, class_count)
+    if shapes != expected:
+        raise ValueError(
+            "teacher must take images and give probabilities of the shapes "
+            f"{expected}. Received: {path} with {shapes}"
+        )
+    return teacher
 
 
 def build_model(variant, image_size, class_count, weights=None):

@@ -7,6 +7,7 @@ other run; that its model simulates quantization is the model's own affair.
 import os
 
 import numpy as np
+import tensorflow as tf
 
 import keras_micronet
 from keras_micronet import quantization
@@ -58,6 +59,7 @@ def prepare(settings):
         model,
         keras_micronet.summarize(model.float_model),
         folder,
+        tf.distribute.get_strategy(),
         callbacks=(
             quantization.FreezeSchedule(
                 batch_normalization=recipe.freeze_batch_normalization,
@@ -91,7 +93,7 @@ def _make_folder(settings):
             "output must be another folder than the float run, which stays as it is. "
             f"Received: output={settings.output}"
         )
-    return RunFolder(settings.output, settings.overwrite)
+    return RunFolder(settings.output, settings.overwrite, settings.resume)
 
 
 def _run_settings(settings, float_run):
@@ -104,6 +106,7 @@ def _run_settings(settings, float_run):
         output=settings.output,
         overwrite=settings.overwrite,
         skip_unreadable=settings.skip_unreadable or float_run.skip_unreadable,
+        resume=settings.resume,
     )
 
 

@@ -9,9 +9,11 @@ import math
 from typing import ClassVar
 
 LARGEST_IMAGE_SIDE = 1024
+ADAMW, SGD = OPTIMIZERS = ("adamw", "sgd")
+KERNELS, ALL_WEIGHTS = DECAYED_WEIGHTS = ("kernels", "all")
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Recipe:
     """How a model is trained; every value is checked when the recipe is made.
 
@@ -23,13 +25,24 @@ class Recipe:
         learning_rate: the peak learning rate, reached after the warm-up.
         warmup: fraction of the training during which the learning rate grows linearly from 0 to
             `learning_rate`. A cosine, updated every step, then brings it to 0 at the last step.
-        weight_decay: AdamW's decoupled weight decay of kernels; biases and the parameters of batch
-            normalization are not decayed.
+        weight_decay: decoupled from the gradient with AdamW, part of it with SGD.
         label_smoothing: probability taken from the true class and spread over all classes.
         rotation: largest random rotation, as a fraction of a full turn, either way.
         translation: largest random shift on each axis, as a fraction of the image's side.
         zoom: largest random change of scale of both axes together, as a fraction.
         horizontal_flip: whether to mirror half of the images. Wrong for digits and letters.
+        optimizer: `"adamw"` or `"sgd"`, the latter with `momentum`.
+        momentum: part of the velocity that each step of SGD keeps, at least 0 and below 1.
+        decayed_weights: `"kernels"`, or `"all"` for biases and batch normalization, too.
+        learning_rate_batch_size: the batch size that `learning_rate` is for; with another one the
+            peak is in proportion to it. `None` to take `learning_rate` as it is.
+        average_decay: of the moving average of the weights that is validated and kept instead of
+            the weights themselves, see `weight_average`; 0 for none.
+        mutual_weight: of the divergences between the network and a full-rank partner that is
+            trained along, see `companions.Partner`; 0 for no partner.
+        distillation_weight: of the divergence from a teacher, if there is one, see
+            `companions.Teacher`.
+        distillation_temperature: of the teacher and the network then, at least 1.
     """
 
     name: str
@@ -44,6 +57,14 @@ class Recipe:
     translation: float
     zoom: float
     horizontal_flip: bool
+    optimizer: str = ADAMW
+    momentum: float = 0.9
+    decayed_weights: str = KERNELS
+    learning_rate_batch_size: int | None = None
+    average_decay: float = 0.0
+    mutual_weight: float = 0.0
+    distillation_weight: float = 0.5
+    distillation_temperature: float = 2.0
 
     least_epochs: ClassVar[int] = 1
 
@@ -59,8 +80,17 @@ class Recipe:
             "rotation",
             "translation",
             "zoom",
+            "momentum",
+            "average_decay",
         ):
             _check_fraction(name, getattr(self, name))
+        _check_number("mutual_weight", self.mutual_weight, 0, 100)
+        _check_number("distillation_weight", self.distillation_weight, 0, 1)
+        _check_number("distillation_temperature", self.distillation_temperature, 1, 100)
+        _check_choice("optimizer", self.optimizer, OPTIMIZERS)
+        _check_choice("decayed_weights", self.decayed_weights, DECAYED_WEIGHTS)
+        if self.learning_rate_batch_size is not None:
+            _check_whole_number("learning_rate_batch_size", self.learning_rate_batch_size, 1)
         if type(self.horizontal_flip) is not bool:
             raise ValueError(
                 "horizontal_flip must be true or false. "
@@ -68,7 +98,15 @@ class Recipe:
             )
 
 
-@dataclasses.dataclass(frozen=True)
+    @property
+    def peak_learning_rate(self):
+        """The learning rate after the warm-up, for this batch size."""
+        if self.learning_rate_batch_size is None:
+            return self.learning_rate
+        return self.learning_rate * self.batch_size / self.learning_rate_batch_size
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class QuantizeAwareRecipe(Recipe):
     """How a trained float model is tuned while its quantization is simulated.
 
@@ -89,9 +127,7 @@ class QuantizeAwareRecipe(Recipe):
     def __post_init__(self):
         super().__post_init__()
         for name in ("freeze_batch_normalization", "freeze_ranges"):
-            value = getattr(self, name)
-            if not 0 <= value <= 1:
-                raise ValueError(f"{name} must be a number from 0 to 1. Received: {name}={value}")
+            _check_number(name, getattr(self, name), 0, 1)
 
 
 def _check_image_size(size):
@@ -107,6 +143,18 @@ def _check_whole_number(name, value, minimum):
     if type(value) is not int or value < minimum:
         raise ValueError(
             f"{name} must be a whole number of at least {minimum}. Received: {name}={value}"
+        )
+
+
+def _check_choice(name, value, choices):
+    if value not in choices:
+        raise ValueError(f"{name} must be one of {', '.join(choices)}. Received: {name}={value}")
+
+
+def _check_number(name, value, lowest, highest):
+    if not lowest <= value <= highest:
+        raise ValueError(
+            f"{name} must be a number from {lowest} to {highest}. Received: {name}={value}"
         )
 
 

@@ -10,13 +10,22 @@ import tensorflow as tf
 
 import keras_micronet
 from training import plots, run_folder
+from training.checkpoints import CheckpointFolder
+from training.companions import Partner, Teacher
 from training.datasets import ImageDataset, load_dataset
 from training.input_pipeline import collect_balanced, collect_evenly
-from training.models import build_model, check_request
+from training.models import build_model, build_partner, check_request, load_teacher
 from training.progress import ProgressLines, format_duration
 from training.run_folder import RunFolder
 from training.settings import RunSettings
-from training.trainer import EpochRecord, check_batch_size, make_reproducible, train
+from training.strategies import is_chief, make_strategy
+from training.trainer import (
+    EpochRecord,
+    categorical_loss,
+    check_batch_size,
+    make_reproducible,
+    train,
+)
 
 # Enough for the ranges of a post-training quantization and to compare two models on.
 CALIBRATION_IMAGES = 300
@@ -33,6 +42,8 @@ class PreparedRun:
         model: the model to train.
         cost: a `keras_micronet.ModelSummary` of the model.
         folder: where to write, begun already.
+        strategy: `tf.distribute.Strategy` to train with.
+        companion: `None`, or the `companions.Partner` or `companions.Teacher` of the model.
         callbacks: Keras callbacks that belong to the way of training.
         notes: sentences for the user, said before the training.
         sections: further sections of `run.json`.
@@ -43,6 +54,8 @@ class PreparedRun:
     model: keras.Model
     cost: keras_micronet.ModelSummary
     folder: RunFolder
+    strategy: tf.distribute.Strategy
+    companion: keras.layers.Layer | None = None
     callbacks: tuple[keras.callbacks.Callback, ...] = ()
     notes: tuple[str, ...] = ()
     sections: Mapping[str, object] = dataclasses.field(default_factory=dict)
@@ -63,17 +76,35 @@ def prepare(settings):
     """
     # What takes no time first: a large folder of images takes minutes to check.
     check_request(settings.model, settings.weights)
-    folder = RunFolder(settings.output, settings.overwrite)
+    strategy = make_strategy(settings.strategy)
+    # Only the first worker writes, and may be ahead of this one.
+    folder = RunFolder(
+        settings.output, settings.overwrite or not is_chief(strategy), settings.resume
+    )
     make_reproducible(settings.seed)
     recipe = settings.recipe
     dataset = load_dataset(settings.dataset, recipe.image_size, settings.skip_unreadable)
-    check_batch_size(recipe, dataset)
-    model = build_model(
-        settings.model, recipe.image_size, len(dataset.class_names), settings.weights
-    )
+    check_batch_size(recipe, dataset, strategy.num_replicas_in_sync)
+    with strategy.scope():
+        model = build_model(
+            settings.model, recipe.image_size, len(dataset.class_names), settings.weights
+        )
+        companion = _make_companion(settings, len(dataset.class_names))
     cost = keras_micronet.summarize(model)
-    folder.begin()
-    return PreparedRun(settings, dataset, model, cost, folder)
+    if is_chief(strategy):
+        folder.begin()
+    return PreparedRun(settings, dataset, model, cost, folder, strategy, companion)
+
+
+def _make_companion(settings, class_count):
+    recipe = settings.recipe
+    if settings.teacher is not None:
+        teacher = load_teacher(settings.teacher, recipe.image_size, class_count)
+        return Teacher(teacher, recipe.distillation_weight, recipe.distillation_temperature)
+    if recipe.mutual_weight > 0:
+        partner = build_partner(settings.model, recipe.image_size, class_count)
+        return Partner(partner, categorical_loss(recipe), recipe.mutual_weight)
+    return None
 
 
 def execute(prepared, report=print):
@@ -88,18 +119,27 @@ def execute(prepared, report=print):
 
     Raises:
         TrainingDivergedError: if the loss becomes infinite or undefined.
+        OtherRunError: if the folder holds checkpoints of a run with other settings.
         OSError: if a file cannot be written.
     """
     settings, dataset, model = prepared.settings, prepared.dataset, prepared.model
+    writes = is_chief(prepared.strategy)
+    report = report if writes else lambda line: None
     for line in _introduction(prepared):
         report(line)
+    checkpoints = CheckpointFolder(prepared.folder.checkpoints, _identity(prepared), report)
     result = train(
         model,
         dataset,
         settings.recipe,
         settings.seed,
-        callbacks=[*prepared.callbacks, ProgressLines()],
+        callbacks=[*prepared.callbacks, *([ProgressLines()] if writes else [])],
+        companion=prepared.companion,
+        strategy=prepared.strategy,
+        checkpoints=checkpoints,
     )
+    if not writes:
+        return result
     calibration_images, calibration_labels = collect_balanced(
         dataset.train, CALIBRATION_IMAGES, len(dataset.class_names)
     )
@@ -112,6 +152,7 @@ def execute(prepared, report=print):
     if result.history:
         folder.write_learning_curve(plots.learning_curve(result))
     folder.write_summary(_summary(prepared, result))
+    checkpoints.remove()
     duration = f", after {format_duration(result.seconds)} of training" if result.history else ""
     report(
         f"Test accuracy {result.test_accuracy:.2%} on {dataset.test.size} held-out images"
@@ -119,6 +160,23 @@ def execute(prepared, report=print):
     )
     report(f"Run folder: {folder.path}")
     return result
+
+
+def _identity(prepared):
+    """All that decides the training's course: what a checkpoint must have been made with."""
+    settings, dataset = prepared.settings, prepared.dataset
+    return {
+        "model": settings.model,
+        "weights": settings.weights,
+        "teacher": settings.teacher,
+        "seed": settings.seed,
+        "recipe": dataclasses.asdict(settings.recipe),
+        "dataset": dataset.name,
+        "class_names": dataset.class_names,
+        "train_images": dataset.train.size,
+        "replicas": prepared.strategy.num_replicas_in_sync,
+        **prepared.sections,
+    }
 
 
 def _introduction(prepared):

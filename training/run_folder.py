@@ -22,6 +22,7 @@ A quantize-aware training leaves the same files. Its model is a
 simulated, and `run.json` has a section `quantization` with the scheme and the float run.
 
 Labels are indices into the class names. The arrays load with `numpy.load(..., allow_pickle=False)`.
+An unfinished run has a folder `checkpoints`, from which it continues.
 Every file is written under another name first and then renamed, so none is ever half there.
 """
 
@@ -31,6 +32,7 @@ import dataclasses
 import json
 import os
 import pathlib
+import shutil
 import tempfile
 import uuid
 
@@ -44,6 +46,7 @@ TEST = "test.npz"
 HISTORY = "history.csv"
 LEARNING_CURVE = "learning_curve.png"
 SUMMARY = "run.json"
+CHECKPOINTS = "checkpoints"
 
 SUMMARY_FORMAT = 1  # what "format" in run.json is; another number for other keys
 
@@ -72,21 +75,34 @@ class RunFolder:
     Args:
         path: the folder.
         overwrite: whether the files of an earlier run in it may be replaced.
+        resume: whether an unfinished run in it may be continued.
 
     Raises:
-        ValueError: if the folder is not empty and `overwrite` is false.
+        ValueError: if the folder is not empty and none of this allows it.
     """
 
-    def __init__(self, path, overwrite=False):
+    def __init__(self, path, overwrite=False, resume=False):
         self.path = pathlib.Path(path)
-        if not overwrite and self.path.is_dir() and any(self.path.iterdir()):
+        self._overwrite = overwrite
+        is_empty = not self.path.is_dir() or not any(self.path.iterdir())
+        if not (is_empty or overwrite or resume and self._is_unfinished()):
             raise ValueError(
-                "output must be a new or empty folder, unless --overwrite is given. "
-                f"Received: output={path}"
+                "output must be a new or empty folder or, to continue it, that of an unfinished "
+                f"run, unless --overwrite is given. Received: output={path}"
             )
+
+    @property
+    def checkpoints(self):
+        """Path of the folder of checkpoints."""
+        return self.path / CHECKPOINTS
+
+    def _is_unfinished(self):
+        return self.checkpoints.is_dir() and not (self.path / SUMMARY).exists()
 
     def begin(self):
         """Makes the folder, and marks it as incomplete until `write_summary`.
+
+        Checkpoints of an earlier run are removed if it is to be overwritten.
 
         Raises:
             ValueError: if the folder cannot be made or written to.
@@ -97,6 +113,8 @@ class RunFolder:
             (self.path / SUMMARY).unlink(missing_ok=True)
             # The one file that not every run replaces.
             (self.path / LEARNING_CURVE).unlink(missing_ok=True)
+            if self._overwrite and self.checkpoints.is_dir():
+                shutil.rmtree(self.checkpoints)
         except OSError as error:
             raise ValueError(
                 "output must be a folder that can be written to. "

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from training.recipes import QUANTIZE_AWARE, Recipe
 
+ONE_DEVICE = "one-device"
 _LARGEST_SEED = 2**32 - 1
 
 
@@ -22,6 +23,9 @@ class RunSettings:
         output: the run folder to write.
         overwrite: whether `output` may hold an earlier run.
         skip_unreadable: whether image files that cannot be decoded are left out.
+        resume: whether `output` may hold an unfinished run of the same settings, to continue.
+        strategy: name of the devices to train on, see `strategies.make_strategy`.
+        teacher: `None`, or the path of a Keras model to learn from.
     """
 
     model: str
@@ -32,9 +36,17 @@ class RunSettings:
     output: pathlib.Path
     overwrite: bool
     skip_unreadable: bool
+    resume: bool = True
+    strategy: str = ONE_DEVICE
+    teacher: str | None = None
 
     def __post_init__(self):
         _check_seed(self.seed)
+        if self.teacher is not None and self.recipe.mutual_weight > 0:
+            raise ValueError(
+                "a training must have a teacher or a partner, not both. "
+                f"Received: teacher={self.teacher}, mutual_weight={self.recipe.mutual_weight}"
+            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,6 +63,7 @@ class QuantizeAwareSettings:
         overwrite: whether `output` may hold an earlier run.
         skip_unreadable: whether image files that cannot be decoded are left out, also if the float
             run was not asked to.
+        resume: whether `output` may hold an unfinished run of the same settings, to continue.
     """
 
     float_run: pathlib.Path
@@ -61,6 +74,7 @@ class QuantizeAwareSettings:
     output: pathlib.Path
     overwrite: bool
     skip_unreadable: bool
+    resume: bool = True
 
     def __post_init__(self):
         _check_seed(self.seed)

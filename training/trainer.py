@@ -8,8 +8,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from training.augmentation import add_augmentation
-from training.input_pipeline import evaluation_batches, training_batches
+from training.augmentation import random_changes
+from training.checkpoints import Checkpoint
+from training.input_pipeline import Share, evaluation_batches, training_batches
+from training.optimizers import make_optimizer
+from training.strategies import is_chief, synchronized_batch_normalization
+from training.training_model import TrainingModel
+from training.validation import Measurement, Validation
+from training.weight_average import WeightAverage
 
 
 class TrainingDivergedError(RuntimeError):
@@ -65,7 +71,17 @@ def make_reproducible(seed):
     tf.config.experimental.enable_op_determinism()
 
 
-def train(model, dataset, recipe, seed, callbacks=()):
+def train(
+    model,
+    dataset,
+    recipe,
+    seed,
+    callbacks=(),
+    *,
+    companion=None,
+    strategy=None,
+    checkpoints=None,
+):
     """Trains a model in place, and measures it on the test images when the training is over.
 
     The weights of the last epoch are kept: the cosine has brought the learning rate to 0 there, and
@@ -75,111 +91,143 @@ def train(model, dataset, recipe, seed, callbacks=()):
 
     Args:
         model: Keras model from float images `(batch, height, width, 3)` in [0, 255] to
-            probabilities `(batch, classes)`.
+            probabilities `(batch, classes)`, made in the strategy's scope.
         dataset: an `ImageDataset`.
         recipe: a `Recipe`, with the dataset's image size. If it has no epochs, the model is only
             measured.
         seed: non-negative integer; decides the order and the augmentation of the images.
         callbacks: further Keras callbacks, such as `progress.ProgressLines`.
+        companion: `None`, or a `companions.Partner` or `companions.Teacher`.
+        strategy: `tf.distribute.Strategy`; TensorFlow's default one, which is one device.
+        checkpoints: `None`, or the `CheckpointFolder` to continue from and to write to after each
+            epoch. The weights after a training that was stopped and continued are, on a CPU, to
+            the bit those of one that was not.
 
     Returns:
         A `TrainingResult`.
 
     Raises:
-        ValueError: if the batch size exceeds the number of training images.
+        ValueError: if the batch size exceeds the number of training images or cannot be divided
+            among the strategy's replicas, or a checkpoint is of another training.
         TrainingDivergedError: if the loss becomes infinite or undefined.
     """
-    check_batch_size(recipe, dataset)
+    strategy = strategy or tf.distribute.get_strategy()
+    check_batch_size(recipe, dataset, strategy.num_replicas_in_sync)
     class_count = len(dataset.class_names)
     steps_per_epoch = dataset.train.size // recipe.batch_size
-    training_model = add_augmentation(model, recipe, seed)
-    training_model.compile(
-        # A schedule has at least one step, even if no step is taken.
-        optimizer=_make_optimizer(recipe, max(1, recipe.epochs * steps_per_epoch)),
-        loss=keras.losses.CategoricalCrossentropy(label_smoothing=recipe.label_smoothing),
-        metrics=["accuracy"],
-        # XLA was two to three times slower on a CPU, and excludes deterministic kernels.
-        jit_compile=False,
-    )
-    _create_training_variables(training_model, class_count)
+    loss = categorical_loss(recipe)
+    training_model = TrainingModel(model, random_changes(recipe, seed), companion)
+    with strategy.scope():
+        training_model.compile(
+            # A schedule has at least one step, even if no step is taken.
+            optimizer=make_optimizer(recipe, max(1, recipe.epochs * steps_per_epoch)),
+            loss=loss,
+            metrics=["accuracy"],
+            # XLA was two to three times slower on a CPU, and excludes deterministic kernels.
+            jit_compile=False,
+        )
+        _create_training_variables(training_model, dataset.image_size, class_count)
+        average = WeightAverage(model, recipe.average_decay) if recipe.average_decay else None
+    measurement = Measurement(model, loss)
     validation_batches = evaluation_batches(dataset.validation, class_count, recipe.batch_size)
     epochs = _EpochRecorder()
+    variables = [*training_model.variables, *training_model.optimizer.variables]
+    variables += average.state if average else []
+    first_epoch = _resume(checkpoints, variables, epochs) if checkpoints else 0
+    writes = checkpoints is not None and is_chief(strategy)
+    batches = _distributed_batches(strategy, dataset, recipe, seed, first_epoch)
     start = time.monotonic()
-    training_model.fit(
-        training_batches(
-            dataset.train,
-            dataset.image_size,
-            class_count,
-            recipe.batch_size,
-            seed,
-        ),
-        epochs=recipe.epochs,
-        validation_data=validation_batches,
-        callbacks=[_DivergenceStop(), epochs, *callbacks],
-        shuffle=False,  # The batches are shuffled already.
-        verbose=0,
-    )
+    with strategy.scope(), synchronized_batch_normalization(training_model, strategy):
+        training_model.fit(
+            batches,
+            epochs=recipe.epochs,
+            initial_epoch=first_epoch,
+            steps_per_epoch=steps_per_epoch,
+            callbacks=[
+                _DivergenceStop(),
+                *([average] if average else []),
+                Validation(measurement, validation_batches, average),
+                epochs,
+                *([_CheckpointWriter(checkpoints, variables, epochs)] if writes else []),
+                *callbacks,
+            ],
+            shuffle=False,  # The batches are shuffled already.
+            verbose=0,
+        )
     if epochs.records:
         last = epochs.records[-1]
         validation = last.validation_loss, last.validation_accuracy
     else:
-        validation = training_model.evaluate(validation_batches, verbose=0)
-    seconds = time.monotonic() - start
-    test = training_model.evaluate(
-        evaluation_batches(dataset.test, class_count, recipe.batch_size), verbose=0
-    )
+        validation = measurement.measure(validation_batches)
+    seconds = epochs.seconds_before + time.monotonic() - start
+    test = measurement.measure(evaluation_batches(dataset.test, class_count, recipe.batch_size))
     return TrainingResult(tuple(epochs.records), *validation, *test, seconds)
 
 
-def check_batch_size(recipe, dataset):
-    """Raises `ValueError` if there are too few training images for a single step."""
+def categorical_loss(recipe):
+    """The Keras loss of one-hot labels and probabilities."""
+    return keras.losses.CategoricalCrossentropy(label_smoothing=recipe.label_smoothing)
+
+
+def check_batch_size(recipe, dataset, replicas=1):
+    """Raises `ValueError` if there are too few images for a step or for each replica of it."""
     if recipe.batch_size > dataset.train.size:
         raise ValueError(
             "batch_size must be at most the number of training images. "
             f"Received: batch_size={recipe.batch_size} with {dataset.train.size} images"
         )
+    if recipe.batch_size % replicas or recipe.batch_size < 2 * replicas:
+        raise ValueError(
+            "batch_size must be a multiple of the number of devices, at least two images for each. "
+            f"Received: batch_size={recipe.batch_size} with {replicas} devices"
+        )
 
 
-def learning_rate_schedule(recipe, steps):
-    """Linear warm-up from 0 and cosine decay to 0, one value a step.
-
-    Args:
-        recipe: a `Recipe`.
-        steps: number of steps of the whole training.
-
-    Returns:
-        A Keras learning-rate schedule.
-    """
-    # At least the last step decays, however short the training is.
-    warmup_steps = min(round(recipe.warmup * steps), steps - 1)
-    decay_steps = steps - warmup_steps
-    if warmup_steps == 0:
-        return keras.optimizers.schedules.CosineDecay(recipe.learning_rate, decay_steps)
-    return keras.optimizers.schedules.CosineDecay(
-        initial_learning_rate=0.0,
-        decay_steps=decay_steps,
-        warmup_target=recipe.learning_rate,
-        warmup_steps=warmup_steps,
-    )
-
-
-def _make_optimizer(recipe, steps):
-    schedule = learning_rate_schedule(recipe, steps)
-    optimizer = keras.optimizers.AdamW(schedule, weight_decay=recipe.weight_decay)
-    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-    return optimizer
-
-
-def _create_training_variables(model, class_count):
-    """Makes the variables of optimizer and metrics, as the first step would.
+def _create_training_variables(model, image_size, class_count):
+    """Makes the variables of model, optimizer and metrics, as the first step would.
 
     TensorFlow traces a step twice if the first trace creates variables, and tracing is what the
     first seconds of a training are spent on.
     """
+    model.build((None, *image_size, 3))
     model.optimizer.build(model.trainable_variables)
     uniform = np.full((1, class_count), 1 / class_count, np.float32)
     model.compute_metrics(None, uniform, uniform)
     model.reset_metrics()
+
+
+def _distributed_batches(strategy, dataset, recipe, seed, first_epoch):
+    """Training batches for `fit`.
+
+    A strategy divides whole batches among the replicas of one process. Several processes each read
+    their own share instead: TensorFlow would let all of them read everything.
+    """
+    arguments = (dataset.train, dataset.image_size, len(dataset.class_names), recipe.batch_size)
+    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        return training_batches(*arguments, seed, first_epoch)
+
+    def read_share(context):
+        share = Share(context.input_pipeline_id, context.num_input_pipelines)
+        batches = training_batches(*arguments, seed, first_epoch, share)
+        return batches.rebatch(recipe.batch_size // context.num_replicas_in_sync)
+
+    return strategy.distribute_datasets_from_function(read_share)
+
+
+def _resume(checkpoints, variables, epochs):
+    """Gives all variables and records their values of the newest checkpoint.
+
+    Returns:
+        Number of epochs that are done.
+    """
+    checkpoint = checkpoints.latest(variables)
+    if checkpoint is None:
+        return 0
+    for variable, array in zip(variables, checkpoint.arrays, strict=True):
+        variable.assign(array)
+    epochs.records = [EpochRecord(**record) for record in checkpoint.state["history"]]
+    epochs.seconds_before = sum(record.seconds for record in epochs.records)
+    return checkpoint.epoch
 
 
 class _DivergenceStop(keras.callbacks.Callback):
@@ -200,6 +248,7 @@ class _EpochRecorder(keras.callbacks.Callback):
     def __init__(self):
         super().__init__()
         self.records = []
+        self.seconds_before = 0.0  # of epochs that another process has trained
         self._start = 0.0
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -217,3 +266,19 @@ class _EpochRecorder(keras.callbacks.Callback):
                 seconds=time.monotonic() - self._start,
             )
         )
+
+
+class _CheckpointWriter(keras.callbacks.Callback):
+    """Writes a checkpoint after every epoch."""
+
+    def __init__(self, checkpoints, variables, epochs):
+        super().__init__()
+        self._checkpoints = checkpoints
+        self._variables = variables
+        self._epochs = epochs
+
+    def on_epoch_end(self, epoch, logs=None):
+        # As tensors: a strategy's own variables are no arrays.
+        arrays = tuple(tf.convert_to_tensor(variable).numpy() for variable in self._variables)
+        history = [dataclasses.asdict(record) for record in self._epochs.records]
+        self._checkpoints.write(Checkpoint(epoch + 1, arrays, {"history": history}))

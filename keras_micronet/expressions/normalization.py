@@ -21,7 +21,7 @@ def scale_and_offset(images, scale, offset):
     return views.like(scaled, images)
 
 
-def batch_normalization(images, gamma, beta, epsilon):
+def batch_normalization(images, gamma, beta, epsilon, synchronized=False):
     """Normalizes each channel by its mean and variance over the batch.
 
     Statistics are float32 (float64 for float64 images) whatever the images are. All passes over
@@ -33,6 +33,8 @@ def batch_normalization(images, gamma, beta, epsilon):
         gamma: `(channels,)`, the standard deviation of the result.
         beta: `(channels,)`, the mean of the result.
         epsilon: added to the variance.
+        synchronized: whether the batch is that of all replicas of a `tf.distribute.Strategy`
+            together, each of which must have as many images; otherwise that of this replica.
 
     Returns:
         The normalized images, in the dtype of `images`, and the mean and the (biased) variance
@@ -40,12 +42,20 @@ def batch_normalization(images, gamma, beta, epsilon):
     """
     dtype = reductions.precise_dtype(images.dtype)
     outputs, mean, variance = _normalize(
-        tf.cast(images, dtype), tf.cast(gamma, dtype), tf.cast(beta, dtype), epsilon
+        tf.cast(images, dtype),
+        tf.cast(gamma, dtype),
+        tf.cast(beta, dtype),
+        epsilon,
+        _mean_over_replicas if synchronized else tf.identity,
     )
     return tf.cast(outputs, images.dtype), tf.stop_gradient(mean), tf.stop_gradient(variance)
 
 
-def _normalize(images, gamma, beta, epsilon):
+def _mean_over_replicas(tensor):
+    return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.MEAN, tensor)
+
+
+def _normalize(images, gamma, beta, epsilon, over_replicas):
     _, _, width, channels = views.sizes(images)
 
     def along_rows(per_channel):
@@ -59,9 +69,9 @@ def _normalize(images, gamma, beta, epsilon):
     @tf.custom_gradient
     def normalize(images, gamma, beta):
         inputs = views.rows(images)
-        mean = channel_means(inputs)
+        mean = over_replicas(channel_means(inputs))
         mean_row = along_rows(mean)
-        variance = channel_means(tf.math.squared_difference(inputs, mean_row))
+        variance = over_replicas(channel_means(tf.math.squared_difference(inputs, mean_row)))
         reciprocal = tf.math.rsqrt(variance + epsilon)
         scale = gamma * reciprocal
         outputs = inputs * along_rows(scale) + along_rows(beta - mean * scale)
@@ -72,10 +82,13 @@ def _normalize(images, gamma, beta, epsilon):
             centred = inputs - mean_row
             upstream_mean = channel_means(upstream)
             covariance = channel_means(upstream * centred)
+            # The losses of all replicas depend on these images, through mean and variance.
+            whole = over_replicas(tf.stack([upstream_mean, covariance]))
+            whole_mean, whole_covariance = tf.unstack(whole)
             inputs_gradient = (
                 upstream * along_rows(scale)
-                - centred * along_rows(scale * reciprocal * reciprocal * covariance)
-                - along_rows(scale * upstream_mean)
+                - centred * along_rows(scale * reciprocal * reciprocal * whole_covariance)
+                - along_rows(scale * whole_mean)
             )
             return (
                 views.like(inputs_gradient, images),

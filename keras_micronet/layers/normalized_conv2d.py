@@ -109,7 +109,11 @@ class _NormalizedConvolution(ImageLayer):
         """Convolved `images` normalized by their own statistics, which the moving ones follow."""
         normalization = self.batch_normalization
         outputs, mean, variance = expressions.batch_normalization(
-            images, normalization.gamma, normalization.beta, normalization.epsilon
+            images,
+            normalization.gamma,
+            normalization.beta,
+            normalization.epsilon,
+            normalization.synchronized,
         )
         momentum = normalization.momentum
         for moving, batch in (

@@ -44,8 +44,7 @@ def make_split(images, labels):
     return Split(examples, lambda image: image, size=size, shuffle_buffer=max(1, size))
 
 
-@pytest.fixture
-def tiny_dataset():
+def make_tiny_dataset():
     """Two classes, dark and bright, that any model can tell apart."""
     random = np.random.default_rng(0)
 
@@ -55,6 +54,11 @@ def tiny_dataset():
         return make_split(images, labels)
 
     return ImageDataset("tiny", TINY_SIZE, ("dark", "bright"), split(36), split(6), split(10))
+
+
+@pytest.fixture
+def tiny_dataset():
+    return make_tiny_dataset()
 
 
 def build_tiny_model():

@@ -1,4 +1,5 @@
 import csv
+import dataclasses
 import json
 import pathlib
 import subprocess
@@ -314,3 +315,45 @@ def test_skipped_images_are_reported(make_image_folder, capsys, monkeypatch, tmp
     with pytest.raises(TrainingReached):
         main([*arguments, "--skip-unreadable"])
     assert "Skipped 1 unreadable image" in capsys.readouterr().out
+
+
+def test_every_value_of_a_recipe_has_an_option():
+    values = {
+        "--optimizer": "sgd",
+        "--momentum": "0.8",
+        "--decayed-weights": "all",
+        "--learning-rate-batch-size": "64",
+        "--weight-decay": "0.25",
+        "--warmup": "0.5",
+        "--label-smoothing": "0.25",
+        "--rotation": "0.125",
+        "--translation": "0.25",
+        "--zoom": "0.5",
+        "--average-decay": "0.75",
+        "--mutual-weight": "0.5",
+        "--distillation-weight": "0.25",
+        "--distillation-temperature": "4.0",
+        "--epochs": "7",
+        "--batch-size": "16",
+        "--learning-rate": "0.5",
+        "--image-size": "48",
+    }
+    arguments = [word for pair in values.items() for word in pair]
+    recipe = parse_arguments([*arguments, "--horizontal-flip"]).recipe
+    expected = {
+        name.removeprefix("--").replace("-", "_"): value for name, value in values.items()
+    } | {"image_size": "(48, 48)", "horizontal_flip": "True", "name": SMALL_IMAGES.name}
+    assert {name: str(value) for name, value in dataclasses.asdict(recipe).items()} == expected
+
+
+@pytest.mark.parametrize("option", ["--strategy", "--teacher", "--mutual-weight"])
+def test_quantize_aware_training_is_alone(option, capsys):
+    with pytest.raises(SystemExit):
+        parse_arguments(["--quantize-aware", "run", option, "1"])
+    assert f"must not be given. Received: {option} 1" in capsys.readouterr().err
+
+
+def test_a_teacher_and_a_partner_are_too_many(capsys):
+    with pytest.raises(SystemExit):
+        parse_arguments(["--teacher", "a.keras", "--mutual-weight", "1"])
+    assert "a teacher or a partner, not both" in capsys.readouterr().err

@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -5,6 +7,7 @@ import tensorflow as tf
 from tests.training.conftest import TINY_SIZE, make_split
 from training import input_pipeline
 from training.input_pipeline import (
+    Share,
     collect_balanced,
     collect_evenly,
     evaluation_batches,
@@ -22,8 +25,10 @@ def numbers(images):
     return images[:, 0, 0, 0].astype(int).tolist()
 
 
-def one_epoch(batches):
-    return [numbers(images) for images, _ in batches.as_numpy_iterator()]
+def read_epochs(batches, count, steps=4):
+    """The numbers of the images of `count` epochs, batch by batch."""
+    images = iter(numbers(images) for images, _ in batches.as_numpy_iterator())
+    return [list(itertools.islice(images, steps)) for _ in range(count)]
 
 
 @pytest.fixture(params=["cached", "streamed"])
@@ -34,14 +39,13 @@ def memory(request, monkeypatch):
     return request.param
 
 
-def make_training_batches(split, seed=3):
-    return training_batches(split, TINY_SIZE, 2, batch_size=4, seed=seed)
+def make_training_batches(split, seed=3, **options):
+    return training_batches(split, TINY_SIZE, 2, batch_size=4, seed=seed, **options)
 
 
 def test_an_epoch_gives_whole_batches_of_different_images(memory):
     batches = make_training_batches(numbered_split([0, 1] * 9))
-    for _ in range(2):
-        epoch = one_epoch(batches)
+    for epoch in read_epochs(batches, 3):
         assert [len(batch) for batch in epoch] == [4, 4, 4, 4]
         assert len(set(sum(epoch, []))) == 16
 
@@ -50,8 +54,7 @@ def test_epochs_differ_and_repeat_with_the_seed(memory):
     split = numbered_split([0, 1] * 9)
 
     def two_epochs(seed):
-        batches = make_training_batches(split, seed)
-        return [one_epoch(batches), one_epoch(batches)]
+        return read_epochs(make_training_batches(split, seed), 2)
 
     first, second = two_epochs(3)
     assert first != second
@@ -59,9 +62,28 @@ def test_epochs_differ_and_repeat_with_the_seed(memory):
     assert two_epochs(4)[0] != first
 
 
+def test_any_epoch_can_be_the_first(memory):
+    split = numbered_split([0, 1] * 9)
+    epochs = read_epochs(make_training_batches(split), 4)
+    assert read_epochs(make_training_batches(split, first_epoch=2), 2) == epochs[2:]
+
+
+def test_workers_together_read_the_batches_of_one(memory):
+    split = numbered_split([0, 1] * 9)
+    epochs = read_epochs(make_training_batches(split), 2)
+    shares = [
+        read_epochs(make_training_batches(split, share=Share(worker, 2)), 2) for worker in range(2)
+    ]
+    together = [
+        [first + second for first, second in zip(*epochs_of_workers, strict=True)]
+        for epochs_of_workers in zip(*shares, strict=True)
+    ]
+    assert together == epochs
+
+
 def test_training_batches_have_the_model_s_format(memory):
     split = numbered_split([0, 1, 1, 0, 1])
-    (images, labels), *_ = make_training_batches(split).as_numpy_iterator()
+    images, labels = next(make_training_batches(split).as_numpy_iterator())
     assert images.shape == (4, *TINY_SIZE, 3)
     assert images.dtype == labels.dtype == np.float32
     expected = np.eye(2)[np.array([0, 1, 1, 0, 1])[numbers(images)]]
@@ -78,9 +100,9 @@ def test_images_are_decoded_once_if_they_fit_in_memory(memory):
     split = numbered_split([0, 1] * 4)
     counted = type(split)(split.examples, decode, split.size, split.shuffle_buffer)
     batches = make_training_batches(counted)
-    for _ in range(3):
-        one_epoch(batches)
-    assert len(decoded) == (8 if memory == "cached" else 24)
+    read_epochs(batches, 3, steps=2)
+    # Who decodes anew reads a little ahead.
+    assert len(decoded) == 8 if memory == "cached" else len(decoded) >= 24
 
 
 def test_evaluation_reads_every_image_once_in_order():

@@ -91,7 +91,7 @@ def test_refuses_an_output_with_content(refused, finished_float_run, tmp_path):
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "file").write_text("")
     message = refused("--quantize-aware", finished_float_run, "--output", "full")
-    assert "new or empty folder, unless --overwrite is given" in message
+    assert "unless --overwrite is given. Received: output=full" in message
 
 
 def test_says_how_to_name_a_dataset_that_has_moved(refused, float_run_copy, change_summary):

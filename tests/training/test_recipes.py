@@ -89,3 +89,21 @@ def test_the_user_changes_single_values_of_the_quantize_aware_recipe():
 
 def test_digits_are_never_mirrored_by_default():
     assert not SMALL_IMAGES.horizontal_flip
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("optimizer", "adam"),
+        ("decayed_weights", "none"),
+        ("learning_rate_batch_size", 0),
+        ("momentum", 1.0),
+        ("average_decay", 1.0),
+        ("mutual_weight", -1.0),
+        ("distillation_weight", 1.5),
+        ("distillation_temperature", 0.5),
+    ],
+)
+def test_values_of_optimizer_and_companions_are_checked(name, value):
+    with pytest.raises(ValueError, match=f"{name} must be .*Received: {name}={value}"):
+        dataclasses.replace(SMALL_IMAGES, **{name: value})

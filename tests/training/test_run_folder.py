@@ -151,7 +151,7 @@ def test_every_file_is_written_under_another_name_first(folder, tiny_model, monk
 
 def test_refuses_a_folder_with_content(tmp_path):
     (tmp_path / "run.json").write_text("{}")
-    with pytest.raises(ValueError, match="new or empty folder, unless --overwrite.*Received: out"):
+    with pytest.raises(ValueError, match="new or empty folder.*--overwrite.*Received: out"):
         RunFolder(tmp_path)
 
 
@@ -172,3 +172,33 @@ def test_refuses_a_path_that_cannot_be_a_folder(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ValueError, match=r"can be written to. Received: output=.*file.*\("):
         RunFolder(tmp_path / "file" / "run").begin()
+
+
+@pytest.fixture
+def unfinished(tmp_path):
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "epoch-000001.npz").write_bytes(b"")
+    return tmp_path
+
+
+def test_an_unfinished_run_can_be_continued(unfinished):
+    folder = RunFolder(unfinished, resume=True)
+    folder.begin()
+    assert [path.name for path in folder.checkpoints.iterdir()] == ["epoch-000001.npz"]
+
+
+def test_an_unfinished_run_is_not_continued_unasked(unfinished):
+    with pytest.raises(ValueError, match="new or empty folder"):
+        RunFolder(unfinished)
+
+
+def test_a_finished_run_is_not_continued(unfinished):
+    (unfinished / "run.json").write_text("{}")
+    with pytest.raises(ValueError, match="new or empty folder"):
+        RunFolder(unfinished, resume=True)
+
+
+def test_who_overwrites_begins_anew(unfinished):
+    folder = RunFolder(unfinished, overwrite=True, resume=True)
+    folder.begin()
+    assert not folder.checkpoints.exists()

@@ -5,12 +5,10 @@ import numpy as np
 import pytest
 
 import keras_micronet
-from tests.training.conftest import TINY_SIZE, build_tiny_model
-from training import trainer
+from tests.training.conftest import TINY_SIZE
 from training.recipes import quantize_aware_recipe
 from training.trainer import (
     TrainingDivergedError,
-    learning_rate_schedule,
     make_reproducible,
     train,
 )
@@ -66,38 +64,6 @@ def test_the_same_seed_gives_the_same_weights(tiny_dataset, tiny_recipe):
     same_weights, same_history = trained(7)
     assert all(np.array_equal(a, b) for a, b in zip(weights, same_weights, strict=True))
     assert [record.loss for record in history] == [record.loss for record in same_history]
-
-
-@pytest.mark.parametrize(
-    ("warmup", "steps", "warmup_steps"),
-    [(0.0, 12, 0), (0.25, 12, 3), (0.1, 12, 1), (0.9, 2, 1), (0.5, 1, 0)],
-)
-def test_the_learning_rate_warms_up_and_follows_a_cosine_to_zero(
-    tiny_recipe, warmup, steps, warmup_steps
-):
-    recipe = dataclasses.replace(tiny_recipe, warmup=warmup, learning_rate=0.01)
-    schedule = learning_rate_schedule(recipe, steps)
-    expected = [
-        0.01 * step / warmup_steps
-        if step < warmup_steps
-        else 0.005 * (1 + np.cos(np.pi * (step - warmup_steps) / (steps - warmup_steps)))
-        for step in range(steps + 1)
-    ]
-    assert [float(schedule(step)) for step in range(steps + 1)] == pytest.approx(
-        expected, abs=1e-7
-    )
-    assert expected[-1] == pytest.approx(0)
-
-
-def test_only_kernels_decay(tiny_dataset, tiny_recipe):
-    recipe = dataclasses.replace(tiny_recipe, weight_decay=0.5)
-    optimizer = trainer._make_optimizer(recipe, steps=8)
-    model = build_tiny_model()
-    optimizer.build(model.trainable_variables)
-    decayed = {v.name for v in model.trainable_variables if optimizer._use_weight_decay(v)}
-    kept = {v.name for v in model.trainable_variables if not optimizer._use_weight_decay(v)}
-    assert decayed == {"kernel"}
-    assert kept == {"bias", "gamma", "beta"}
 
 
 def test_a_step_is_traced_only_once(tiny_model, tiny_dataset, tiny_recipe, monkeypatch):

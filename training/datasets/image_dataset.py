@@ -35,11 +35,6 @@ class Split:
         """
         return decode_examples(self.examples, self.decode)
 
-    def shuffled_images(self, seed):
-        """The decoded examples in an order that is new in every pass and repeats with the seed."""
-        shuffled = self.examples.shuffle(self.shuffle_buffer, seed=seed)
-        return decode_examples(shuffled, self.decode)
-
 
 def decode_examples(examples, decode):
     """Decodes pairs `(source, label)`, in parallel and in order."""
