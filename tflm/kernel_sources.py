@@ -8,7 +8,6 @@ from tflm.kernels.fused_operation import operator_of
 from tflm.operator_table import OPERATORS
 
 OUTPUT_FOLDER = "kernels"
-STEM, STEM_BY_ROWS = "factorized_stem_s8", "factorized_stem_rows_s8"
 _INCLUDE = re.compile(r'^#include "([^"/]+)"', re.MULTILINE)
 
 
@@ -48,27 +47,25 @@ def kernel_sources(graph):
     return _with_headers(paths)
 
 
-def computing_sources(graph, stem_takes_rows=False):
-    """The sources of exactly those kernels for a program that knows their operands itself.
+def computing_sources(kernels):
+    """The sources of kernels for a program that knows their operands itself.
 
     Without what reads operands from a model file, and without glue.
 
     Args:
-        graph: a quantized `Graph`.
-        stem_takes_rows: whether the program gives `factorized_stem_rows_s8` what the graph has
-            for `factorized_stem_s8`.
+        kernels: names of operators and of other forms of them, `c_files.FORMS`: those whose
+            function the program calls.
 
     Returns:
         Mapping from file name to text, all in a folder `kernels`.
     """
+    kernels = set(kernels)
+    needed = kernels | {c_files.FORMS[name] for name in kernels if name in c_files.FORMS}
     paths = [c_files.find("micronet_status_message.c")]
-    unneeded = set()
-    for name in operators(graph):
+    for name in sorted(needed):
         paths += c_files.operator_sources(name)
-        unneeded |= {f"{name}_bind.c", f"{name}_get_buffer_size.c"}
-    if stem_takes_rows:
-        paths += c_files.operator_sources(STEM_BY_ROWS)
-        unneeded |= {f"{STEM}.c", f"{STEM_BY_ROWS}_get_buffer_size.c"}
+    unneeded = {f"{name}{part}.c" for name in needed for part in ("_bind", "_get_buffer_size")}
+    unneeded |= {f"{name}.c" for name in needed - kernels}
     return _with_headers(path for path in paths if path.name not in unneeded)
 
 

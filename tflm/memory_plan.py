@@ -1,7 +1,8 @@
 """Where in one block of memory, the arena, a graph's activations and its kernels' buffers lie.
 
-What is not needed at the same time may share its place. No order of placing is the
-best for all graphs: many are tried, each improved by placing first what stuck out.
+What is not needed at the same time may share its place; and some kernels may write over what
+they have read. No order of placing is the best for all graphs: many are tried, each improved by
+placing first what stuck out.
 """
 
 import dataclasses
@@ -18,6 +19,21 @@ _MOST_IMPROVEMENTS = 50  # of one order to start from
 
 
 @dataclasses.dataclass(frozen=True)
+class Overlaps:
+    """What operations that read one activation can do to make it share memory with their result.
+
+    Attributes:
+        leads: by position of an operation, how many bytes its input must at least begin behind
+            its output if they overlap.
+        in_place: by position of an operation that has another form, whose output takes the place
+            of its input, bytes of the buffer that this form needs.
+    """
+
+    leads: dict = dataclasses.field(default_factory=dict)
+    in_place: dict = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
 class MemoryPlan:
     """Places in the arena, in bytes from its beginning.
 
@@ -26,12 +42,14 @@ class MemoryPlan:
         buffer_offsets: of the buffer of each operation, `None` where it needs none.
         arena_bytes: size of the arena.
         lower_bound: what the operation that needs the most memory needs; no plan has less.
+        in_place: positions of the operations that must be computed in their other form.
     """
 
     tensor_offsets: dict
     buffer_offsets: tuple
     arena_bytes: int
     lower_bound: int
+    in_place: frozenset = frozenset()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,7 +70,7 @@ class Block:
         return self.first <= other.last and other.first <= self.last
 
 
-def plan(graph, buffer_bytes, outside=(), lowest=None):
+def plan(graph, buffer_bytes, outside=(), lowest=(), overlaps=Overlaps()):
     """Plans the memory of a graph.
 
     The graph's inputs are in use from before the first operation until the last one
@@ -62,7 +80,10 @@ def plan(graph, buffer_bytes, outside=(), lowest=None):
         graph: a quantized `Graph` whose activations are int8.
         buffer_bytes: bytes of the buffer that each operation needs while it runs, 0 for none.
         outside: names of inputs of the graph that are not in the arena.
-        lowest: name of an activation that must begin at offset 0; `None` for any.
+        lowest: names of activations that are placed before all others, in this order: the first
+            one at offset 0, each as low as it can be.
+        overlaps: `Overlaps` that are possible. Only the needed ones are made use of, see
+            `needed_overlaps`.
 
     Returns:
         A `MemoryPlan`. All its numbers are multiples of `ALIGNMENT`.
@@ -70,41 +91,71 @@ def plan(graph, buffer_bytes, outside=(), lowest=None):
     Raises:
         ValueError: if there is not one size of a buffer, at least 0, for each operation.
     """
+    used = needed_overlaps(graph, buffer_bytes, outside, overlaps)
+    memory = _memory(graph, buffer_bytes, outside, used)
+    first = tuple(memory.keys.index(memory.owners[name]) for name in lowest)
+    offsets = arrange(memory.blocks, first, memory.leads)
+    places = dict(zip(memory.keys, offsets))
+    return MemoryPlan(
+        tensor_offsets={name: places[owner] for name, owner in memory.owners.items()},
+        buffer_offsets=tuple(places.get(position) for position in range(len(graph.operations))),
+        arena_bytes=arena_bytes(memory.blocks, offsets),
+        lower_bound=lower_bound(memory.blocks, memory.leads),
+        in_place=frozenset(used.in_place),
+    )
+
+
+def needed_overlaps(graph, buffer_bytes, outside, overlaps):
+    """Those without which an operation needs more memory than any does with all of them.
+
+    Args: as for `plan`.
+
+    Returns:
+        `Overlaps`.
+
+    Raises:
+        ValueError: as for `plan`.
+    """
     buffer_bytes = tuple(buffer_bytes)
     if len(buffer_bytes) != len(graph.operations) or min(buffer_bytes, default=0) < 0:
         raise ValueError(
             f"Each of {len(graph.operations)} operations must have a buffer of at least 0 bytes. "
             f"Received: {buffer_bytes}"
         )
-    owners = {
-        name: owner for name, owner in _owners(graph).items() if owner not in outside
-    }
-    names = list(dict.fromkeys(owners.values()))
-    blocks = [_tensor_block(graph, name, owners) for name in names]
-    buffers = [position for position, size in enumerate(buffer_bytes) if size > 0]
-    blocks += [Block(_aligned(buffer_bytes[i]), i, i) for i in buffers]
-    offsets = arrange(blocks, None if lowest is None else names.index(owners[lowest]))
-    places = dict(zip([*names, *buffers], offsets))
-    return MemoryPlan(
-        tensor_offsets={name: places[owner] for name, owner in owners.items()},
-        buffer_offsets=tuple(places.get(position) for position in range(len(buffer_bytes))),
-        arena_bytes=arena_bytes(blocks, offsets),
-        lower_bound=lower_bound(blocks),
+    possible = Overlaps(
+        _where_input_may_be_overwritten(graph, overlaps.leads),
+        _where_input_may_be_overwritten(graph, overlaps.in_place),
     )
+    without = _memory(graph, buffer_bytes, outside, Overlaps())
+    within = _memory(graph, buffer_bytes, outside, possible)
+    times = range(-1, len(graph.operations) + 1)
+    needs = {time: _bytes_in_use(without.blocks, without.leads, time) for time in times}
+    least = max(
+        min(need, _bytes_in_use(within.blocks, within.leads, time)) for time, need in needs.items()
+    )
+    leads, in_place = (
+        {position: size for position, size in each.items() if needs[position] > least}
+        for each in (possible.leads, possible.in_place)
+    )
+    return Overlaps(leads, in_place)
 
 
-def arrange(blocks, lowest=None):
+def arrange(blocks, lowest=(), leads=None):
     """Offsets of blocks in an arena that is as small as a bounded search can make it.
 
     Args:
         blocks: list of `Block`s.
-        lowest: index of the block that must have offset 0; `None` for any.
+        lowest: indices of the blocks that are placed first, in this order.
+        leads: by pairs of indices of blocks in use at the same time, how many bytes the first
+            block must at least begin behind the second one if they overlap; at most the size of
+            the second one, which must not end behind the first one then.
 
     Returns:
-        A list of offsets such that no blocks overlap that are in use at the same time.
+        A list of offsets such that no other blocks overlap that are in use at the same time.
     """
-    bound, best = lower_bound(blocks), None
-    for offsets in itertools.islice(_attempts(blocks, lowest), _MOST_ATTEMPTS):
+    leads = leads or {}
+    bound, best = lower_bound(blocks, leads), None
+    for offsets in itertools.islice(_attempts(blocks, lowest, leads), _MOST_ATTEMPTS):
         if best is None or arena_bytes(blocks, offsets) < arena_bytes(blocks, best):
             best = offsets
         if arena_bytes(blocks, best) == bound:
@@ -112,15 +163,10 @@ def arrange(blocks, lowest=None):
     return best
 
 
-def lower_bound(blocks):
-    """The most bytes that are in use at the same time."""
-    return max(
-        (
-            sum(other.size for other in blocks if other.first <= block.first <= other.last)
-            for block in blocks
-        ),
-        default=0,
-    )
+def lower_bound(blocks, leads=None):
+    """The most bytes that are in use at the same time; `leads` as for `arrange`."""
+    times = {block.first for block in blocks}
+    return max((_bytes_in_use(blocks, leads or {}, time) for time in times), default=0)
 
 
 def arena_bytes(blocks, offsets):
@@ -128,10 +174,20 @@ def arena_bytes(blocks, offsets):
     return max((offset + block.size for offset, block in zip(offsets, blocks)), default=0)
 
 
-def _attempts(blocks, lowest):
+def _bytes_in_use(blocks, leads, time):
+    """At least so many bytes are in use at a time: blocks of a pair share some."""
+    in_use = [block.first <= time <= block.last for block in blocks]
+    total = sum(block.size for block, is_in_use in zip(blocks, in_use) if is_in_use)
+    for (read, written), lead in leads.items():
+        if in_use[read] and in_use[written]:
+            total -= max(0, blocks[written].size - lead)
+    return total
+
+
+def _attempts(blocks, lowest, leads):
     """Endless lists of offsets, the promising ones first; the same in every process."""
     for order in _orders(blocks):
-        yield from _improved(blocks, order, lowest)
+        yield from _improved(blocks, order, lowest, leads)
 
 
 def _orders(blocks):
@@ -149,50 +205,109 @@ def _orders(blocks):
         yield generator.sample(indices, len(blocks))
 
 
-def _improved(blocks, order, lowest):
+def _improved(blocks, order, lowest, leads):
     """Offsets for an order of placing and for those that follow from it."""
     seen = set()
     while len(seen) < _MOST_IMPROVEMENTS:
-        if lowest is not None:  # what is placed first begins at 0
-            order = _with_first(order, lowest)
+        order = _with_first(order, *lowest)
         if tuple(order) in seen:
             return
         seen.add(tuple(order))
-        offsets = _first_fit(blocks, order)
+        offsets = _first_fit(blocks, order, leads)
         yield offsets
         highest = max(order, key=lambda index: offsets[index] + blocks[index].size)
         order = _with_first(order, highest)
 
 
-def _with_first(order, index):
-    return [index, *(other for other in order if other != index)]
+def _with_first(order, *first):
+    return [*first, *(other for other in order if other not in first)]
 
 
-def _first_fit(blocks, order):
+def _first_fit(blocks, order, leads):
     """Offsets of blocks that are placed in an order, each as low as those before it let it."""
     offsets = [None] * len(blocks)
     for index in order:
-        block = blocks[index]
         taken = sorted(
-            (offsets[other], offsets[other] + blocks[other].size)
+            _offsets_between(blocks, leads, index, other, offsets[other])
             for other in range(len(blocks))
-            if offsets[other] is not None and block.meets(blocks[other])
+            if offsets[other] is not None and blocks[index].meets(blocks[other])
         )
         offset = 0
-        for start, end in taken:
-            if start - offset >= block.size:
+        for low, high in taken:
+            if offset <= low:
                 break
-            offset = max(offset, end)
+            offset = max(offset, high)
         offsets[index] = offset
     return offsets
 
 
-def _owners(graph):
+def _offsets_between(blocks, leads, index, other, offset):
+    """Two offsets between which a block must not begin, as another one lies at `offset`."""
+    if (other, index) in leads:
+        return offset - leads[other, index], offset + blocks[other].size
+    if (index, other) in leads:
+        return offset - blocks[index].size, offset + leads[index, other]
+    return offset - blocks[index].size, offset + blocks[other].size
+
+
+@dataclasses.dataclass(frozen=True)
+class _Memory:
+    """What has to be placed.
+
+    Attributes:
+        owners: whose memory each activation has, by name.
+        keys: for each block the name of its owner, or the position of the buffer's operation.
+        blocks: `Block`s.
+        leads: as for `arrange`.
+    """
+
+    owners: dict
+    keys: list
+    blocks: list
+    leads: dict
+
+
+def _memory(graph, buffer_bytes, outside, overlaps):
+    """What has to be placed; all of the overlaps are made use of."""
+    owners = {
+        name: owner
+        for name, owner in _owners(graph, overlaps.in_place).items()
+        if owner not in outside
+    }
+    names = list(dict.fromkeys(owners.values()))
+    blocks = [_tensor_block(graph, name, owners) for name in names]
+    sizes = {**dict(enumerate(buffer_bytes)), **overlaps.in_place}
+    buffers = [position for position, size in sorted(sizes.items()) if size > 0]
+    blocks += [Block(_aligned(sizes[i]), i, i) for i in buffers]
+    leads = {}
+    for position, lead in overlaps.leads.items():
+        (read,), (written,) = _read(graph, position), graph.operations[position].outputs
+        leads[names.index(owners[read]), names.index(owners[written])] = _aligned(lead)
+    return _Memory(owners, [*names, *buffers], blocks, leads)
+
+
+def _where_input_may_be_overwritten(graph, values):
+    """Those of the values by positions whose operation is the last to read its one input."""
+    chosen = {}
+    for position, value in values.items():
+        read = _read(graph, position)
+        if len(read) == 1 and read[0] not in graph.inputs and _ends_at(graph, read[0], position):
+            chosen[position] = value
+    return chosen
+
+
+def _read(graph, position):
+    """Names of the activations that an operation reads."""
+    names = graph.operations[position].inputs
+    return [name for name in names if not graph.tensors[name].is_constant]
+
+
+def _owners(graph, in_place):
     """Which activation's memory each activation has, by name: its own, or that of an input."""
     owners = {name: name for name in graph.inputs}
     for position, operation in enumerate(graph.operations):
         owners.update((name, name) for name in operation.outputs)
-        if operation.kind in _OVERWRITING:
+        if operation.kind in _OVERWRITING or position in in_place:
             (output,) = operation.outputs
             dying = [name for name in operation.inputs if _ends_at(graph, name, position)]
             if dying:

@@ -35,3 +35,38 @@ def test_every_header_of_ours_that_is_included_is_there():
     }
     assert {f"kernels/{header}" for header in included} <= set(files)
     assert not [name for name in files if "dense_s8" in name]
+
+
+def c_files_of(kernels):
+    files = kernel_sources.computing_sources(kernels)
+    return {name.removeprefix("kernels/") for name in files if name.endswith(".c")}
+
+
+def test_program_that_knows_operands_needs_only_what_computes():
+    assert c_files_of(["global_average_pool_s8"]) == {
+        "global_average_pool_s8.c",
+        "micronet_status_message.c",
+    }
+
+
+def test_form_of_an_operator_comes_without_the_operators_own_function():
+    parts = {
+        f"dynamic_shift_max_s8_{part}.c"
+        for part in (
+            "coefficients_dsp",
+            "coefficients_scalar",
+            "fuse_dsp",
+            "fuse_mve",
+            "fuse_scalar",
+        )
+    }
+    parts.add("micronet_status_message.c")
+    apart, in_place = "dynamic_shift_max_s8", "dynamic_shift_max_in_place_s8"
+    assert c_files_of([apart]) == parts | {f"{apart}.c"}
+    assert c_files_of([in_place]) == parts | {f"{in_place}.c"}
+    assert c_files_of([apart, in_place]) == parts | {f"{apart}.c", f"{in_place}.c"}
+
+
+def test_operator_for_a_model_file_comes_without_its_other_forms():
+    files = kernel_sources.kernel_sources(graph_of("MICRONET_DYNAMIC_SHIFT_MAX_S8"))
+    assert not [name for name in files if "in_place" in name]

@@ -9,6 +9,7 @@ import subprocess
 import numpy as np
 import pytest
 
+from benchmarks.export_size import settle
 from keras_micronet.layer_chain import INPUT, unroll
 from keras_micronet.quantization.plan import plan, range_names
 from keras_micronet.quantization.schemes import DENSE, SCHEMES, WeightRounding
@@ -27,6 +28,7 @@ from tflm import (
 )
 from tflm.graph import Graph, Operation
 from tflm.kernels import c_files, kernel_runner
+from tflm.kernels.dynamic_shift_max import DynamicShiftMax
 from tflm.kernels.residual_add import ResidualAdd
 
 CHECK_PROGRAM = pathlib.Path(__file__).with_name("static_library_check.c")
@@ -43,19 +45,25 @@ LIBRARIES = {
 }
 # Those that one program has: all would be too large for the flash of the emulated boards.
 GROUPS = (("m0_odd", "m1_odd", "m2_odd", "m0_full"), ("m3_odd", "m3_full"))
-# Bytes at 224x224 with the image in the arena and without. The largest neighbours are input and
-# output of the first depthwise convolution (M0: 112 * 112 * 4, 56 * 56 * 16 and a buffer of
-# 3648) or, in M2, of a Dynamic Shift-Max; M0's image with the stem's buffer is larger.
+# Bytes at 224x224 with the image in the arena and without. Image and stem take 150528 + 2272 (M0);
+# if the first depthwise convolution's output overlaps the stem's, it lies before that, and the
+# image behind (M2: 29568 + 224 more). Where the two are apart, they are 112 * 112 * 6, 56 * 56 * 24
+# and a buffer of 3648 (M1).
+# Without the image, what the largest operation needs with its buffer: a pointwise convolution of
+# 56 * 56 * (16 + 8) + 2048 (M0) and 56 * 56 * (24 + 8) + 3072 (M1), a depthwise one of
+# (28 * 28 + 14 * 14) * 144 + 1024 (M2) and 14 * 14 * (480 + 480) + 576, beside 14 * 14 * 80 for a
+# sum (M3).
 ARENA_BYTES = {
-    "M0": (152_800, 104_000),
-    "M1": (154_176, 154_176),
-    "M2": (227_280, 227_280),
-    "M3": (304_704, 304_704),
+    "M0": (152_800, 77_312),
+    "M1": (154_176, 103_424),
+    "M2": (182_592, 142_144),
+    "M3": (204_416, 204_416),
 }
 # Of a run of M0 at 224x224, a little more than it takes.
 MOST_INSTRUCTIONS = {emulator.Core.CORTEX_M4: 7.9e6, emulator.Core.CORTEX_M55: 4.1e6}
 WRONG_ALIGNMENTS = 15
 WAYS = ("image", "rows")
+IN_PLACE = "dynamic_shift_max_in_place_s8"
 HOST_FLAGS = ("-std=c99", "-pedantic", "-Wall", "-Wextra", "-Werror")
 INCLUDES = [word for folder in c_files.include_folders() for word in ("-I", folder)]
 SANITIZERS = ("-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
@@ -70,6 +78,8 @@ def fused_graph(variant, input_shape, head=DENSE):
     others do not, for which the kernels have other code.
     """
     model = random_micronet(variant, input_shape, include_preprocessing=False)
+    # Or activations would leave their ranges, and all images have the same output.
+    settle(model, np.random.default_rng(0).standard_normal((8, *input_shape)).astype(np.float32))
     graph = builtin_operations.to_builtin(fused_operations.fuse(lowering.lower(model)))
     planned = plan(unroll(model))
     ranges = dict.fromkeys(range_names(planned, INPUT), (-3.0, 5.0))
@@ -127,6 +137,7 @@ def runs(graphs):
         output = graphs[name].outputs[0]
         pairs = [(image, fused_models.run(graphs[name], image)[output].ravel()) for image in images]
         assert all(np.ptp(values.astype(int)) > 2 for _, values in pairs)  # no constant answers
+        assert not np.array_equal(pairs[0][1], pairs[1][1]), f"{name} tells no images apart"
         runs[name] = [*pairs, pairs[0]] if shape == ODD else pairs[:1]
     return runs
 
@@ -185,7 +196,7 @@ def test_libraries_compute_the_kernels_definitions(folder, cache, runs):
     """On this computer: sanitizers see every access outside arena and constants."""
     names = list(LIBRARIES)
     sources = program_sources(folder, names)
-    includes = [f"-I{path}" for path in (folder, emulator.PLATFORMS_FOLDER)]
+    includes = [f"-I{path}" for path in (folder, emulator.EMULATED_FOLDER)]
     host = c_files.RUNNER_FOLDER / "host_stdio.c"
     program = cache / "check"
     compile_on_host([*HOST_FLAGS, *SANITIZERS, *includes, host, *sources, "-o", program])
@@ -288,6 +299,17 @@ def test_structs_and_buffers_are_those_that_the_kernels_make(tmp_path):
     assert lines == [f"0 0 {operation.buffer_bytes}" for operation in operations]
 
 
+def buffers(operations):
+    """Pairs of a C expression of a buffer's size and the size, also of kernels in place."""
+    pairs = []
+    for index, each in enumerate(operations):
+        sizes = {each.packed().operator: each.buffer_bytes}
+        if isinstance(each, DynamicShiftMax):
+            sizes[IN_PLACE] = each.in_place_buffer_bytes
+        pairs += [(f"micronet_{name}_get_buffer_size(&o_{index})", sizes[name]) for name in sizes]
+    return pairs
+
+
 def test_buffers_of_the_models_are_as_large_as_the_kernels_say(graphs, tmp_path):
     """For the real shapes, of which bind needs not know: the sizes depend on options alone."""
     operations = [
@@ -298,21 +320,20 @@ def test_buffers_of_the_models_are_as_large_as_the_kernels_say(graphs, tmp_path)
         dataclasses.replace(each, constants=tuple(c.ravel()[:2] for c in each.constants))
         for each in packed
     ]
-    includes = "".join(f'#include "{operator}.h"\n' for operator in OPERATORS)
+    kernels = [*OPERATORS, IN_PLACE]
+    includes = "".join(f'#include "{kernel}.h"\n' for kernel in kernels)
     structs = "".join(static_c.params(each, f"o_{index}") for index, each in enumerate(short))
-    calls = "".join(
-        f'  printf("%d\\n", (int)micronet_{each.operator}_get_buffer_size(&o_{index}));\n'
-        for index, each in enumerate(short)
-    )
+    expected = buffers(operations)
+    calls = "".join(f'  printf("%d\\n", (int){call});\n' for call, _ in expected)
     program = tmp_path / "sizes"
     program.with_suffix(".c").write_text(
         f"#include <stdio.h>\n{includes}#define ALIGNED\n{structs}"
         f"int main(void) {{\n{calls}  return 0;\n}}\n"
     )
-    parts = [c_files.find(f"{each}_get_buffer_size.c") for each in OPERATORS]
+    parts = [c_files.find(f"{each}_get_buffer_size.c") for each in kernels]
     compile_on_host(["-std=c99", *INCLUDES, program.with_suffix(".c"), *parts, "-o", program])
     sizes = list(map(int, run_on_host(program).split()))
-    assert sizes == [operation.buffer_bytes for operation in operations]
+    assert sizes == [size for _, size in expected]
 
 
 # Text
@@ -345,6 +366,24 @@ def test_files_are_the_library_and_the_kernels_that_it_calls():
         "sum.c",
         "sum.h",
     ]
+
+
+def test_dynamic_shift_max_in_place_is_called_only_where_it_must_be(graphs):
+    """M3's second and thirtieth operations need more than any other does; M0 has none such."""
+    files = static_c.static_library(graphs["m3_full"], "m3")
+    calls = [line for line in files["m3.c"].splitlines() if f"micronet_{IN_PLACE}(" in line]
+    assert [call.split("&operation_")[1].split(",")[0] for call in calls] == ["2", "30"]
+    assert f"kernels/{IN_PLACE}.c" in files and "kernels/dynamic_shift_max_s8.c" in files
+    assert not [name for name in static_c.static_library(graphs["m0_full"]) if "in_place" in name]
+
+
+def test_image_in_the_arena_has_operations_of_its_own_if_that_takes_less(graphs):
+    """In M0 only: in M3 the places are the same."""
+    for name, count in (("m0_full", 2), ("m3_full", 1)):
+        text = static_c.static_library(graphs[name], name)[f"{name}.c"]
+        assert text.count("status = micronet_dense_s8(&") == count * sum(
+            operation.kind == "MICRONET_DENSE_S8" for operation in graphs[name].operations
+        )
 
 
 def test_lines_are_short_whatever_the_names(graphs):

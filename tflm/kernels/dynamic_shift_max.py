@@ -16,6 +16,7 @@ from tflm.kernels.operand_checks import (
 from tflm.kernels.requantization import scaled
 
 VERSION = 1
+PIXELS_IN_PLACE = 100  # in the buffer at a time, at most, if the result overwrites the map
 MEAN_SCALE = 64  # means are in 1 / 64 of the input's unit
 MOST_PIXELS = 65536
 MOST_CHANNELS = 4096
@@ -116,6 +117,16 @@ class DynamicShiftMax:
             _BLOCK * -(-count // _BLOCK) for count in (self.channels, self.squeeze_channels)
         )
         return (2 + 4 * self.fusions) * channels + 2 * squeeze_channels
+
+    @property
+    def in_place_buffer_bytes(self):
+        """Bytes of the buffer of `dynamic_shift_max_in_place_s8`: coefficients; then, one after
+        the other, means with hidden values, and some pixels.
+        """
+        channels = _BLOCK * -(-self.channels // _BLOCK)
+        coefficients = 4 * self.fusions * channels
+        block = min(self.pixels, PIXELS_IN_PLACE) * self.channels
+        return coefficients + max(self.buffer_bytes - coefficients, block)
 
     def packed(self):
         """The operation as the kernel takes it."""

@@ -6,6 +6,9 @@ import numpy as np
 
 from tflm.kernels.factorized_conv import FactorizedConv, windows_along
 
+# Of the output: as many are computed at a time, at most, if it overlaps the input.
+STRIP_ROWS = 16
+
 
 @dataclasses.dataclass(frozen=True)
 class FactorizedDepthwiseConv(FactorizedConv):
@@ -19,6 +22,23 @@ class FactorizedDepthwiseConv(FactorizedConv):
     _operator = "factorized_depthwise_conv_s8"
     _vertical_dimensions = 2
     _buffer_bytes_of_a_pair = 64
+
+    @property
+    def lead_bytes(self):
+        """How far the input must begin behind the output for the two to overlap.
+
+        No strip of rows then overwrites what it or a later one reads, on any processor: strips
+        may end anywhere. Input and output together need this much and the input.
+        """
+        _, width, channels = self.input_shape
+        height, output_width, output_channels = self.output_shape
+        padding = self.vertical_weights.shape[1] // 2
+        lead = 0
+        for end in range(1, height + 1):
+            first_read = max(0, max(0, end - STRIP_ROWS) * self.vertical_stride - padding)
+            written = end * output_width * output_channels
+            lead = max(lead, written - first_read * width * channels)
+        return lead
 
     def _check_shapes(self):
         super()._check_shapes()

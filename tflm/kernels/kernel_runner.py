@@ -5,18 +5,14 @@ For tests and measurements. Each operator is one program; one start of it serves
 
 import dataclasses
 import enum
-import functools
 import hashlib
-import os
 import pathlib
-import shutil
 import struct
 import subprocess
-import tempfile
 
 import numpy as np
 
-from tflm import emulator
+from tflm import emulator, host_compiler
 from tflm.kernels import c_files
 from tflm.kernels.c_files import RUNNER_FOLDER
 
@@ -31,9 +27,15 @@ _HOST_FLAGS = (
     "-fno-sanitize-recover=all",
 )
 _INPUTS = {"residual_add_s8": 2}  # all others have one
-# Another form of an operator, with its own functions and those of the operator.
-_FORMS = {"factorized_stem_rows_s8": "factorized_stem_s8"}
-_HEADERS = {"factorized_stem_rows_s8": "factorized_stem_rows_s8_image.h"}
+# A kernel whose output overlaps its input, called with both of them in one array: anything, then
+# the input, at least as large as the output.
+OVERLAPPING_DEPTHWISE = "factorized_depthwise_conv_s8_overlap"
+_OVERLAPPING = {OVERLAPPING_DEPTHWISE: "factorized_depthwise_conv_s8"}
+_HEADERS = {
+    "dynamic_shift_max_in_place_s8": "dynamic_shift_max_in_place_s8_map.h",
+    "factorized_stem_rows_s8": "factorized_stem_rows_s8_image.h",
+    OVERLAPPING_DEPTHWISE: f"{OVERLAPPING_DEPTHWISE}.h",
+}
 _RESULT = struct.Struct("<iiQ")
 
 
@@ -65,14 +67,15 @@ class Result:
 
 
 class KernelRunnerError(RuntimeError):
-    """A kernel could not be compiled, or ended its process. The message holds the tool's words."""
+    """A kernel ended its process. The message holds the sanitizer's words."""
 
 
 def run(calls, target, cache_folder, timeout=120.0):
     """Runs packed operations of one operator.
 
     Args:
-        calls: list of pairs: `FusedOperation`, tuple of int8 arrays, its inputs.
+        calls: list of pairs: `FusedOperation`, tuple of int8 arrays, its inputs. The operator may
+            be one of `c_files.FORMS` or `OVERLAPPING_DEPTHWISE`.
         target: `Target`.
         cache_folder: folder for programs; created if missing.
         timeout: seconds until the program is stopped.
@@ -81,8 +84,9 @@ def run(calls, target, cache_folder, timeout=120.0):
         A list of `Result`s.
 
     Raises:
-        KernelRunnerError: if the kernel does not compile or its process ends early, for instance
-            because a sanitizer found an access outside of an array.
+        HostCompilerError: if the kernel does not compile.
+        KernelRunnerError: if its process ends early, for instance because a sanitizer found an
+            access outside of an array.
         emulator.EmulatorError: the same on an emulated processor.
     """
     operators = {operation.operator for operation, _ in calls}
@@ -101,15 +105,16 @@ def run(calls, target, cache_folder, timeout=120.0):
 
 def sources(operator):
     """Paths of an operator's C files, with those that all operators use."""
+    operator = _OVERLAPPING.get(operator, operator)
     own = c_files.operator_sources(operator)
-    if operator in _FORMS:
-        own += c_files.operator_sources(_FORMS[operator])
+    if operator in c_files.FORMS:
+        own += c_files.operator_sources(c_files.FORMS[operator])
     return [*own, *c_files.common_sources()]
 
 
 def _definitions(operator):
     return {
-        "RUNNER_OPERATOR": operator,
+        "RUNNER_OPERATOR": _OVERLAPPING.get(operator, operator),
         "RUNNER_HEADER": f'"{_HEADERS.get(operator, f"{operator}.h")}"',
         "RUNNER_INPUTS": _INPUTS.get(operator, 1),
     }
@@ -166,7 +171,7 @@ def _run_on_host(operator, data, cache_folder, timeout):
 def _host_program(operator, cache_folder):
     """Path of the program, compiled if any file of the kernels has changed."""
     flags = [*_HOST_FLAGS, *(f"-D{name}={value}" for name, value in _definitions(operator).items())]
-    for folder in (*c_files.include_folders(), RUNNER_FOLDER, emulator.PLATFORMS_FOLDER):
+    for folder in (*c_files.include_folders(), RUNNER_FOLDER, emulator.EMULATED_FOLDER):
         flags += ["-I", str(folder)]
     files = [RUNNER_FOLDER / "kernel_runner.c", RUNNER_FOLDER / "host_stdio.c", *sources(operator)]
     digest = hashlib.sha256(repr((flags, files)).encode())
@@ -175,24 +180,5 @@ def _host_program(operator, cache_folder):
         digest.update(path.read_bytes())
     target = cache_folder / f"{operator}-{digest.hexdigest()[:32]}"
     if not target.exists():
-        cache_folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=cache_folder, prefix="unfinished_") as folder:
-            unfinished = pathlib.Path(folder) / target.name
-            _compile([*flags, *map(str, files), "-o", str(unfinished)])
-            os.replace(unfinished, target)
+        host_compiler.build(target, [*flags, *files])
     return target
-
-
-def _compile(arguments):
-    compiler = _compiler()
-    finished = subprocess.run([compiler, *arguments], capture_output=True, text=True)
-    if finished.returncode != 0:
-        raise KernelRunnerError(f"{compiler} {' '.join(arguments)}\n{finished.stderr}")
-
-
-@functools.lru_cache(maxsize=1)
-def _compiler():
-    compiler = shutil.which("gcc") or shutil.which("cc")
-    if compiler is None:
-        raise KernelRunnerError("gcc must be installed. On Debian: apt-get install gcc")
-    return compiler

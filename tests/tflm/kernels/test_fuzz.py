@@ -30,7 +30,7 @@ VARIANTS = {
 def compiled(folder, variant):
     """The fuzz program with all kernels."""
     sources = [FUZZ_FOLDER / "fuzz_operands.c", FUZZ_FOLDER / "standalone_main.c"]
-    for operator in (*OPERATORS, "factorized_stem_rows_s8"):
+    for operator in (*OPERATORS, *c_files.FORMS):
         sources += kernel_runner.sources(operator)
     program = folder / f"fuzz_operands_{variant}"
     command = ["gcc", *FLAGS, *VARIANTS[variant]]

@@ -12,7 +12,7 @@ from tflite_micro import runtime
 from tests.tflm.kernels.fused_models import model_of, quantization_of, quantizations
 from tests.tflm.kernels.sample_operations import OPERATORS
 from tests.tflm.kernels.sample_operations import sample as any_sample
-from tflm import interpreter, kernel_library
+from tflm import host_compiler, interpreter, kernel_library
 from tflm.interpreter import MicroInterpreterError
 from tflm.kernels.fused_operation import custom_name
 from tflm.kernels.residual_add import ResidualAdd
@@ -565,7 +565,7 @@ def test_library_shows_only_what_others_call(kernel_cache):
 
 def test_missing_compiler_is_named(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", os.devnull)
-    with pytest.raises(kernel_library.KernelLibraryError, match="apt-get install gcc"):
+    with pytest.raises(host_compiler.HostCompilerError, match="apt-get install gcc"):
         kernel_library.build(["residual_add_s8"], tmp_path)
 
 
@@ -573,7 +573,7 @@ def test_sources_that_do_not_compile_are_reported_and_leave_nothing(tmp_path, mo
     source = tmp_path / "broken.c"
     source.write_text("int function(void) { return unknown; }")
     monkeypatch.setattr(kernel_library, "_COMMON_SOURCES", (source,))
-    with pytest.raises(kernel_library.KernelLibraryError, match="unknown. undeclared"):
+    with pytest.raises(host_compiler.HostCompilerError, match="unknown. undeclared"):
         kernel_library.build(["residual_add_s8"], tmp_path / "cache")
     assert list((tmp_path / "cache").iterdir()) == []
 

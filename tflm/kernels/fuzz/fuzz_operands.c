@@ -13,6 +13,7 @@
 
 #include "dense_s4.h"
 #include "dense_s8.h"
+#include "dynamic_shift_max_in_place_s8.h"
 #include "dynamic_shift_max_s8.h"
 #include "factorized_depthwise_conv_s8.h"
 #include "factorized_stem_rows_s8.h"
@@ -129,6 +130,24 @@ static micronet_status run_stem(const micronet_factorized_stem_s8_params *params
   return status;
 }
 
+/* Dynamic Shift-Max in both of its forms, which must agree. */
+static micronet_status run_shift_max(const micronet_dynamic_shift_max_s8_params *params,
+                                     const kernel_memory *memory) {
+  const int32_t bytes = params->pixels * params->channels;
+  void *buffer =
+      new_block((size_t)micronet_dynamic_shift_max_in_place_s8_get_buffer_size(params), 0x5A);
+  int8_t *map = open_input(input_blocks[1], bytes);
+  const micronet_status status =
+      micronet_dynamic_shift_max_s8(params, memory->inputs[0], memory->output, memory->buffer);
+  memcpy(map, memory->inputs[0], (size_t)bytes);
+  if (micronet_dynamic_shift_max_in_place_s8(params, map, buffer) != MICRONET_OK ||
+      memcmp(map, memory->output, (size_t)bytes) != 0) {
+    abort();
+  }
+  free(buffer);
+  return status;
+}
+
 #define ONE_INPUT(name) micronet_##name(&params, memory.inputs[0], memory.output, memory.buffer)
 #define PIXELS_OF(count) ((int64_t)params.pixels * (count))
 #define FACTORIZED_INPUT ((int64_t)params.height * params.width * params.channels)
@@ -139,7 +158,7 @@ static micronet_status run_stem(const micronet_factorized_stem_s8_params *params
 OPERATOR(dense_s4, params.inputs, params.outputs, ONE_INPUT(dense_s4))
 OPERATOR(dense_s8, params.inputs, params.outputs, ONE_INPUT(dense_s8))
 OPERATOR(dynamic_shift_max_s8, PIXELS_OF(params.channels), PIXELS_OF(params.channels),
-         ONE_INPUT(dynamic_shift_max_s8))
+         run_shift_max(&params, &memory))
 OPERATOR(factorized_depthwise_conv_s8, FACTORIZED_INPUT, FACTORIZED_OUTPUT,
          ONE_INPUT(factorized_depthwise_conv_s8))
 OPERATOR(factorized_stem_s8, FACTORIZED_INPUT, FACTORIZED_OUTPUT,

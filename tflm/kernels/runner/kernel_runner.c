@@ -1,6 +1,8 @@
 /* Runs kernels on data from the host: for tests and measurements, not for devices.
  *
  * It is compiled for one operator: RUNNER_OPERATOR, its header RUNNER_HEADER, RUNNER_INPUTS (1, 2).
+ * A header that defines RUNNER_OVERLAP(params, memory, memory_bytes, buffer) runs a kernel whose
+ * input and output share memory: all of the one input, at whose beginning the output is afterwards.
  *
  * The input is a number of calls and then the calls, all numbers little-endian int32: inputs,
  * constants, bytes of the options and of the output, bytes of each input and of each constant; then
@@ -19,7 +21,8 @@ enum { MOST_INPUTS = 2, MOST_CONSTANTS = 16, GUARD_BYTES = 32, GUARD = 0x5A };
 
 typedef struct {
   micronet_operands operands;
-  const int8_t *inputs[MOST_INPUTS];
+  int8_t *inputs[MOST_INPUTS];
+  int32_t input_bytes[MOST_INPUTS];
   int8_t *output;
   int32_t output_bytes;
   int32_t buffer_bytes;
@@ -90,6 +93,16 @@ static void check_guards(const void *guarded, int32_t bytes, const char *message
   }
 }
 
+static int8_t *read_input(int32_t bytes) {
+#if defined(RUNNER_OVERLAP)
+  int8_t *block = allocate_guarded(bytes);
+  host_read(block, (size_t)bytes);
+  return block;
+#else
+  return read_block(bytes);
+#endif
+}
+
 #define JOIN_EXPANDED(a, b) a##b
 #define JOIN(a, b) JOIN_EXPANDED(a, b)
 #define KERNEL JOIN(micronet_, RUNNER_OPERATOR)
@@ -107,7 +120,10 @@ typedef struct {
 static void run_kernel(void *argument) {
   kernel_work *work = argument;
   kernel_call *call = work->call;
-#if RUNNER_INPUTS == 2
+#if defined(RUNNER_OVERLAP)
+  work->status =
+      RUNNER_OVERLAP(&work->params, call->inputs[0], call->input_bytes[0], work->buffer);
+#elif RUNNER_INPUTS == 2
   work->status = KERNEL(&work->params, call->inputs[0], call->inputs[1], call->output);
 #else
   work->status = KERNEL(&work->params, call->inputs[0], call->output, work->buffer);
@@ -128,7 +144,6 @@ static micronet_status bind_and_run(kernel_call *call) {
 static void run_call(void) {
   kernel_call call = {0};
   micronet_constant constants[MOST_CONSTANTS];
-  int32_t input_bytes[MOST_INPUTS];
   const int32_t input_count = read_int32();
   call.operands.constant_count = read_int32();
   call.operands.constants = constants;
@@ -138,16 +153,25 @@ static void run_call(void) {
     host_print("a call has the wrong number of inputs or too many constants\n");
     host_exit(1);
   }
-  for (int32_t i = 0; i < input_count; ++i) input_bytes[i] = read_int32();
+  for (int32_t i = 0; i < input_count; ++i) call.input_bytes[i] = read_int32();
   for (int32_t i = 0; i < call.operands.constant_count; ++i) constants[i].bytes = read_int32();
   call.operands.options = read_block(call.operands.options_bytes);
-  for (int32_t i = 0; i < input_count; ++i) call.inputs[i] = read_block(input_bytes[i]);
+  for (int32_t i = 0; i < input_count; ++i) {
+    call.inputs[i] = read_input(call.input_bytes[i]);
+  }
   for (int32_t i = 0; i < call.operands.constant_count; ++i) {
     constants[i].data = read_block(constants[i].bytes);
   }
+#if defined(RUNNER_OVERLAP)
+  if (call.output_bytes > call.input_bytes[0]) host_exit(1);
+  call.output = call.inputs[0];
+  const int32_t written_bytes = call.input_bytes[0];
+#else
   call.output = allocate_guarded(call.output_bytes);
+  const int32_t written_bytes = call.output_bytes;
+#endif
   const int32_t status = (int32_t)bind_and_run(&call);
-  check_guards(call.output, call.output_bytes, "a kernel wrote outside its output\n");
+  check_guards(call.output, written_bytes, "a kernel wrote outside its output\n");
   host_write(&status, sizeof(status));
   host_write(&call.buffer_bytes, sizeof(call.buffer_bytes));
   host_write(&call.instructions, sizeof(call.instructions));

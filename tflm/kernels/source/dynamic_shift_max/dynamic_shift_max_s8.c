@@ -3,17 +3,9 @@
 micronet_status micronet_dynamic_shift_max_s8(const micronet_dynamic_shift_max_s8_params *params,
                                               const int8_t *input, int8_t *output, void *buffer) {
   if (params == 0 || input == 0 || output == 0 || buffer == 0) return MICRONET_NULL_POINTER;
-#if defined(MICRONET_MVE)
-  /* The vector instructions keep 16 bits of a product: enough for these shifts. */
-  if (params->coefficient_shift >= 8) {
-    micronet_dynamic_shift_max_s8_mve(params, input, output, buffer);
-    return MICRONET_OK;
-  }
-#endif
-#if defined(MICRONET_DSP)
-  micronet_dynamic_shift_max_s8_dsp(params, input, output, buffer);
-#else
-  micronet_dynamic_shift_max_s8_scalar(params, input, output, buffer);
-#endif
+  const micronet_dynamic_shift_max_s8_buffer parts =
+      micronet_dynamic_shift_max_s8_divide_buffer(params, buffer);
+  micronet_dynamic_shift_max_s8_coefficients(params, input, &parts);
+  micronet_dynamic_shift_max_s8_fuse(params, parts.coefficients, input, output, params->pixels);
   return MICRONET_OK;
 }

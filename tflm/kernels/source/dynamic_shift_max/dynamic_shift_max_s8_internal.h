@@ -7,11 +7,12 @@
 
 enum { MICRONET_DYNAMIC_SHIFT_MAX_S8_BLOCK = 4 /* rows and columns of a block of weights */ };
 
-/* The kernel's buffer, of int16 values in the order that each implementation likes. */
+/* The beginning of the buffer, of int16 values in the order that each implementation likes. Once
+ * the coefficients are there, what is behind them is free. */
 typedef struct {
+  void *coefficients; /* (K, C', 2): a and b in turn */
   void *means;        /* (C') */
   void *hidden;       /* (S') */
-  void *coefficients; /* (K, C', 2): a and b in turn */
 } micronet_dynamic_shift_max_s8_buffer;
 
 static inline int32_t micronet_dynamic_shift_max_s8_rounded_up(int32_t count) {
@@ -20,11 +21,10 @@ static inline int32_t micronet_dynamic_shift_max_s8_rounded_up(int32_t count) {
 
 static inline micronet_dynamic_shift_max_s8_buffer micronet_dynamic_shift_max_s8_divide_buffer(
     const micronet_dynamic_shift_max_s8_params *params, void *memory) {
-  int16_t *means = memory;
-  int16_t *hidden = means + micronet_dynamic_shift_max_s8_rounded_up(params->channels);
-  int16_t *coefficients =
-      hidden + micronet_dynamic_shift_max_s8_rounded_up(params->squeeze_channels);
-  return (micronet_dynamic_shift_max_s8_buffer){means, hidden, coefficients};
+  const int32_t channels = micronet_dynamic_shift_max_s8_rounded_up(params->channels);
+  int16_t *coefficients = memory;
+  int16_t *means = coefficients + 2 * params->fusions * channels;
+  return (micronet_dynamic_shift_max_s8_buffer){coefficients, means, means + channels};
 }
 
 /* The mean in 1/64 of `pixels` values whose sum is `sum`, rounded, halves up. */
@@ -34,18 +34,54 @@ static inline int16_t micronet_dynamic_shift_max_s8_mean(int32_t sum, int32_t pi
   return (int16_t)(quotient - (quotient * pixels > numerator)); /* C rounds towards 0 */
 }
 
-/* The coefficients as words: a in the lower half, b in the upper one. On any processor with DSP
+/* The coefficients of a whole map. */
+void micronet_dynamic_shift_max_s8_coefficients_scalar(
+    const micronet_dynamic_shift_max_s8_params *params, const int8_t *input,
+    const micronet_dynamic_shift_max_s8_buffer *buffer);
+
+/* The same as words: a in the lower half, b in the upper one. On any processor with DSP
  * instructions. */
 void micronet_dynamic_shift_max_s8_coefficients_dsp(
     const micronet_dynamic_shift_max_s8_params *params, const int8_t *input,
     const micronet_dynamic_shift_max_s8_buffer *buffer);
 
-/* One implementation each; arguments as in micronet_dynamic_shift_max_s8. */
-void micronet_dynamic_shift_max_s8_scalar(const micronet_dynamic_shift_max_s8_params *params,
-                                          const int8_t *input, int8_t *output, void *memory);
-void micronet_dynamic_shift_max_s8_dsp(const micronet_dynamic_shift_max_s8_params *params,
-                                       const int8_t *input, int8_t *output, void *memory);
-void micronet_dynamic_shift_max_s8_mve(const micronet_dynamic_shift_max_s8_params *params,
-                                       const int8_t *input, int8_t *output, void *memory);
+/* Fuses `pixels` pixels with the coefficients of their map. */
+void micronet_dynamic_shift_max_s8_fuse_scalar(const micronet_dynamic_shift_max_s8_params *params,
+                                               const void *coefficients, const int8_t *input,
+                                               int8_t *output, int32_t pixels);
+void micronet_dynamic_shift_max_s8_fuse_dsp(const micronet_dynamic_shift_max_s8_params *params,
+                                            const void *coefficients, const int8_t *input,
+                                            int8_t *output, int32_t pixels);
+/* A coefficient_shift of at least 8: the vector instructions keep 16 bits of a product. */
+void micronet_dynamic_shift_max_s8_fuse_mve(const micronet_dynamic_shift_max_s8_params *params,
+                                            const void *coefficients, const int8_t *input,
+                                            int8_t *output, int32_t pixels);
+
+/* The two parts as the processor does them fastest. */
+static inline void micronet_dynamic_shift_max_s8_coefficients(
+    const micronet_dynamic_shift_max_s8_params *params, const int8_t *input,
+    const micronet_dynamic_shift_max_s8_buffer *buffer) {
+#if defined(MICRONET_DSP)
+  micronet_dynamic_shift_max_s8_coefficients_dsp(params, input, buffer);
+#else
+  micronet_dynamic_shift_max_s8_coefficients_scalar(params, input, buffer);
+#endif
+}
+
+static inline void micronet_dynamic_shift_max_s8_fuse(
+    const micronet_dynamic_shift_max_s8_params *params, const void *coefficients,
+    const int8_t *input, int8_t *output, int32_t pixels) {
+#if defined(MICRONET_MVE)
+  if (params->coefficient_shift >= 8) {
+    micronet_dynamic_shift_max_s8_fuse_mve(params, coefficients, input, output, pixels);
+    return;
+  }
+#endif
+#if defined(MICRONET_DSP)
+  micronet_dynamic_shift_max_s8_fuse_dsp(params, coefficients, input, output, pixels);
+#else
+  micronet_dynamic_shift_max_s8_fuse_scalar(params, coefficients, input, output, pixels);
+#endif
+}
 
 #endif

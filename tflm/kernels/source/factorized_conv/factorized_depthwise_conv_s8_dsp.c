@@ -6,7 +6,11 @@
 /* The buffer holds a strip of rows of one or two vertical channels. Pair j of a padded row stands
  * in column j, and a column's rows follow each other, so that both convolutions step by constants:
  * one channel has 16 rows, or two have 8. */
-enum { STRIP_ROWS = 16, COLUMN_PITCH = 2 * STRIP_ROWS, SECOND_CHANNEL = COLUMN_PITCH / 2 };
+enum {
+  STRIP_ROWS = MICRONET_FACTORIZED_DEPTHWISE_CONV_S8_STRIP_ROWS,
+  COLUMN_PITCH = 2 * STRIP_ROWS,
+  SECOND_CHANNEL = COLUMN_PITCH / 2
+};
 
 /* What one strip of vertical results reads and writes. */
 typedef struct {

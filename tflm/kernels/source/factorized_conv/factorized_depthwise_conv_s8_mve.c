@@ -28,6 +28,23 @@ static row_strip strip_at(const micronet_factorized_conv_params *params, int32_t
   return strip;
 }
 
+/* Rows of a strip, at most: fewer where they may be overwritten, which takes longer. */
+static int32_t most_rows(const micronet_factorized_conv_params *params, const int8_t *input,
+                         const int8_t *output) {
+  const int32_t output_bytes = factorized_output_height(params) * factorized_output_width(params) *
+                               params->horizontal.channels;
+  const uintptr_t distance = (uintptr_t)input - (uintptr_t)output; /* huge if output is behind */
+  return distance < (uintptr_t)output_bytes ? MICRONET_FACTORIZED_DEPTHWISE_CONV_S8_STRIP_ROWS
+                                            : STRIP_ROWS;
+}
+
+/* Rows of the next strip of which `left` are left: vectors of rows are whole ones in all strips but
+ * the last, which has enough rows for one. */
+static int32_t rows_of_strip(int32_t left, int32_t most) {
+  if (left <= most) return left;
+  return left >= most + FACTORIZED_LANES ? most : left / 2;
+}
+
 /* Four results of row `y`, which reads rows outside the input.
  *
  * column: the first lane's place in the input's first row. */
@@ -110,12 +127,12 @@ void micronet_factorized_depthwise_conv_s8_mve(
   const int32_t height = factorized_output_height(params);
   const int32_t row_bytes = factorized_output_width(params) * params->horizontal.channels;
   const int32_t multiplier = params->horizontal.channels / params->vertical.channels;
-  const int32_t strips = (height + STRIP_ROWS - 1) / STRIP_ROWS;
+  const int32_t most = most_rows(params, input, output);
   memset(buffer, params->horizontal.padding, (size_t)(pitch * STRIP_ROWS));
-  for (int32_t i = 0; i < strips; ++i) {
-    const row_strip strip = strip_at(params, height * i / strips, height * (i + 1) / strips);
-    const int32_t rows = strip.end - strip.start;
-    int8_t *output_strip = output + strip.start * row_bytes;
+  for (int32_t start = 0, rows; start < height; start += rows) {
+    rows = rows_of_strip(height - start, most);
+    const row_strip strip = strip_at(params, start, start + rows);
+    int8_t *output_strip = output + start * row_bytes;
     for (int32_t channel = 0; channel < params->vertical.channels; ++channel) {
       if (params->vertical.taps == 3) {
         vertical_rows(params, input, channel, &strip, buffer + before, pitch, 3);

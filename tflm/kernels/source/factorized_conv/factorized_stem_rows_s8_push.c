@@ -1,32 +1,5 @@
 #include "factorized_stem_rows_s8_internal.h"
-
-/* Four words. */
-typedef struct {
-  uint32_t words[4];
-} __attribute__((may_alias)) block;
-
-/* In large pieces, if both are aligned: the memcpy of a small C library goes byte by byte. */
-static void copy_row(int8_t *to, const int8_t *from, int32_t bytes) {
-#if defined(MICRONET_MVE)
-  for (; bytes >= 16; bytes -= 16) {
-    vstrbq_s8(to, vldrbq_s8(from));
-    to += 16;
-    from += 16;
-  }
-#else
-  if (((uintptr_t)to | (uintptr_t)from) % sizeof(uint32_t) == 0) {
-    for (; bytes >= 32; bytes -= 32) {
-      const block *read = (const block *)from;
-      block *write = (block *)to;
-      write[0] = read[0];
-      write[1] = read[1];
-      to += 32;
-      from += 32;
-    }
-  }
-#endif
-  if (bytes > 0) memcpy(to, from, (size_t)bytes);
-}
+#include "micronet_copy.h"
 
 /* The place of row `y` of the input. */
 static int8_t *place_of(const micronet_factorized_stem_s8_params *params,
@@ -65,7 +38,7 @@ micronet_status micronet_factorized_stem_rows_s8_push(
     const factorized_window window = factorized_vertical_window(params, state->next_output_row);
     if (window.start + window.last - 1 > newest) { /* needs later rows, and perhaps this one */
       if (window.start <= newest) {
-        copy_row(place_of(params, state, newest), row, params->width * params->channels);
+        micronet_copy(place_of(params, state, newest), row, params->width * params->channels);
       }
       break;
     }

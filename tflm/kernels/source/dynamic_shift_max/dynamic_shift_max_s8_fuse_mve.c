@@ -67,14 +67,15 @@ static inline int16x8_t fuse_next_pairs(int16x8_t sums, int16x8_t pairs, int16x8
  *
  * Returns how far behind the input the rest of it is. */
 static inline int32_t fuse_whole_group(const shift_max_params *params, const fused_group *group,
-                                       int fusions, const int8_t *input, int8_t *output) {
+                                       int fusions, const int8_t *input, int8_t *output,
+                                       int32_t pixels) {
   const uint16x8_t pairs = group->pairs, next_pairs = group->next_pairs;
   const uint16x8_t outputs = group->outputs;
   const int16x8_t first = group->first, second = group->second;
   const int16_t zero_point = (int16_t)params->input_zero_point;
   const int16_t output_zero_point = (int16_t)params->output_zero_point;
   const int32_t bits = 15 - params->coefficient_shift, step = 2 * params->channels;
-  const int32_t count = params->pixels / 2;
+  const int32_t count = pixels / 2;
   int16x8_t sums = vdupq_n_s16(0), others = sums; /* each pass overwrites all lanes */
   for (int32_t i = count; i > 0; --i, input += step, output += step) {
     const int16x8_t x = load_pairs(input, pairs, zero_point, bits);
@@ -111,19 +112,17 @@ static void fuse_any_group(const shift_max_params *params, const fused_group *gr
   }
 }
 
-void micronet_dynamic_shift_max_s8_mve(const micronet_dynamic_shift_max_s8_params *params,
-                                       const int8_t *input, int8_t *output, void *memory) {
-  const micronet_dynamic_shift_max_s8_buffer buffer =
-      micronet_dynamic_shift_max_s8_divide_buffer(params, memory);
+void micronet_dynamic_shift_max_s8_fuse_mve(const micronet_dynamic_shift_max_s8_params *params,
+                                            const void *coefficients, const int8_t *input,
+                                            int8_t *output, int32_t pixels) {
   const int has_limits = params->lowest != INT8_MIN || params->highest != INT8_MAX;
-  micronet_dynamic_shift_max_s8_coefficients_dsp(params, input, &buffer);
   for (int32_t first = 0; first < params->channels; first += GROUP) {
-    const fused_group group = describe_group(params, buffer.coefficients, first);
-    int32_t done = 0, pixels_left = params->pixels;
+    const fused_group group = describe_group(params, coefficients, first);
+    int32_t done = 0, pixels_left = pixels;
     if (group.is_whole && !has_limits) {
-      done = params->fusions == 1 ? fuse_whole_group(params, &group, 1, input, output)
-                                  : fuse_whole_group(params, &group, 2, input, output);
-      pixels_left = params->pixels % 2;
+      done = params->fusions == 1 ? fuse_whole_group(params, &group, 1, input, output, pixels)
+                                  : fuse_whole_group(params, &group, 2, input, output, pixels);
+      pixels_left = pixels % 2;
     }
     fuse_any_group(params, &group, input + done, output + done, pixels_left);
   }

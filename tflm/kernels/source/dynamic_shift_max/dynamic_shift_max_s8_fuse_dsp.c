@@ -179,7 +179,7 @@ static void fuse_channel_any(const fused_map *map, const fused_channel *channel,
 }
 
 static fused_map describe_map(const shift_max_params *params, const uint32_t *coefficients,
-                              const int8_t *input, int8_t *output) {
+                              const int8_t *input, int8_t *output, int32_t pixels) {
   const int32_t shift = params->coefficient_shift;
   const int32_t fusion_size = micronet_dynamic_shift_max_s8_rounded_up(params->channels);
   const uint32_t zero_point = (uint32_t)-params->input_zero_point;
@@ -191,8 +191,8 @@ static fused_map describe_map(const shift_max_params *params, const uint32_t *co
       .first = coefficients,
       .second = coefficients + (params->fusions - 1) * fusion_size,
       .stride = params->channels,
-      .last = (params->pixels - 1) * params->channels,
-      .is_odd = params->pixels % 2 != 0,
+      .last = (pixels - 1) * params->channels,
+      .is_odd = pixels % 2 != 0,
       .zero_point = params->input_zero_point,
       .zero_points = micronet_pack_low(zero_point, zero_point),
       .offset = params->output_zero_point * (1 << shift) + (1 << (shift - 1)),
@@ -232,26 +232,20 @@ static int32_t fuse_next(const fused_map *map, int32_t index, int32_t channels, 
   return 1;
 }
 
-static void fuse(const shift_max_params *params, const fused_map *map) {
+void micronet_dynamic_shift_max_s8_fuse_dsp(const micronet_dynamic_shift_max_s8_params *params,
+                                            const void *coefficients, const int8_t *input,
+                                            int8_t *output, int32_t pixels) {
+  const fused_map map = describe_map(params, coefficients, input, output, pixels);
   const int32_t channels = params->channels;
   if (params->coefficient_shift == FAST_SHIFT && params->lowest == INT8_MIN &&
       params->highest == INT8_MAX) {
-    for (int32_t i = 0; i < channels;) i += fuse_next(map, i, channels, params->fusions);
+    for (int32_t i = 0; i < channels;) i += fuse_next(&map, i, channels, params->fusions);
   } else {
     for (int32_t i = 0; i < channels; ++i) {
-      const fused_channel channel = describe_channel(map, i);
-      fuse_channel_any(map, &channel, params->coefficient_shift, params->lowest, params->highest);
+      const fused_channel channel = describe_channel(&map, i);
+      fuse_channel_any(&map, &channel, params->coefficient_shift, params->lowest, params->highest);
     }
   }
-}
-
-void micronet_dynamic_shift_max_s8_dsp(const micronet_dynamic_shift_max_s8_params *params,
-                                       const int8_t *input, int8_t *output, void *memory) {
-  const micronet_dynamic_shift_max_s8_buffer buffer =
-      micronet_dynamic_shift_max_s8_divide_buffer(params, memory);
-  const fused_map map = describe_map(params, buffer.coefficients, input, output);
-  micronet_dynamic_shift_max_s8_coefficients_dsp(params, input, &buffer);
-  fuse(params, &map);
 }
 
 #endif
