@@ -5,19 +5,33 @@ import pathlib
 import sys
 
 from tflm import exporter
+from tflm.compiled_library import CompiledLibraryError
+from tflm.host_compiler import HostCompilerError
 from tflm.interpreter import MicroInterpreterError
+from tflm.kernel_library import KernelLibraryError
 from tflm.trained_run import TrainedRun
 from tflm.verification import VerificationError
 
 _USAGE_ERROR = 2
 _EXPORT_FAILED = 1
+_FAILURES = (
+    ValueError,
+    ImportError,
+    OSError,
+    MicroInterpreterError,
+    HostCompilerError,
+    KernelLibraryError,
+    CompiledLibraryError,
+    VerificationError,
+)
 
 _EPILOG = """\
-The output folder holds model.tflite, the same as a C++ array (model_data), model_settings.h,
-op_resolver.h, test_vectors, and report.md, which says what the model costs and how well it works.
+The output folder holds model.tflite, model_settings.h, test_vectors, and report.md, which says
+what the model costs and how well it works; for TensorFlow Lite Micro the model as a C++ array
+(model_data) and op_resolver.h, as a C99 library micronet_model and its kernels.
 It is written only if the int8 model, run in TensorFlow Lite Micro, agrees with the Keras model on
 at least 98 percent of the calibration and test images, or 99 percent if that was trained with
-quantization (`python -m training --quantize-aware`).
+quantization (`python -m training --quantize-aware`), and if the library gives the same bytes.
 """
 
 
@@ -34,15 +48,16 @@ def main(arguments=None):
     output = pathlib.Path(options.output or f"deploy/{pathlib.Path(options.run).resolve().name}")
     try:
         exporter.check_output(output, options.overwrite)
+        kernels = exporter.kernels_for(options.runtime, options.kernels)
         run = TrainedRun.load(options.run)
     except ValueError as error:
         return _fail(error, _USAGE_ERROR)
     try:
         export = exporter.export(
-            run, announce=lambda line: print(line, flush=True), kernels=options.kernels
+            run, lambda line: print(line, flush=True), kernels, options.runtime
         )
         exporter.write(export.files, output)
-    except (ValueError, ImportError, OSError, MicroInterpreterError, VerificationError) as error:
+    except _FAILURES as error:
         return _fail(error, _EXPORT_FAILED)
     print(_verdict(export.report, output))
     return 0
@@ -51,7 +66,8 @@ def main(arguments=None):
 def _parser():
     parser = argparse.ArgumentParser(
         prog="python -m tflm",
-        description="Exports a trained MicroNet as int8 to TensorFlow Lite Micro.",
+        description="Exports a trained MicroNet as int8 to TensorFlow Lite Micro, or as a C99 "
+        "library.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -62,11 +78,18 @@ def _parser():
     )
     parser.add_argument("--output", help="folder to write (default: deploy/ and the run's name)")
     parser.add_argument(
+        "--runtime",
+        choices=exporter.RUNTIMES,
+        default=exporter.TFLM,
+        help="tflm: TensorFlow Lite Micro (default); static: none, the model is a C99 library "
+        "that calls fused kernels",
+    )
+    parser.add_argument(
         "--kernels",
         choices=exporter.KERNELS,
-        default=exporter.BUILTIN,
-        help="builtin: operators that every TensorFlow Lite Micro has (default); fused: this "
-        "project's own, several times faster, whose C sources are exported along with the model",
+        help="builtin: operators that every TensorFlow Lite Micro has (default for tflm); fused: "
+        "this project's own, several times faster, whose C sources are exported along with the "
+        "model (always so for static)",
     )
     parser.add_argument(
         "--overwrite", action="store_true", help="replace an earlier export in that folder"
@@ -78,10 +101,9 @@ def _verdict(report, output):
     return (
         f"accuracy on {report.test_images} test images: "
         f"{report.keras_model} {report.keras_accuracy:.2%}, "
-        f"int8 in TensorFlow Lite Micro {report.int8_accuracy:.2%}\n"
+        f"int8 {report.runtime.title} {report.int8_accuracy:.2%}\n"
         f"agreement on {report.compared_images} images: {report.agreement:.2%}\n"
-        f"flash {report.flatbuffer_bytes:,} bytes, RAM {report.arena_bytes:,} bytes, "
-        f"{report.multiply_adds:,} multiply-adds\n"
+        f"{report.runtime.summary()}, {report.multiply_adds:,} multiply-adds\n"
         f"written to {output}; read {output / 'report.md'} first"
     )
 

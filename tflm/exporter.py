@@ -12,11 +12,13 @@ from keras_micronet.quantization import QuantizeAwareModel, quantize_aware
 from tflm import (
     c_arrays,
     channel_layout,
+    compiled_library,
     flatbuffer,
     fused_operations,
     kernel_sources,
     lowering,
     report,
+    static_c,
     tensor_noise,
     verification,
 )
@@ -25,12 +27,14 @@ from tflm.graph import Graph
 from tflm.input_normalization import InputNormalization
 from tflm.integer_check import require_integers_only
 from tflm.interpreter import MicroInterpreter, required_arena_bytes
-from tflm.model_settings import ModelSettings, model_settings
+from tflm.model_settings import ModelSettings, model_identifier, model_settings
 from tflm.op_resolver import op_resolver
 from tflm.quantization import quantize
+from tflm.runtimes import MicroRuntime, StaticRuntime
 
 MODEL_FILE = "model.tflite"
 BUILTIN, FUSED = KERNELS = ("builtin", "fused")
+TFLM, STATIC = RUNTIMES = (MicroRuntime.name, StaticRuntime.name)
 _MARK_OF_AN_EXPORT = "report.json"
 _MOST_TEST_VECTORS = 10
 _EXAMPLES = 16
@@ -51,7 +55,7 @@ class Export:
     report: report.ExportReport
 
 
-def export(run, announce=lambda line: None, kernels=BUILTIN):
+def export(run, announce=lambda line: None, kernels=None, runtime=TFLM):
     """Converts, runs and verifies a trained model.
 
     Args:
@@ -59,17 +63,25 @@ def export(run, announce=lambda line: None, kernels=BUILTIN):
             has learned; a float model is quantized after training first.
         announce: function that is told of each step, one line of text.
         kernels: "builtin" for TensorFlow Lite Micro's own operators, or "fused" for
-            those of `tflm.kernels`, whose C sources are then among the files.
+            those of `tflm.kernels`, whose C sources are then among the files; `None`
+            for the first of these that the runtime takes.
+        runtime: "tflm" for TensorFlow Lite Micro, or "static" for a C99 library that
+            needs none and has fused kernels only.
 
     Returns:
         An `Export`.
 
     Raises:
-        ValueError: if the model has a layer that cannot be exported, or an
-            activation is not finite.
-        VerificationError: if the exported model disagrees with the Keras model.
+        ValueError: if the model has a layer that cannot be exported, or for the static
+            runtime one that no fused kernel computes; if an activation is not finite;
+            or the runtime does not take the kernels.
+        HostCompilerError: if fused kernels or the library cannot be compiled.
+        VerificationError: if the exported model disagrees with the Keras model, or
+            the library with TensorFlow Lite Micro.
+        CompiledLibraryError: if the library refuses an image.
     """
-    deployment = deploy(quantized_model(run, announce), announce, kernels)
+    kernels = kernels_for(runtime, kernels)
+    deployment = deploy(quantized_model(run, announce), announce, kernels, runtime)
     announce("measuring the noise of each activation")
     noise = tensor_noise.measure(
         deployment.float_graph,
@@ -79,9 +91,33 @@ def export(run, announce=lambda line: None, kernels=BUILTIN):
     announce(
         f"verifying in TensorFlow Lite Micro on {len(run.calibration) + len(run.test)} images"
     )
-    tested, compared = _verified(run, deployment, noise)
-    made = _report(run, deployment, tested, compared, noise)
-    return Export(_files(run, deployment, tested, made), made)
+    calibrated, tested = _verified(run, deployment, noise)
+    target = _EXPORTS[runtime](deployment)
+    target.verify(_parts(run, deployment, calibrated, tested), announce)
+    made = _report(run, deployment, calibrated.joined(tested), tested, noise, target.describe())
+    return Export({**target.files(), **_files(run, deployment, tested, made)}, made)
+
+
+def kernels_for(runtime, kernels=None):
+    """The kernels of an export.
+
+    Args:
+        runtime, kernels: as for `export`.
+
+    Raises:
+        ValueError: the runtime does not take these kernels, or there is no such runtime.
+    """
+    if runtime not in RUNTIMES:
+        raise ValueError(f"runtime must be one of {', '.join(RUNTIMES)}. Received: {runtime!r}")
+    possible = _EXPORTS[runtime].kernels
+    if kernels is None:
+        return possible[0]
+    if kernels not in possible:
+        raise ValueError(
+            f"kernels must be one of {', '.join(possible)} for the runtime {runtime}. "
+            f"Received: {kernels!r}"
+        )
+    return kernels
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,6 +144,10 @@ class Deployment:
     def input_quantization(self):
         return self.graph.tensors[self.graph.inputs[0]].quantization
 
+    def quantized_images(self, images):
+        """Raw images, uint8 `(count, height, width, 3)`, as the model takes them, int8."""
+        return self.normalization.quantized_images(images, self.input_quantization)
+
 
 def quantized_model(run, announce=lambda line: None):
     """The run's model if it has learned its quantization, or one quantized after training."""
@@ -117,21 +157,21 @@ def quantized_model(run, announce=lambda line: None):
     return quantize_aware(run.model, lowering.model_inputs(run.model, run.calibration.images))
 
 
-def deploy(model, announce=lambda line: None, kernels=BUILTIN):
+def deploy(model, announce=lambda line: None, kernels=None, runtime=TFLM):
     """Converts a quantized model.
 
     Args:
         model: `QuantizeAwareModel`.
-        announce, kernels: as for `export`.
+        announce, kernels, runtime: as for `export`.
 
     Returns:
         A `Deployment`.
 
     Raises:
-        ValueError: if no operator takes the model's formats, or a range is not finite.
+        ValueError: if no operator takes the model's formats, a range is not finite, or the
+            runtime does not take the kernels or an operation.
     """
-    if kernels not in KERNELS:
-        raise ValueError(f"kernels must be one of {', '.join(KERNELS)}. Received: {kernels!r}")
+    kernels = kernels_for(runtime, kernels)
     announce("lowering the model: folding batch normalization and shuffles")
     float_model = model.float_model
     float_graph = lowering.lower(float_model)
@@ -141,6 +181,7 @@ def deploy(model, announce=lambda line: None, kernels=BUILTIN):
     else:
         operations = float_graph = to_builtin(channel_layout.fold_permutations(float_graph))
     graph = quantize(operations, model.activation_ranges, model.weight_roundings)
+    _EXPORTS[runtime].require(graph)
     model_bytes = flatbuffer.serialize(graph)
     require_integers_only(model_bytes)
     return Deployment(
@@ -159,26 +200,29 @@ def _reference(run):
 
 
 def _verified(run, deployment, noise):
-    """The comparison on the test images, and that on all images, which has passed."""
+    """The comparisons on the calibration and on the test images, which together have passed."""
 
     def compare(labelled):
         return verification.compare(
             run.model,
             lowering.model_inputs(deployment.float_model, labelled.images),
             deployment.interpreter,
-            deployment.normalization.quantized_images(
-                labelled.images, deployment.input_quantization
-            ),
+            deployment.quantized_images(labelled.images),
             labelled.labels,
         )
 
-    tested = compare(run.test)
-    compared = compare(run.calibration).joined(tested)
+    calibrated, tested = compare(run.calibration), compare(run.test)
     try:
-        compared.require_agreement(_reference(run))
+        calibrated.joined(tested).require_agreement(_reference(run))
     except verification.VerificationError as error:
         raise verification.VerificationError(f"{error}. {_noisiest(noise)}") from error
-    return tested, compared
+    return calibrated, tested
+
+
+def _parts(run, deployment, calibrated, tested):
+    """Pairs of the model's inputs and the interpreter's outputs, of all images."""
+    for labelled, compared in ((run.calibration, calibrated), (run.test, tested)):
+        yield deployment.quantized_images(labelled.images), compared.int8_outputs
 
 
 def _noisiest(noise):
@@ -189,8 +233,85 @@ def _noisiest(noise):
     return f"The noisiest activations, by their signal-to-quantization-noise ratio: {rows}"
 
 
-def _report(run, deployment, tested, compared, noise):
-    graph, interpreter = deployment.graph, deployment.interpreter
+class _MicroExport:
+    """What an export for TensorFlow Lite Micro does that others do not."""
+
+    kernels = KERNELS
+
+    def __init__(self, deployment):
+        self._deployment = deployment
+
+    @staticmethod
+    def require(graph):
+        """Takes every graph."""
+
+    def verify(self, parts, announce):
+        """Has nothing to add: it is what the accuracy is measured in."""
+
+    def describe(self):
+        """The `MicroRuntime`."""
+        model, arena = self._deployment.model_bytes, self._deployment.interpreter.arena
+        operators = kernel_sources.operators(self._deployment.graph)
+        arena_bytes = required_arena_bytes(model, arena, operators)
+        return MicroRuntime(len(model), arena, arena_bytes, bool(operators))
+
+    def files(self):
+        """Contents by file name."""
+        return {
+            **c_arrays.model_data(self._deployment.model_bytes),
+            **op_resolver(self._deployment.graph),
+            **kernel_sources.kernel_sources(self._deployment.graph),
+        }
+
+
+class _StaticExport:
+    """What an export as a C99 library does that others do not."""
+
+    kernels = (FUSED,)
+
+    def __init__(self, deployment):
+        self._deployment = deployment
+        self._plan = static_c.plan_memory(deployment.graph)
+        self._files = static_c.static_library(
+            deployment.graph, identifier=model_identifier(deployment.model_bytes)
+        )
+
+    @staticmethod
+    def require(graph):
+        """Raises `ValueError` unless a library can be made of a graph."""
+        static_c.plan_memory(graph)
+
+    def verify(self, parts, announce):
+        """Raises `VerificationError` unless the library gives the interpreter's bytes.
+
+        Args:
+            parts: pairs of the model's inputs and the interpreter's outputs.
+            announce: as for `export`.
+        """
+        announce("compiling the C library for this computer, and verifying it on the same images")
+        library = compiled_library.CompiledLibrary(self._files)
+        compiled_library.require_equal_outputs(library, parts)
+
+    def describe(self):
+        """The `StaticRuntime`."""
+        costs = report.operation_costs(self._deployment.graph)
+        return StaticRuntime(
+            flatbuffer_bytes=len(self._deployment.model_bytes),
+            constant_bytes=sum(cost.constant_bytes for cost in costs),
+            arena_bytes=self._plan.arena_bytes,
+            rows_arena_bytes=self._plan.rows_arena_bytes,
+        )
+
+    def files(self):
+        """Contents by file name: those that were compiled."""
+        return self._files
+
+
+_EXPORTS = {TFLM: _MicroExport, STATIC: _StaticExport}
+
+
+def _report(run, deployment, compared, tested, noise, runtime):
+    graph = deployment.graph
     return report.ExportReport(
         model_name=run.model.name,
         input_shape=graph.tensors[graph.inputs[0]].shape,
@@ -201,11 +322,7 @@ def _report(run, deployment, tested, compared, noise):
         int8_accuracy=tested.int8_accuracy,
         compared_images=len(compared.labels),
         agreement=compared.agreement,
-        flatbuffer_bytes=len(deployment.model_bytes),
-        arena=interpreter.arena,
-        arena_bytes=required_arena_bytes(
-            deployment.model_bytes, interpreter.arena, kernel_sources.operators(graph)
-        ),
+        runtime=runtime,
         costs=report.operation_costs(graph),
         live_bytes=report.live_bytes(graph),
         model_multiply_adds=keras_micronet.summarize(deployment.float_model).multiply_adds,
@@ -215,28 +332,24 @@ def _report(run, deployment, tested, compared, noise):
 
 
 def _files(run, deployment, tested, made):
-    graph, normalization = deployment.graph, deployment.normalization
+    """The files that every runtime has, by name."""
+    graph = deployment.graph
     settings = ModelSettings(
         input_shape=made.input_shape,
         input_quantization=deployment.input_quantization,
         output_quantization=graph.tensors[graph.outputs[0]].quantization,
         class_names=run.class_names,
-        arena_bytes=made.arena_bytes,
-        raw_to_input=normalization.tables(deployment.input_quantization),
+        model=deployment.model_bytes,
+        arena_bytes=made.runtime.arena_bytes,
+        arena_note=made.runtime.arena_note,
+        raw_to_input=deployment.normalization.tables(deployment.input_quantization),
     )
     chosen = _one_of_each_class(run.test.labels)
     return {
         MODEL_FILE: deployment.model_bytes,
-        **c_arrays.model_data(deployment.model_bytes),
         **model_settings(settings),
-        **op_resolver(graph),
-        **kernel_sources.kernel_sources(graph),
         **c_arrays.test_vectors(
-            normalization.quantized_images(
-                run.test.images[chosen], deployment.input_quantization
-            ),
-            tested.int8_outputs[chosen],
-            run.test.labels[chosen],
+            run.test.images[chosen], tested.int8_outputs[chosen], run.test.labels[chosen]
         ),
         **report.report_files(made),
     }

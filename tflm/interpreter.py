@@ -178,8 +178,8 @@ class MicroInterpreter(_LoadedModel):
             ValueError: `model` is not a valid TensorFlow Lite flatbuffer, or its
                 input or output is not one int8 tensor, or there is no such operator.
             MicroInterpreterError: TensorFlow Lite Micro cannot run it.
-            kernel_library.KernelLibraryError: the operators could not be compiled
-                or do not fit the installed wheel.
+            host_compiler.HostCompilerError: the operators could not be compiled.
+            kernel_library.KernelLibraryError: they do not fit the installed wheel.
         """
         super().__init__(model, _GENEROUS_ARENA_BYTES, custom_operators)
         self.output_shape = _only("output", self._output_shapes)

@@ -10,10 +10,9 @@ import hashlib
 import os
 import pathlib
 import platform
-import shutil
-import subprocess
 import tempfile
 
+from tflm import host_compiler
 from tflm.kernels import c_files, kernel_runner
 from tflm.kernels.c_files import GLUE_FOLDER, WHEEL_FOLDER
 from tflm.kernels.fused_operation import custom_name
@@ -29,8 +28,6 @@ _INCLUDE_FOLDERS = (
     GLUE_FOLDER,
     *c_files.include_folders(),
 )
-# gcc compiles a file in the language of its name: C here, C++ there. For C++ it needs g++.
-_COMPILERS = ("gcc", "g++")
 _FLAGS = (
     "-O2",
     "-fPIC",
@@ -41,7 +38,7 @@ _LINK_FLAGS = ("-shared", "-Wl,-z,defs", "-ldl")
 
 
 class KernelLibraryError(RuntimeError):
-    """The kernels could not be compiled or do not fit the installed tflite-micro."""
+    """The kernels do not fit the installed tflite-micro."""
 
 
 def operators():
@@ -66,8 +63,8 @@ def load(names, cache_folder=None):
     Raises:
         ImportError: the tflite-micro wheel is not installed.
         ValueError: there is no such operator, or one is named twice.
-        KernelLibraryError: there is no compiler, it refuses the sources, or the
-            installed wheel is another than the library is made for.
+        HostCompilerError: there is no compiler, or it refuses the sources.
+        KernelLibraryError: the installed wheel is another than the library is made for.
     """
     names = list(names)
     if not names:
@@ -79,10 +76,13 @@ def load(names, cache_folder=None):
 def build(names, cache_folder=None):
     """Compiles a library with operators, if that has not been done before.
 
-    Args, Raises: as for `load`.
+    Args: as for `load`.
 
     Returns:
         Path of the library.
+
+    Raises:
+        ValueError, HostCompilerError: as for `load`.
     """
     names = _checked(names)
     folder = _default_cache_folder() if cache_folder is None else pathlib.Path(cache_folder)
@@ -90,12 +90,12 @@ def build(names, cache_folder=None):
     sources = [*_COMMON_SOURCES, *_sources_of(names)]
     target = folder / f"micronet_kernels-{_digest(sources, registerers)}.so"
     if not target.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder, prefix="unfinished_") as name:
-            unfinished = pathlib.Path(name)
-            (unfinished / "registerers.cc").write_text(registerers)
-            _compile([*sources, unfinished / "registerers.cc"], unfinished / target.name)
-            os.replace(unfinished / target.name, target)
+        with tempfile.TemporaryDirectory(prefix="registerers_") as name:
+            generated = pathlib.Path(name) / "registerers.cc"
+            generated.write_text(registerers)
+            includes = [word for path in _INCLUDE_FOLDERS for word in ("-I", path)]
+            arguments = [*_FLAGS, *includes, *sources, generated, *_LINK_FLAGS]
+            host_compiler.build(target, arguments, host_compiler.C_AND_CPLUSPLUS)
     return target
 
 
@@ -163,17 +163,3 @@ def _digest(sources, registerers):
         digest.update(f"{path.name} {path.stat().st_size}\n".encode())
         digest.update(path.read_bytes())
     return digest.hexdigest()[:32]
-
-
-def _compile(sources, target):
-    for compiler in _COMPILERS:
-        if shutil.which(compiler) is None:
-            raise KernelLibraryError(
-                f"{compiler} must be installed. On Debian: apt-get install {compiler}"
-            )
-    includes = [word for folder in _INCLUDE_FOLDERS for word in ("-I", str(folder))]
-    files = [*map(str, sources), *_LINK_FLAGS, "-o", str(target)]
-    command = [_COMPILERS[0], *_FLAGS, *includes, *files]
-    finished = subprocess.run(command, capture_output=True, text=True, check=False)
-    if finished.returncode != 0:
-        raise KernelLibraryError(f"{' '.join(command)}\n{finished.stderr}")

@@ -1,6 +1,7 @@
 """`model_settings.h`: what firmware must know to feed a model and to read its output."""
 
 import dataclasses
+import zlib
 
 import numpy as np
 
@@ -25,7 +26,9 @@ class ModelSettings:
         input_quantization: per-tensor `Quantization` of the int8 input.
         output_quantization: per-tensor `Quantization` of the int8 output.
         class_names: names in the order of the outputs.
-        arena_bytes: RAM that TensorFlow Lite Micro needs as its arena.
+        model: the flatbuffer's bytes, whatever the runtime.
+        arena_bytes: RAM that the runtime needs as its arena.
+        arena_note: what firmware must know of it: text in lines of at most 97 characters.
         raw_to_input: int8 array of shape (channels, 256): the input's integer for
             each raw value of a pixel, 0 to 255.
     """
@@ -34,7 +37,9 @@ class ModelSettings:
     input_quantization: Quantization
     output_quantization: Quantization
     class_names: tuple
+    model: bytes
     arena_bytes: int
+    arena_note: str
     raw_to_input: np.ndarray
 
     def __post_init__(self):
@@ -59,8 +64,13 @@ class ModelSettings:
             raise ValueError(f"arena_bytes must be positive. Received: {self.arena_bytes}")
 
 
+def model_identifier(model):
+    """What tells a model from others: CRC-32, as of zlib, of the flatbuffer's bytes."""
+    return zlib.crc32(model)
+
+
 def model_settings(settings):
-    """Writes the settings down as a C++ header.
+    """Writes the settings down as a header for C99 and C++11.
 
     Args:
         settings: `ModelSettings`.
@@ -74,49 +84,67 @@ def model_settings(settings):
     _, height, width, channels = settings.input_shape
     names = _CHANNEL_NAMES[channels]
     arena_bytes = -(-settings.arena_bytes // _ARENA_ALIGNMENT) * _ARENA_ALIGNMENT
+    integer = c_arrays.integer
     body = f"""
-// The input is one image: {height} rows from the top, each of {width} pixels from the left,
-// each pixel of {_PIXELS[channels]}, as cameras give it.
-// ConvertFrame makes the model's input of such a frame: normalisation and quantization are in its
-// tables.
-constexpr int kInputHeight = {height};
-constexpr int kInputWidth = {width};
-constexpr int kInputChannels = {channels};
-constexpr int kInputSize = kInputHeight * kInputWidth * kInputChannels;  // bytes
+// The model: CRC-32, as of zlib, and number of the bytes of its TensorFlow Lite flatbuffer.
+static const uint32_t kModelIdentifier = 0x{model_identifier(settings.model):08x}u;
+{integer("kModelBytes", len(settings.model))}
+
+// The input is one image: {height} rows from the top, each of {width} pixels from the left, as
+// cameras give it, each pixel of
+// {_PIXELS[channels]}.
+// ConvertFrame makes the model's input of such a frame, ConvertRow of one of its rows:
+// normalization and quantization are in their tables.
+{integer("kInputHeight", height)}
+{integer("kInputWidth", width)}
+{integer("kInputChannels", channels)}
+{integer("kInputSize", height * width * channels)}  // bytes
 
 // real value = scale * (integer - zero point). The output is a score for each class, before any
 // softmax: the largest names the class.
 {_quantization("Input", settings.input_quantization)}
 {_quantization("Output", settings.output_quantization)}
 
-// Bytes for tensor_arena, which must be 16-byte aligned. Measured with TensorFlow Lite Micro's
-// reference kernels on a 64-bit host, whose bookkeeping is larger than a microcontroller's.
-// Optimised kernels may ask for scratch buffers besides: compare arena_used_bytes() with it.
-constexpr std::size_t kArenaBytes = {arena_bytes};
+// Bytes for the arena, which must be 16-byte aligned.
+{_comment(settings.arena_note)}
+{integer("kArenaBytes", arena_bytes)}
 
-constexpr int kClassCount = {len(settings.class_names)};
+{integer("kClassCount", len(settings.class_names))}
 static const char* const kClassNames[kClassCount] = {{
 {_strings(settings.class_names)}
 }};
 
 {_tables(names, settings.raw_to_input)}
-// Makes the model's input of a frame. `frame` and `input` hold kInputSize bytes each; they may be
-// the same memory.
-static inline void ConvertFrame(const std::uint8_t* frame, std::int8_t* input) {{
-  for (int i = 0; i < kInputSize; i += kInputChannels) {{
+// Makes a row of the model's input of a row of a frame. `row` and `input` hold
+// kInputWidth * kInputChannels bytes each; they may be the same memory.
+static inline void ConvertRow(const uint8_t* row, int8_t* input) {{
+  for (int i = 0; i < kInputWidth * kInputChannels; i += kInputChannels) {{
 {_conversions(names)}
   }}
 }}
+
+// Makes the model's input of a frame. `frame` and `input` hold kInputSize bytes each; they may be
+// the same memory.
+static inline void ConvertFrame(const uint8_t* frame, int8_t* input) {{
+  for (int i = 0; i < kInputSize; i += kInputWidth * kInputChannels) {{
+    ConvertRow(frame + i, input + i);
+  }}
+}}
 """
-    includes = ["<cstddef>", "<cstdint>"]
-    return {"model_settings.h": c_arrays.header("model_settings.h", includes, body)}
+    includes = ["<stdint.h>"]
+    header = c_arrays.header("model_settings.h", includes, body, for_c=True)
+    return {"model_settings.h": header}
+
+
+def _comment(text):
+    return "\n".join(f"// {line}" for line in text.splitlines())
 
 
 def _quantization(name, quantization):
     scale = c_arrays.number(quantization.scale[0])
     return (
-        f"constexpr float k{name}Scale = {scale};\n"
-        f"constexpr int k{name}ZeroPoint = {int(quantization.zero_point[0])};"
+        f"static const float k{name}Scale = {scale};\n"
+        + c_arrays.integer(f"k{name}ZeroPoint", int(quantization.zero_point[0]))
     )
 
 
@@ -126,13 +154,13 @@ def _strings(names):
 
 def _tables(names, tables):
     return "\n".join(
-        f"static const std::int8_t k{name}ToInput[{_RAW_VALUES}] = {c_arrays.array(table)};\n"
+        f"static const int8_t k{name}ToInput[{_RAW_VALUES}] = {c_arrays.array(table)};\n"
         for name, table in zip(names, tables, strict=True)
     )
 
 
 def _conversions(names):
     return "\n".join(
-        f"    input[i + {channel}] = k{name}ToInput[frame[i + {channel}]];"
+        f"    input[i + {channel}] = k{name}ToInput[row[i + {channel}]];"
         for channel, name in enumerate(names)
     )

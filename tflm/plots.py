@@ -78,7 +78,7 @@ def memory_png(report):
         _mark_peak(axes, report)
         _finish_panel(axes, report.costs, "activations alive (KB)")
         _name_bands(axes, report.costs)
-        axes.set_ylim(0, 1.15 * max(live.max(), report.arena.activation_bytes / _KILOBYTE))
+        axes.set_ylim(0, 1.15 * max(live.max(), report.runtime.planned_bytes / _KILOBYTE))
         axes.set_xlabel("operation, in order of execution")
         return _png(figure)
 
@@ -224,11 +224,11 @@ def _legend(costs):
 
 def _mark_plan(axes, report):
     """The planner's total: what the arena reserves for activations."""
-    height = report.arena.activation_bytes / _KILOBYTE
+    height = report.runtime.planned_bytes / _KILOBYTE
     at_the_left = _peak_position(report) > len(report.costs) / 2  # where the peak's label is not
     axes.axhline(height, color=_FAINT, linewidth=1, linestyle=(0, (4, 3)))
     axes.annotate(
-        f"reserved by the planner: {report.arena.activation_bytes:,} bytes",
+        f"reserved by the planner: {report.runtime.planned_bytes:,} bytes",
         (0 if at_the_left else 1, height),
         xycoords=("axes fraction", "data"),
         xytext=(4 if at_the_left else -4, 4),

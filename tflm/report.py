@@ -14,14 +14,13 @@ import numpy as np
 
 from tflm import plots
 from tflm.graph_validation import validate
-from tflm.interpreter import ArenaUsage
 from tflm.operator_table import OPERATORS
+from tflm.runtimes import MicroRuntime, StaticRuntime, size_text
 from tflm.verification import FLOAT, QUANTIZATION_AWARE
 
 _ACTIVATION_ALIGNMENT = 16  # of TensorFlow Lite Micro's memory planner
 _PROMINENT_OPERATIONS = 15
 _PROMINENT_NOISE = 15
-_BYTES_PER_KB = 1024
 _NOISE_ADVICE = {
     FLOAT.name: (
         "If the accuracy on the device is too low, train on with quantization in the loop, so that "
@@ -83,12 +82,10 @@ class ExportReport:
         keras_model: what the trained model is, "float" or "quantization-aware".
         keras_accuracy: its top-1 accuracy on them, 0 to 1, or
             `None` without labels.
-        int8_accuracy: the same of the exported model in TensorFlow Lite Micro.
+        int8_accuracy: the same of the exported model.
         compared_images: number of images behind `agreement`.
         agreement: part of them, 0 to 1, that both models put into the same class.
-        flatbuffer_bytes: size of the model's file, all of which stays in flash.
-        arena: RAM that TensorFlow Lite Micro reports.
-        arena_bytes: size of an arena in which the model is known to run.
+        runtime: what runs the model on the device, with the memory it takes.
         costs: `OperationCost` of each operation, in order of execution.
         live_bytes: RAM of activations at each operation; see `live_bytes`.
         model_multiply_adds: of the trained model, before zeros took the place of
@@ -107,9 +104,7 @@ class ExportReport:
     int8_accuracy: float | None
     compared_images: int
     agreement: float
-    flatbuffer_bytes: int
-    arena: ArenaUsage
-    arena_bytes: int
+    runtime: MicroRuntime | StaticRuntime
     costs: tuple
     live_bytes: tuple
     model_multiply_adds: int
@@ -246,14 +241,8 @@ def to_json(report):
         "int8_accuracy": report.int8_accuracy,
         "compared_images": report.compared_images,
         "agreement": report.agreement,
-        "flatbuffer_bytes": report.flatbuffer_bytes,
-        "arena": {
-            "required_bytes": report.arena_bytes,
-            "total_bytes": report.arena.total_bytes,
-            "activation_bytes": report.arena.activation_bytes,
-            "persistent_bytes": report.arena.persistent_bytes,
-            "wider_bytes_of_64_bit_host": report.arena.wider_bytes,
-        },
+        "runtime": report.runtime.name,
+        **report.runtime.figures(),
         "multiply_adds": report.multiply_adds,
         "model_multiply_adds": report.model_multiply_adds,
         "operations_by_kind": report.operations_by_kind,
@@ -281,7 +270,8 @@ def to_markdown(report):
     height, width, channels = report.input_shape[1:]
     by_cost = sorted(report.costs, key=_rank)
     agreement = f"{_percent(report.agreement)} of {report.compared_images:,} images"
-    return f"""# {report.model_name} on TensorFlow Lite Micro
+    runtime = report.runtime
+    return f"""# {report.model_name} {runtime.title}
 
 int8, input {height} x {width} x {channels}, {report.classes} classes.
 
@@ -289,46 +279,23 @@ int8, input {height} x {width} x {channels}, {report.classes} classes.
 |---|---|
 {_accuracy_rows(report)}
 | same class as the {report.keras_model} model | {agreement} |
-| **flash** for the model | **{_size(report.flatbuffer_bytes)}** |
-| **RAM** for the arena | **{_size(report.arena_bytes)}** |
-| of which activations | {_size(report.arena.activation_bytes)} |
-| of which persistent | {_size(report.arena.persistent_bytes)} |
+{_budget_rows(runtime)}
 | multiply-adds | {_multiply_adds(report)} |
 | operations | {len(report.costs)} |
 
-The arena is TensorFlow Lite Micro's own count, with its reference kernels on a 64-bit host. Of
-the persistent part, a 32-bit microcontroller saves at least
-{_size(report.arena.wider_bytes)}; optimised kernels (CMSIS-NN) may ask for scratch buffers
-on top. Code, stack and the camera's frame are not included.
+{runtime.budget_note()}
 {_examples(report)}
 ## In firmware
 
-```cpp
-#include "tensorflow/lite/micro/micro_interpreter.h"
-#include "model_data.h"
-#include "model_settings.h"
-#include "op_resolver.h"
+{runtime.firmware(_frame(channels))}
 
-alignas(16) static std::uint8_t arena[micronet::kArenaBytes];
-static micronet::OpResolver resolver;
-
-micronet::AddOperators(resolver);
-static tflite::MicroInterpreter interpreter(tflite::GetModel(micronet::kModelData), resolver,
-                                            arena, micronet::kArenaBytes);
-interpreter.AllocateTensors();
-micronet::ConvertFrame(frame, interpreter.input(0)->data.int8);  // frame: {_frame(channels)}
-interpreter.Invoke();
-const std::int8_t* scores = interpreter.output(0)->data.int8;  // of micronet::kClassNames
-```
-
-{_kernels(report)}`test_vectors.h` has inputs with the outputs that must come out: run them first.
+`test_vectors.h` has frames with the outputs that must come out: run them first.
 
 ## Memory over time
 
 ![activation memory at each operation](report_memory.png)
 
-The peak is {_size(max(report.live_bytes))} at operation {_peak(report)}. The planner places
-activations in {_size(report.arena.activation_bytes)}.
+The peak is {size_text(max(report.live_bytes))} at operation {_peak(report)}. {runtime.plan_note()}
 
 ## Where the work is
 
@@ -348,15 +315,8 @@ The {min(_PROMINENT_OPERATIONS, len(by_cost))} costliest operations:
 {_noise(report)}"""
 
 
-def _kernels(report):
-    """How to build the fused kernels, if there are any."""
-    if not any(OPERATORS[kind].is_custom for kind in report.operations_by_kind):
-        return ""
-    return """Compile all of `kernels/` along, with that folder among the include folders, optimised
-(`-O2`) and for the very processor (`-mcpu=cortex-m4`): its DSP or vector instructions are used
-where it has them.
-
-"""
+def _budget_rows(runtime):
+    return "\n".join(f"| {label} | {text} |" for label, text in runtime.budget())
 
 
 def _multiply_adds(report):
@@ -455,10 +415,6 @@ def _accuracy_rows(report):
 
 def _percent(part):
     return f"{100 * part:.2f}%"
-
-
-def _size(size):
-    return f"{size:,} bytes ({size / _BYTES_PER_KB:,.1f} KB)"
 
 
 def _frame(channels):

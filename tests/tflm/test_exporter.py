@@ -4,21 +4,25 @@ import json
 import re
 import shutil
 import subprocess
+import zlib
 
 import keras
 import numpy as np
 import pytest
 
 from keras_micronet.quantization import quantize_aware
-from tflm import command_line, exporter
+from tests.keras_micronet.quantization import chains
+from tflm import command_line, compiled_library, exporter
+from tflm.compiled_library import CompiledLibraryError
+from tflm.firmware import command_line as firmware_command_line
+from tflm.host_compiler import HostCompilerError
 from tflm.interpreter import MicroInterpreter
+from tflm.kernel_library import KernelLibraryError
+from tflm.verification import VerificationError
 
-DEPLOYED = {
+WITH_EVERY_RUNTIME = {
     "model.tflite",
-    "model_data.cc",
-    "model_data.h",
     "model_settings.h",
-    "op_resolver.h",
     "report.json",
     "report.md",
     "report_memory.png",
@@ -27,6 +31,15 @@ DEPLOYED = {
     "test_vectors.cc",
     "test_vectors.h",
 }
+DEPLOYED = {*WITH_EVERY_RUNTIME, "model_data.cc", "model_data.h", "op_resolver.h"}
+DEPLOYED_STATIC = {
+    *WITH_EVERY_RUNTIME,
+    "kernels",
+    "micronet_model.c",
+    "micronet_model.h",
+    "micronet_model_rows.h",
+}
+C_FLAGS = ["-std=c99", "-pedantic", "-Wall", "-Wextra", "-Werror"]
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +54,37 @@ def deployed_fused(digits_run, tmp_path_factory):
     folder = tmp_path_factory.mktemp("deployed_fused") / "digits"
     words = [str(digits_run), "--output", str(folder), "--kernels", "fused"]
     assert command_line.main(words) == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def verified_libraries():
+    """What exports as a library have verified: pairs of files, and a number of images."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def deployed_static(digits_run, tmp_path_factory, verified_libraries):
+    folder = tmp_path_factory.mktemp("deployed_static") / "digits"
+    compiled, compare = (
+        compiled_library.CompiledLibrary,
+        compiled_library.require_equal_outputs,
+    )
+
+    def library(files):
+        verified_libraries.append(files)
+        return compiled(files)
+
+    def require_equal_outputs(library, parts):
+        parts = list(parts)
+        verified_libraries.append(sum(len(images) for images, _ in parts))
+        compare(library, parts)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compiled_library, "CompiledLibrary", library)
+        patch.setattr(compiled_library, "require_equal_outputs", require_equal_outputs)
+        words = [str(digits_run), "--output", str(folder), "--runtime", "static"]
+        assert command_line.main(words) == 0
     return folder
 
 
@@ -86,8 +130,155 @@ def test_fused_kernels_are_exported_with_all_that_they_include(deployed_fused):
     assert {"micronet_ops.h", "dynamic_shift_max_s8.c", "dense_s8.c"} < names
     assert not [name for name in names if "residual_add" in name or "dense_s4" in name]
     sources = sorted(str(path) for path in kernels.glob("*.c"))
-    flags = ["-std=c99", "-Wall", "-Wextra", "-Werror", "-fsyntax-only"]
+    flags = [*C_FLAGS, "-fsyntax-only"]
     subprocess.run(["gcc", *flags, "-iquote", str(kernels), *sources], check=True)
+
+
+# As a library
+
+
+def test_files_of_a_library(deployed_static):
+    assert {path.name for path in deployed_static.iterdir()} == DEPLOYED_STATIC
+    kernels = {path.name for path in (deployed_static / "kernels").iterdir()}
+    assert {"micronet_status.h", "dynamic_shift_max_s8.c"} < kernels
+    assert not [name for name in kernels if "_bind" in name or name.endswith(".cc")]
+
+
+def test_written_library_is_the_one_that_was_verified(deployed_static, verified_libraries):
+    files, images = verified_libraries
+    assert images == 497
+    for name, text in files.items():
+        assert (deployed_static / name).read_text("utf-8") == text
+    compiled = {path for path in DEPLOYED_STATIC if path.startswith("micronet_model")}
+    kernels = {f"kernels/{path.name}" for path in (deployed_static / "kernels").iterdir()}
+    assert set(files) == compiled | kernels
+
+
+def test_report_of_a_library_tells_its_memory(deployed_static, deployed_fused):
+    report, fused = (
+        json.loads((folder / "report.json").read_text())
+        for folder in (deployed_static, deployed_fused)
+    )
+    header = (deployed_static / "micronet_model.h").read_text()
+    rows = (deployed_static / "micronet_model_rows.h").read_text()
+    settings = (deployed_static / "model_settings.h").read_text()
+    arena = report["arena"]
+    assert f"#define MICRONET_MODEL_ARENA_BYTES {arena['required_bytes']}\n" in header
+    assert f"#define MICRONET_MODEL_ROWS_ARENA_BYTES {arena['rows_required_bytes']}\n" in rows
+    assert f"(kArenaBytes, {arena['required_bytes']});" in settings
+    assert (report["runtime"], fused["runtime"]) == ("static", "tflm")
+    for figure in ("int8_accuracy", "agreement", "flatbuffer_bytes", "multiply_adds"):
+        assert report[figure] == fused[figure]
+
+
+def test_constants_are_those_of_the_librarys_arrays(deployed_static):
+    report = json.loads((deployed_static / "report.json").read_text())
+    text = (deployed_static / "micronet_model.c").read_text()
+    arrays = re.findall(r"static const int(\d+)_t \w+\[\] ALIGNED = \{([^}]*)\}", text)
+    sizes = [int(bits) // 8 * (values.count(",") + 1) for bits, values in arrays]
+    assert report["constant_bytes"] == sum(sizes)
+    assert sum(sizes) < report["flatbuffer_bytes"]
+
+
+def test_identifier_is_the_flatbuffers_checksum(deployed, deployed_static):
+    for folder in (deployed, deployed_static):
+        model = (folder / "model.tflite").read_bytes()
+        settings = (folder / "model_settings.h").read_text()
+        assert f"kModelIdentifier = 0x{zlib.crc32(model):08x}u;" in settings
+        assert f"(kModelBytes, {len(model)});" in settings
+    source = (deployed_static / "micronet_model.c").read_text()
+    assert f"micronet_model_identifier = {zlib.crc32(model)}u;" in source
+
+
+FIRMWARE = """
+#include <string.h>
+#include "test_vectors.h"
+{includes}
+static const uint8_t *frame;
+static int rows_read;
+static const uint8_t *read_row(void) {{
+  return frame + kInputWidth * kInputChannels * rows_read++;
+}}
+static int differs(int index) {{
+  {statements}
+  (void)read_row;
+  return status != MICRONET_OK || memcmp(scores, kTestOutputs[index], kTestOutputSize) != 0;
+}}
+int main(void) {{
+  int different = 0;
+  for (int i = 0; i < kTestVectorCount; ++i) {{
+    frame = kTestFrames[i];
+    rows_read = 0;
+    different += differs(i);
+  }}
+  return different;
+}}
+"""
+
+
+@pytest.mark.parametrize("way", [0, 1], ids=["frame", "rows"])
+def test_firmware_of_the_report_gives_the_test_vectors(deployed_static, tmp_path, way):
+    ways = re.findall(r"```c\n(.*?)\n```", (deployed_static / "report.md").read_text(), re.DOTALL)
+    assert len(ways) == 2
+    includes, statements = ways[way].split("\n\n", 1)
+    program = tmp_path / "firmware.c"
+    program.write_text(FIRMWARE.format(includes=includes, statements=statements))
+    sources = [program, *deployed_static.glob("*.c"), *deployed_static.glob("kernels/*.c")]
+    vectors = ["-x", "c", deployed_static / "test_vectors.cc"]
+    command = ["gcc", *C_FLAGS, "-O1", "-I", deployed_static, *sources, *vectors]
+    subprocess.run([*command, "-o", tmp_path / "firmware"], check=True)
+    subprocess.run([tmp_path / "firmware"], check=True)
+
+
+def test_firmware_recognizes_what_the_library_does(
+    deployed_static, digits_run, verified_libraries, capsys
+):
+    """On an emulated board, whose serial line the images go over: the end of `make firmware`."""
+    images = digits_run / "test.npz"
+    words = [str(deployed_static), "--images", str(images), "--count", "6"]
+    assert firmware_command_line.main(words) == 0
+    shown = re.findall(r"^image \d+: (\d) \(", capsys.readouterr().out, re.MULTILINE)
+    library = compiled_library.CompiledLibrary(verified_libraries[0])
+    scores = library.run_rows(model_inputs(deployed_static, np.load(images)["images"][:6]))
+    assert shown == [str(digit) for digit in scores.argmax(axis=-1)]
+    assert len(set(shown)) > 2
+
+
+def test_library_has_fused_kernels_only(digits_run, tmp_path, capsys):
+    words = [str(digits_run), "--output", str(tmp_path / "out"), "--runtime", "static"]
+    assert command_line.main([*words, "--kernels", "builtin"]) == 2
+    message = capsys.readouterr().err
+    assert "kernels must be one of fused for the runtime static. Received: 'builtin'" in message
+
+
+def test_unset_kernels_fit_the_runtime():
+    assert exporter.kernels_for("tflm") == "builtin"
+    assert exporter.kernels_for("static") == "fused"
+    with pytest.raises(ValueError, match="runtime must be one of tflm, static. Received: 'onnx'"):
+        exporter.kernels_for("onnx")
+
+
+def test_operation_without_a_fused_kernel_is_refused_before_it_is_run(monkeypatch):
+    """A convolution of 3x3 at the beginning."""
+    model = chains.residual_of_an_activation()
+    quantized = quantize_aware(model, chains.random_images(model, 8))
+    monkeypatch.setattr(exporter, "MicroInterpreter", None)
+    rule = "TensorFlow Lite Micro instead.* Received: CONV_2D for normalized_conv2d"
+    with pytest.raises(ValueError, match=rule):
+        exporter.deploy(quantized, runtime="static")
+
+
+@pytest.mark.parametrize(
+    "error", [HostCompilerError, KernelLibraryError, CompiledLibraryError, VerificationError]
+)
+def test_failure_of_an_export_is_a_sentence(error, tmp_path, monkeypatch, capsys):
+    def fail(*arguments):
+        raise error("A rule. Received: something else")
+
+    monkeypatch.setattr(command_line.TrainedRun, "load", lambda folder: None)
+    monkeypatch.setattr(exporter, "export", fail)
+    assert command_line.main(["run", "--output", str(tmp_path / "out")]) == 1
+    assert capsys.readouterr().err == "python -m tflm: A rule. Received: something else\n"
 
 
 def test_report_names_the_noise_of_every_activation(deployed):
@@ -126,14 +317,25 @@ def c_numbers(text, name):
     return np.array([int(number) for number in re.findall(r"-?\d+", body)])
 
 
-def test_test_vectors_are_what_the_interpreter_gives(deployed):
+def model_inputs(folder, frames):
+    """Raw frames as the model takes them, by the tables of an export."""
+    settings = (folder / "model_settings.h").read_text()
+    tables = [c_numbers(settings, f"k{name}ToInput") for name in ("Red", "Green", "Blue")]
+    inputs = np.stack([table[frames[..., i]] for i, table in enumerate(tables)], axis=-1)
+    return inputs.astype(np.int8)
+
+
+def test_test_vectors_are_frames_with_what_the_interpreter_gives(deployed, digits_run):
     text = (deployed / "test_vectors.cc").read_text()
-    names = re.findall(r"const std::int8_t (k\w+)\[", text)
-    assert len(names) == 2
-    inputs, outputs = (c_numbers(text, name).astype(np.int8) for name in names)
+    frames = c_numbers(text, "kTestFrames").reshape(-1, 32, 32, 3)
+    outputs = c_numbers(text, "kTestOutputs").reshape(len(frames), -1)
+    test = np.load(digits_run / "test.npz")
+    chosen = [np.flatnonzero(np.all(test["images"] == frame, axis=(1, 2, 3))) for frame in frames]
+    labels = [test["labels"][indices[0]] for indices in chosen]
+    assert sorted(labels) == list(range(10))
+    np.testing.assert_array_equal(c_numbers(text, "kTestLabels"), labels)
     interpreter = MicroInterpreter((deployed / "model.tflite").read_bytes())
-    inputs = inputs.reshape(-1, 32, 32, 3)
-    np.testing.assert_array_equal(interpreter.run(inputs), outputs.reshape(len(inputs), -1))
+    np.testing.assert_array_equal(interpreter.run(model_inputs(deployed, frames)), outputs)
 
 
 def test_export_replaces_only_an_earlier_export(deployed, digits_run, tmp_path, capsys):
@@ -248,5 +450,3 @@ def test_model_that_wants_normalized_images_is_fed_so(run_copy, tmp_path):
         x = layer(x)
     keras.Model(inputs, x).save(run_copy / "model.keras")
     assert command_line.main([str(run_copy), "--output", str(tmp_path / "out")]) == 0
-
-

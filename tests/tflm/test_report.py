@@ -20,9 +20,15 @@ from tests.tflm.operator_cases import CASES
 from tflm import flatbuffer, plots, report
 from tflm.graph import Graph
 from tflm.interpreter import ArenaUsage, MicroInterpreter
+from tflm.runtimes import MicroRuntime, StaticRuntime
 from tflm.tensor_noise import TensorNoise
 
 ARENA = ArenaUsage(activation_bytes=2000, persistent_bytes=1000, wider_bytes=120)
+MICRO = MicroRuntime(flatbuffer_bytes=1_106_016, arena=ARENA, arena_bytes=3008)
+STATIC = StaticRuntime(
+    flatbuffer_bytes=1_079_648, constant_bytes=1_040_384, arena_bytes=2048, rows_arena_bytes=1536
+)
+FRAMES_ONLY = dataclasses.replace(STATIC, rows_arena_bytes=None)
 
 
 def add_step(graph, kind, inputs, name, shape, **options):
@@ -76,9 +82,7 @@ def make_report(graph, **changes):
         "int8_accuracy": 0.9825,
         "compared_images": 2000,
         "agreement": 0.9935,
-        "flatbuffer_bytes": 1_106_016,
-        "arena": ARENA,
-        "arena_bytes": 3008,
+        "runtime": MICRO,
         "costs": report.operation_costs(graph),
         "live_bytes": report.live_bytes(graph),
         "model_multiply_adds": sum(cost.multiply_adds for cost in report.operation_costs(graph)),
@@ -160,6 +164,7 @@ def test_invalid_graph_has_no_costs():
 def test_json_holds_every_figure():
     graph = residual()
     figures = json.loads(report.to_json(make_report(graph)))
+    assert figures["runtime"] == "tflm"
     assert figures["int8_accuracy"] == 0.9825
     assert figures["agreement"] == 0.9935
     assert figures["flatbuffer_bytes"] == 1_106_016
@@ -173,6 +178,16 @@ def test_json_holds_every_figure():
     assert figures["operations_by_kind"] == {"HARD_SWISH": 2, "ADD": 1}
     assert [entry["live_bytes"] for entry in figures["operations"]] == [64, 96, 96]
     assert figures["operations"][2]["output_shape"] == [1, 1, 1, 20]
+
+
+def test_json_tells_the_memory_of_a_library():
+    figures = json.loads(report.to_json(make_report(residual(), runtime=STATIC)))
+    assert figures["runtime"] == "static"
+    assert figures["flatbuffer_bytes"] == 1_079_648
+    assert figures["constant_bytes"] == 1_040_384
+    assert figures["arena"] == {"required_bytes": 2048, "rows_required_bytes": 1536}
+    figures = json.loads(report.to_json(make_report(residual(), runtime=FRAMES_ONLY)))
+    assert figures["arena"] == {"required_bytes": 2048, "rows_required_bytes": None}
 
 
 def test_json_without_labels_has_no_accuracy():
@@ -194,6 +209,39 @@ def test_markdown_begins_with_the_verdict():
         "saves at least\n120 bytes",
     ):
         assert words in head
+
+
+def test_markdown_of_a_library_begins_with_its_memory():
+    text = report.to_markdown(make_report(residual(), runtime=STATIC))
+    head, rest = text.split("## In firmware")
+    for words in (
+        "# micronet_m0 as a C99 library",
+        "| **flash** for the weights | **1,040,384 bytes (1,016.0 KB)** |",
+        "| **RAM** for the arena, whole frames | **2,048 bytes (2.0 KB)** |",
+        "| **RAM** for the arena, row by row | **1,536 bytes (1.5 KB)** |",
+        "`python -m benchmarks.models` measures it",
+    ):
+        assert words in head
+    assert "interpreter" not in head  # of those that TensorFlow Lite Micro has
+    assert "1,079,648" not in text  # the library has no flatbuffer
+    assert "buffers in 2,048 bytes" in rest
+
+
+def test_markdown_of_a_model_without_a_stem_knows_whole_frames_only():
+    text = report.to_markdown(make_report(residual(), runtime=FRAMES_ONLY))
+    assert "MICRONET_MODEL_ARENA_BYTES" in text
+    for words in ("row by row", "Row by row", "micronet_model_rows"):
+        assert words not in text
+    assert "ROWS" in STATIC.arena_note
+    assert "ROWS" not in FRAMES_ONLY.arena_note
+
+
+@pytest.mark.parametrize("has_kernels", [False, True])
+def test_markdown_says_how_kernels_are_compiled(has_kernels):
+    runtime = dataclasses.replace(MICRO, has_kernels=has_kernels)
+    text = report.to_markdown(make_report(residual(), runtime=runtime))
+    assert ("Compile all of `kernels/` along" in text) == has_kernels
+    assert "\n\n\n" not in text
 
 
 def test_markdown_says_if_accuracy_was_gained():
@@ -335,10 +383,12 @@ def test_markdown_without_noise_has_no_such_section():
 # Plots
 
 
-@pytest.mark.parametrize("graph", [residual(), early_output(), long_graph()])
+@pytest.mark.parametrize(
+    ("graph", "runtime"), [(residual(), STATIC), (early_output(), MICRO), (long_graph(), MICRO)]
+)
 @pytest.mark.parametrize("draw", [plots.operations_png, plots.memory_png])
-def test_plot_is_a_picture_with_ink(graph, draw):
-    with Image.open(io.BytesIO(draw(make_report(graph)))) as picture:
+def test_plot_is_a_picture_with_ink(graph, runtime, draw):
+    with Image.open(io.BytesIO(draw(make_report(graph, runtime=runtime)))) as picture:
         assert picture.format == "PNG"
         assert min(picture.size) > 500
         pixels = np.asarray(picture.convert("RGB"))

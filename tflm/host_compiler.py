@@ -1,0 +1,52 @@
+"""The C and C++ compiler of this computer."""
+
+import os
+import pathlib
+import shutil
+import subprocess
+import tempfile
+
+C = (("gcc", "cc"),)
+# gcc compiles a file in the language of its name. For C++ it needs g++.
+C_AND_CPLUSPLUS = (("gcc",), ("g++",))
+
+
+class HostCompilerError(RuntimeError):
+    """There is no compiler, or it refuses the sources. The message holds its words."""
+
+
+def build(target, arguments, languages=C):
+    """Makes a program or a library, which appears as a whole or not at all.
+
+    Args:
+        target: path of what is made; its folder is created if missing.
+        arguments: the compiler's, without the output's name.
+        languages: `C` or `C_AND_CPLUSPLUS`, that of the sources among the arguments.
+
+    Raises:
+        HostCompilerError: if there is no compiler or it does not succeed.
+    """
+    compiler = [_find(*names) for names in languages][0]
+    target = pathlib.Path(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix="unfinished_") as folder:
+        unfinished = pathlib.Path(folder) / target.name
+        command = [compiler, *map(str, arguments), "-o", str(unfinished)]
+        finished = subprocess.run(
+            command, capture_output=True, text=True, errors="replace", check=False
+        )
+        if finished.returncode != 0:
+            raise HostCompilerError(f"{' '.join(command)}\n{finished.stderr}")
+        os.replace(unfinished, target)
+
+
+def _find(*names):
+    """Path of the first of these compilers that is installed."""
+    for name in names:
+        path = shutil.which(name)
+        if path is not None:
+            return path
+    raise HostCompilerError(
+        f"{names[0]} must be installed. Received: no such program in the PATH. "
+        f"On Debian: apt-get install {names[0]}"
+    )
