@@ -1,15 +1,28 @@
-# make demo: digits from training to verified C arrays. make test: all tests.
-# Both set up what they need in .venv first; the tests need an emulator of Cortex-M, too.
+# make demo: digits from training to verified C arrays. make firmware: the same digits, recognised
+# by firmware on an emulated Cortex-M. make test: all tests.
+# They set up what they need in .venv first; firmware and tests need an emulator of Cortex-M, too.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: demo test clean
+TRAIN_DIGITS := $(BIN)/python -m training --dataset digits --model M0 \
+	--output runs/digits --overwrite
+
+.PHONY: demo firmware test clean
 
 demo: .venv/ready
-	$(BIN)/python -m training --dataset digits --model M0 --output runs/digits --overwrite
+	$(TRAIN_DIGITS)
 	$(BIN)/python -m tflm runs/digits --output deploy/digits --overwrite
+
+firmware: .venv/ready runs/digits/model.keras
+	sh .ci/system_packages $(PYTHON) test
+	$(BIN)/python -m tflm runs/digits --runtime static --output deploy/digits-static --overwrite
+	$(BIN)/python -m tflm.firmware deploy/digits-static --images runs/digits/test.npz
+
+# Trained by `make demo`, or here when it was not.
+runs/digits/model.keras: | .venv/ready
+	$(TRAIN_DIGITS)
 
 test: .venv/ready
 	sh .ci/system_packages $(PYTHON) test

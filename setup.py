@@ -33,7 +33,10 @@ setuptools.setup(
         include=["keras_micronet", "keras_micronet.*", "training", "training.*", "tflm", "tflm.*"]
     ),
     package_data={
-        "tflm": [f"firmware/platforms/*.{suffix}" for suffix in ("c", "h", "ld")],
+        "tflm.firmware": [
+            "CMakeLists.txt",
+            *[f"**/*.{suffix}" for suffix in ("c", "cc", "cmake", "h", "ld")],
+        ],
         "tflm.kernels": [f"**/*.{suffix}" for suffix in ("c", "cc", "h")],
     },
     install_requires=["keras>=3.15", "numpy>=1.26", "tensorflow>=2.21"],

@@ -1,8 +1,8 @@
 """Builds C programs for Cortex-M processors and runs them in QEMU, with exact instruction counts.
 
-A program reads its input and writes its output with `platforms/host.h` and counts instructions
-with `platforms/instruction_counter.h`. The counts are instructions, not cycles, and are the same
-in every run.
+A program reads its input and writes its output with `host.h` and counts instructions with
+`instruction_counter.h`, both in `firmware/platforms/emulated`. The counts are instructions, not
+cycles, and are the same in every run.
 """
 
 import dataclasses
@@ -17,14 +17,25 @@ import subprocess
 import tempfile
 
 PLATFORMS_FOLDER = pathlib.Path(__file__).resolve().parent / "firmware" / "platforms"
+# What the emulated boards share, among it the headers for programs.
+EMULATED_FOLDER = PLATFORMS_FOLDER / "emulated"
 
 COMPILER = "arm-none-eabi-gcc"
 ADDRESS_TO_LINE = "arm-none-eabi-addr2line"
+PROGRAM_SIZE = "arm-none-eabi-size"
 QEMU = "qemu-system-arm"
 DEBIAN_PACKAGES = {
     COMPILER: "gcc-arm-none-eabi libnewlib-arm-none-eabi",
     ADDRESS_TO_LINE: "binutils-arm-none-eabi",
+    PROGRAM_SIZE: "binutils-arm-none-eabi",
     QEMU: "qemu-system-arm",
+    # What builds firmware, for a board or for this computer.
+    "arm-none-eabi-g++": "gcc-arm-none-eabi libstdc++-arm-none-eabi-newlib",
+    "cmake": "cmake",
+    "g++": "g++",
+    "gcc": "gcc",
+    "make": "make",
+    "ninja": "ninja-build",
 }
 
 COMMON_COMPILE_FLAGS = (
@@ -82,16 +93,20 @@ class Platform:
     """A board that QEMU emulates, and what a program for it is compiled from.
 
     Attributes:
-        machine: QEMU's name of the board.
+        machine: QEMU's name of the board; its folder among the platforms has that name, too.
         processor: the compiler's name of the processor.
-        linker_script: file in the platforms folder.
-        sources: files in the platforms folder that drive this board's timer and protection unit.
+        sources: files in the emulated boards' folder that drive this board's timer and protection
+            unit.
     """
 
     machine: str
     processor: str
-    linker_script: str
     sources: tuple
+
+    @property
+    def linker_script(self):
+        """Path of the script that names the board's memories."""
+        return PLATFORMS_FOLDER / self.machine / "board.ld"
 
 
 class Core(enum.Enum):
@@ -100,19 +115,16 @@ class Core(enum.Enum):
     CORTEX_M4 = Platform(
         "mps2-an386",
         "cortex-m4",
-        "mps2_an386.ld",
         ("instruction_counter_cmsdk.c", "memory_protection_v7.c"),
     )
     CORTEX_M7 = Platform(
         "mps2-an500",
         "cortex-m7",
-        "mps2_an500.ld",
         ("instruction_counter_cmsdk.c", "memory_protection_v7.c"),
     )
     CORTEX_M55 = Platform(
         "mps3-an547",
         "cortex-m55",
-        "mps3_an547.ld",
         ("instruction_counter_sse300.c", "memory_protection_v8.c"),
     )
 
@@ -163,11 +175,11 @@ def build(core, sources, cache_folder, include_folders=(), defines=None):
     platform = core.value
     cache_folder = pathlib.Path(cache_folder)
     cache_folder.mkdir(parents=True, exist_ok=True)
-    all_sources = [PLATFORMS_FOLDER / name for name in (*COMMON_SOURCES, *platform.sources)]
+    all_sources = [EMULATED_FOLDER / name for name in (*COMMON_SOURCES, *platform.sources)]
     all_sources += [pathlib.Path(source).resolve() for source in sources]
     flags = [f"-mcpu={platform.processor}", *COMMON_COMPILE_FLAGS]
     flags += [f"-D{name}={value}" for name, value in sorted((defines or {}).items())]
-    for folder in (PLATFORMS_FOLDER, *include_folders):
+    for folder in (EMULATED_FOLDER, *include_folders):
         flags += ["-I", str(pathlib.Path(folder).resolve())]
     objects = [_compile(source, flags, cache_folder) for source in all_sources]
     return _link(platform, objects, cache_folder)
@@ -196,25 +208,56 @@ def run(program, core, data=b"", timeout=60.0):
     with tempfile.TemporaryDirectory(prefix="emulator_") as folder_name:
         folder = pathlib.Path(folder_name)
         (folder / INPUT_NAME).write_bytes(data)
-        status, messages = _run_qemu(program, core.value.machine, folder, timeout)
-        fault_file = folder / FAULT_NAME
-        if fault_file.exists():
-            raise ProgramFault(_describe_fault(fault_file.read_bytes(), program) + messages)
-        if status != 0:
-            raise ProgramFailed(
-                f"A program must end with exit status 0. Received: {program.name} ended with exit "
-                f"status {status}.{messages}"
-            )
+        status, messages = _run_qemu(program, core, folder, timeout)
+        check_end(program, status, folder, messages)
         output_file = folder / OUTPUT_NAME
         return output_file.read_bytes() if output_file.exists() else b""
 
 
-def _run_qemu(program, machine, folder, timeout):
-    """Returns the exit status, and the program's messages as text to append to an error."""
-    command = [_tool(QEMU), "-machine", machine, "-kernel", str(program)]
+def qemu_command(program, core):
+    """The words that start QEMU with a program, but for those that connect its serial line.
+
+    Args:
+        program: absolute path of a program that `build` has made.
+        core: `Core`, the processor it was built for.
+
+    Raises:
+        ToolMissingError: when QEMU is not installed.
+    """
+    command = [find_tool(QEMU), "-machine", core.value.machine, "-kernel", str(program)]
     command += ["-icount", INSTRUCTION_CLOCK]
     command += ["-semihosting-config", "enable=on,target=native"]
-    command += ["-display", "none", "-monitor", "none", "-serial", "none"]
+    return [*command, "-display", "none", "-monitor", "none"]
+
+
+def check_end(program, status, folder, messages):
+    """Raises unless a program has ended with exit status 0.
+
+    Args:
+        program: path of the program.
+        status: exit status of QEMU.
+        folder: the folder that QEMU worked in.
+        messages: bytes that QEMU has written to its standard output.
+
+    Raises:
+        ProgramFault: when the processor took a fault; the message tells where and why.
+        ProgramFailed: when the exit status is not 0; the message has the program's own messages.
+    """
+    fault_file = folder / FAULT_NAME
+    if fault_file.exists():
+        raise ProgramFault(
+            _describe_fault(fault_file.read_bytes(), program) + _format_messages(messages)
+        )
+    if status != 0:
+        raise ProgramFailed(
+            f"A program must end with exit status 0. Received: {program.name} ended with exit "
+            f"status {status}.{_format_messages(messages)}"
+        )
+
+
+def _run_qemu(program, core, folder, timeout):
+    """Returns the exit status, and what the program and QEMU wrote to the standard output."""
+    command = [*qemu_command(program, core), "-serial", "none"]
     try:
         finished = subprocess.run(
             command,
@@ -230,7 +273,7 @@ def _run_qemu(program, machine, folder, timeout):
             f"A program must end in time. Received: {program.name} did not end in {timeout:g} s."
             f"{messages}"
         ) from None
-    return finished.returncode, _format_messages(finished.stdout)
+    return finished.returncode, finished.stdout
 
 
 def _format_messages(output):
@@ -257,7 +300,7 @@ def _describe_address(program, address):
     if address == 0:
         return "an unknown address"
     instruction = address & ~1  # bit 0 of a return address stands for the Thumb state
-    command = [_tool(ADDRESS_TO_LINE), "-f", "-s", "-e", str(program), hex(instruction)]
+    command = [find_tool(ADDRESS_TO_LINE), "-f", "-s", "-e", str(program), hex(instruction)]
     function, line = subprocess.run(
         command, capture_output=True, text=True, check=True
     ).stdout.split("\n")[:2]
@@ -276,14 +319,14 @@ def _compile(source, flags, cache_folder):
 
 def _link(platform, objects, cache_folder):
     """Returns the program; its name is the hash of the objects and the linker's scripts."""
-    script = PLATFORMS_FOLDER / platform.linker_script
-    scripts = [script.read_bytes(), (PLATFORMS_FOLDER / "sections.ld").read_bytes()]
+    script = platform.linker_script
+    scripts = [script.read_bytes(), (EMULATED_FOLDER / "sections.ld").read_bytes()]
     names = repr([path.name for path in objects] + list(LINK_FLAGS)).encode()
     key = _hash([_compiler_version(), platform.processor.encode(), names, *scripts])
     target = cache_folder / f"{platform.processor}-{key}.elf"
     if not target.exists():
         arguments = [f"-mcpu={platform.processor}", "-mthumb", "-mfloat-abi=hard", *LINK_FLAGS]
-        arguments += ["-L", str(PLATFORMS_FOLDER), "-T", str(script), *map(str, objects), "-lm"]
+        arguments += ["-L", str(EMULATED_FOLDER), "-T", str(script), *map(str, objects), "-lm"]
         _run_compiler_atomically(arguments, target)
     return target
 
@@ -298,7 +341,7 @@ def _run_compiler_atomically(arguments, target):
 
 def _run_compiler(arguments):
     """Returns what the compiler printed."""
-    finished = subprocess.run([_tool(COMPILER), *arguments], capture_output=True)
+    finished = subprocess.run([find_tool(COMPILER), *arguments], capture_output=True)
     if finished.returncode != 0:
         message = finished.stderr.decode("utf-8", errors="replace")
         raise BuildError(f"{COMPILER} {' '.join(arguments)}\n{message}")
@@ -319,8 +362,15 @@ def _hash(parts):
     return digest.hexdigest()[:32]
 
 
-def _tool(name):
-    """Path of an installed program."""
+def find_tool(name):
+    """Path of an installed program.
+
+    Args:
+        name: one of `DEBIAN_PACKAGES`.
+
+    Raises:
+        ToolMissingError: when it is not in the PATH.
+    """
     path = shutil.which(name)
     if path is None:
         raise ToolMissingError(

@@ -34,6 +34,7 @@ void memory_protection_start(void) {
   set_region(2, (uintptr_t)linker_bulk_start, (uintptr_t)linker_bulk_end, kReadAndWrite,
              kNormalMemory);
   set_region(3, 0x58100000u, 0x58101000u, kReadAndWrite, kDeviceMemory); /* system counter */
+  set_region(4, 0x59303000u, 0x59304000u, kReadAndWrite, kDeviceMemory); /* first serial port */
   PROTECTION_UNIT->control = 1;
   __asm__ volatile("dsb\n isb" ::: "memory");
 }

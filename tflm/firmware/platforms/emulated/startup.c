@@ -1,5 +1,6 @@
 /* Start-up of the emulated Cortex-M boards: vector table, processor set-up, memory, faults. */
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -13,6 +14,8 @@ int main(void);
 extern uint32_t linker_stack_start[], linker_stack_end[];
 extern uint8_t linker_data_start[], linker_data_end[], linker_data_image[];
 extern uint8_t linker_zero_start[], linker_zero_end[];
+extern void (*const linker_constructors_start[])(void);
+extern void (*const linker_constructors_end[])(void);
 
 #define SYSTEM_REGISTER(address) (*(volatile uint32_t *)(address))
 #define CONFIGURABLE_FAULT_STATUS SYSTEM_REGISTER(0xE000ED28u)
@@ -58,11 +61,20 @@ __attribute__((naked)) static void fault_handler(void) {
       "b report_fault\n");
 }
 
+/* Of static objects of C++, and functions with that attribute. */
+static void run_constructors(void) {
+  const ptrdiff_t count = linker_constructors_end - linker_constructors_start;
+  for (ptrdiff_t i = 0; i < count; ++i) {
+    linker_constructors_start[i]();
+  }
+}
+
 __attribute__((noreturn, used)) static void run_program(void) {
   memcpy(linker_data_start, linker_data_image, (size_t)(linker_data_end - linker_data_start));
   memset(linker_zero_start, 0, (size_t)(linker_zero_end - linker_zero_start));
   memory_protection_start();
   instruction_counter_start();
+  run_constructors();
   host_exit(main());
 }
 

@@ -1,0 +1,177 @@
+"""A model so small that thousands of its images go over a serial line."""
+
+import dataclasses
+import functools
+import pathlib
+import zlib
+
+import numpy as np
+import pytest
+
+from tests.tflm import fused_models
+from tests.tflm.hand_made_graphs import quantization
+from tflm import c_arrays, static_c
+from tflm.firmware import build
+from tflm.graph import Graph, Operation
+from tflm.input_normalization import InputNormalization
+from tflm.kernels.dense import Dense
+from tflm.kernels.factorized_stem import FactorizedStem
+from tflm.model_settings import ModelSettings, model_settings
+
+HEIGHT, WIDTH = 10, 8
+# What percent-encoding has to do with: spaces, its own sign, other letters, signs of C.
+CLASS_NAMES = ("plain", "two words", "100%", "a=b,c", "Übergröße", "日本", "'\"\\")
+_INPUT_SCALE, _INPUT_ZERO_POINT = 0.019, -5
+_OUTPUT_SCALE, _OUTPUT_ZERO_POINT = 0.25, 3
+_MODEL = b"stands for a flatbuffer, which the static runtime does not need"
+_TEST_VECTORS = 3
+
+
+@dataclasses.dataclass(frozen=True)
+class SmallModel:
+    """An exported model of two layers with random weights, and what its firmware must answer.
+
+    Every pixel matters for its scores.
+
+    Attributes:
+        folder: the export for the static runtime.
+        graph: quantized `Graph` of fused kernels.
+    """
+
+    folder: pathlib.Path
+    graph: Graph
+
+    identifier = zlib.crc32(_MODEL)
+
+    @property
+    def rows_arena_bytes(self):
+        """RAM for the activations when the image comes row by row."""
+        header = (self.folder / "micronet_model_rows.h").read_text()
+        return int(header.split("#define MICRONET_MODEL_ROWS_ARENA_BYTES ")[1].split()[0])
+
+    def scores(self, image):
+        """int8 scores, as a tuple of int, of raw uint8 RGB `(HEIGHT, WIDTH, 3)`.
+
+        Computed by the kernels' definitions in NumPy.
+        """
+        return self._scores_of_pixels(image.tobytes())
+
+    @functools.cached_property
+    def _scores_of_pixels(self):
+        return functools.cache(self._compute_scores)
+
+    def _compute_scores(self, pixels):
+        image = np.frombuffer(pixels, np.uint8).reshape(HEIGHT, WIDTH, 3)
+        source, result = self.graph.inputs[0], self.graph.outputs[0]
+        scale = self.graph.tensors[source].quantization
+        integers = InputNormalization.of_imagenet().quantized_images(image, scale)
+        return tuple(fused_models.run(self.graph, integers)[result].ravel().tolist())
+
+    def score(self, value):
+        """The real value of an int8 score."""
+        return (value - _OUTPUT_ZERO_POINT) * _OUTPUT_SCALE
+
+
+def random_images(count, seed=0):
+    """Raw RGB, uint8 `(count, HEIGHT, WIDTH, 3)`."""
+    generator = np.random.default_rng(seed)
+    return generator.integers(0, 256, (count, HEIGHT, WIDTH, 3)).astype(np.uint8)
+
+
+@pytest.fixture(scope="session")
+def small_model(tmp_path_factory):
+    """A `SmallModel`."""
+    model = SmallModel(tmp_path_factory.mktemp("small_model"), _graph())
+    graph, images = model.graph, random_images(_TEST_VECTORS, seed=1)
+    input_quantization = graph.tensors[graph.inputs[0]].quantization
+    settings = ModelSettings(
+        input_shape=graph.tensors[graph.inputs[0]].shape,
+        input_quantization=input_quantization,
+        output_quantization=graph.tensors[graph.outputs[0]].quantization,
+        class_names=CLASS_NAMES,
+        model=_MODEL,
+        arena_bytes=static_c.plan_memory(graph).arena_bytes,
+        arena_note="For whole frames.",
+        raw_to_input=InputNormalization.of_imagenet().tables(input_quantization),
+    )
+    outputs = np.array([model.scores(image) for image in images], np.int8)
+    files = {
+        **static_c.static_library(graph, identifier=model.identifier),
+        **model_settings(settings),
+        **c_arrays.test_vectors(images, outputs, np.arange(_TEST_VECTORS)),
+    }
+    c_arrays.write_files(files, model.folder)
+    return model
+
+
+@pytest.fixture(scope="session")
+def firmware(small_model, tmp_path_factory):
+    """A function of a platform: the program of the small model, built when it is first asked for.
+
+    On this computer it stops at every access outside of its memory, and at undefined behaviour.
+    """
+    flags = "-fsanitize=address,undefined -fno-sanitize-recover=all"
+    names = ("CMAKE_C_FLAGS", "CMAKE_CXX_FLAGS", "CMAKE_EXE_LINKER_FLAGS")
+
+    @functools.cache
+    def program(platform):
+        return build.build(
+            small_model.folder,
+            platform,
+            build.STATIC,
+            tmp_path_factory.mktemp(platform),
+            definitions=dict.fromkeys(names, flags) if platform == build.HOST else {},
+        )
+
+    return program
+
+
+def _graph():
+    generator = np.random.default_rng(0)
+
+    def weights(*shape):
+        return generator.integers(-127, 128, shape).astype(np.int8)
+
+    def layer(outputs, factor):
+        biases = generator.integers(-2000, 2000, outputs).astype(np.int32)
+        return biases, np.full(outputs, factor * 2**32, np.int32)
+
+    middle, channels = 4, 8
+    vertical_biases, vertical_multipliers = layer(middle, 0.004)
+    horizontal_biases, horizontal_multipliers = layer(channels, 0.01)
+    stem = FactorizedStem(
+        input_shape=(HEIGHT, WIDTH, 3),
+        vertical_weights=weights(middle, 3, 3),
+        vertical_biases=vertical_biases,
+        vertical_multipliers=vertical_multipliers,
+        vertical_stride=2,
+        middle_zero_point=2,
+        horizontal_weights=weights(channels, 3),
+        horizontal_biases=horizontal_biases,
+        horizontal_multipliers=horizontal_multipliers,
+        horizontal_stride=2,
+        input_zero_point=_INPUT_ZERO_POINT,
+        output_zero_point=-1,
+        output_positions=np.arange(channels, dtype=np.int16),
+    )
+    features = int(np.prod(stem.output_shape))
+    biases, multipliers = layer(len(CLASS_NAMES), 0.0015)
+    dense = Dense(
+        bits=8,
+        weights=weights(len(CLASS_NAMES), features),
+        biases=biases,
+        multipliers=multipliers,
+        input_zero_point=-1,
+        output_zero_point=_OUTPUT_ZERO_POINT,
+    )
+    graph = Graph()
+    scale = quantization(_INPUT_SCALE, _INPUT_ZERO_POINT)
+    graph.inputs = [graph.add_tensor("image", (1, HEIGHT, WIDTH, 3), None, scale)]
+    graph.add_tensor("stem", (1, *stem.output_shape), None, quantization(0.1, -1))
+    scale = quantization(_OUTPUT_SCALE, _OUTPUT_ZERO_POINT)
+    graph.outputs = [graph.add_tensor("scores", (1, len(CLASS_NAMES)), None, scale)]
+    graph.operations = [
+        Operation("MICRONET_FACTORIZED_STEM_S8", ["image"], ["stem"], {"integers": stem}),
+        Operation("MICRONET_DENSE_S8", ["stem"], ["scores"], {"integers": dense}),
+    ]
+    return graph

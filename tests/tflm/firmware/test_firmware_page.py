@@ -1,0 +1,230 @@
+"""docs/firmware.md: what it names exists, and its code and its example do what it says."""
+
+import re
+import subprocess
+
+from tests.tflm.firmware.conftest import WIDTH
+from tflm.firmware import build, command_line, serial_packets
+
+REPOSITORY = build.SOURCES_FOLDER.parents[1]
+PAGE = REPOSITORY / "docs" / "firmware.md"
+TEXT = PAGE.read_text(encoding="utf-8")
+FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+CODE_SPAN = re.compile(r"`([^`\n]+)`")
+_ENDINGS = "h|c|cc|py|md|cmake|tflite|txt|yml|conf|properties"
+FILE_NAME = re.compile(rf"[\w./-]*\w\.(?:{_ENDINGS})(?![\w.])")
+# Of build systems that are not here, of an export for the other runtime, or of every export.
+OTHER_FILES = {
+    "CMakeLists.txt",
+    "libraries/MicroNetModel/library.properties",
+    "model.tflite",
+    "model_data.cc",
+    "model_data.h",
+    "op_resolver.h",
+    "platform.cmake",
+    "prj.conf",
+    "report.md",
+    "zephyr/module.yml",
+}
+WARNINGS = ("-pedantic", "-Wall", "-Wextra", "-Werror")
+
+
+def fences(language):
+    return [text for name, text in FENCE.findall(TEXT) if name == language]
+
+
+def spans():
+    """Texts between single backquotes."""
+    return CODE_SPAN.findall(FENCE.sub("", TEXT))
+
+
+def table(first_cell):
+    """Rows of the table whose first heading is `first_cell`, without the two lines of its head."""
+    lines = TEXT[TEXT.index(f"\n| {first_cell} |") + 1 :].split("\n\n")[0].splitlines()
+    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines[2:]]
+
+
+def test_lines_are_short():
+    assert [line for line in TEXT.splitlines() if len(line) > 100] == []
+
+
+def test_links_lead_somewhere():
+    targets = re.findall(r"\]\(([^)]+)\)", TEXT)
+    assert targets
+    assert [target for target in targets if not (PAGE.parent / target).exists()] == []
+
+
+def test_files_exist(small_model):
+    roots = (REPOSITORY, build.SOURCES_FOLDER, small_model.folder)
+    named = {word for span in spans() for word in FILE_NAME.findall(span)}
+    missing = {name for name in named if not any((root / name).exists() for root in roots)}
+    assert missing - OTHER_FILES == set()
+    assert OTHER_FILES - named == set()
+
+
+def test_options_are_those_of_the_build():
+    folder = build.SOURCES_FOLDER
+    text = "".join(
+        path.read_text() for path in (folder / "CMakeLists.txt", *folder.glob("cmake/*.cmake"))
+    )
+    options = set(re.findall(r"^set\((\w+) \S+ CACHE (?!INTERNAL)", text, re.MULTILINE))
+    assert {option.strip("`") for option, _ in table("option")} == options
+    assert set(re.findall(r"-D([A-Z_]+)=", TEXT)) <= options
+
+
+def test_platforms_are_those_of_the_firmware():
+    (meaning,) = [meaning for option, meaning in table("option") if option == "`PLATFORM`"]
+    assert sorted(CODE_SPAN.findall(meaning)) == build.platforms()
+
+
+def test_variables_of_a_platform_are_those_that_the_build_reads():
+    text = (build.SOURCES_FOLDER / "CMakeLists.txt").read_text()
+    expected = set(re.findall(r"^#   (?:and if needed )?(PLATFORM_\w+)", text, re.MULTILINE))
+    named = {word for span in spans() for word in re.findall(r"PLATFORM_\w+", span)}
+    assert named >= expected > set()
+    assert [word for word in named if word not in text] == []
+
+
+def test_functions_are_declared(small_model):
+    platform = (build.SOURCES_FOLDER / "platforms" / "platform.h").read_text()
+    functions = set(re.findall(r"\b(Platform\w+)\(", platform))
+    assert {name.strip("`") for name, _, _ in table("function")} == functions
+    headers = [*small_model.folder.glob("*.h"), *small_model.folder.glob("kernels/*.h")]
+    declared = "".join(path.read_text() for path in headers)
+    named = set(re.findall(r"\b(?:micronet_model_\w+|micronet_status\w*|MICRONET_\w+)", TEXT))
+    named -= {"micronet_model_rows"}  # of the file's name
+    assert [name for name in sorted(named) if not re.search(rf"\b{name}\b", declared)] == []
+
+
+def test_arguments_are_those_of_the_command():
+    section = TEXT[TEXT.index("python -m tflm.firmware") : TEXT.index("## Another board")]
+    described = set(re.findall(r"(--[a-z-]+)", section))
+    accepted = set(command_line._parser()._option_string_actions) - {"-h", "--help"}
+    assert described == accepted
+
+
+def test_errors_are_those_of_the_firmware():
+    sources = "".join(path.read_text() for path in build.SOURCES_FOLDER.glob("*.cc"))
+    lines = [line.strip("`").split() for line, _ in table("line | what it means")]
+    codes = {words[1] for words in lines if words[0] == "error"}
+    assert codes == set(re.findall(r'RespondError\("(\w+)"', sources))
+
+
+def example():
+    """The example's packets, and the lines that answer them."""
+    (text,) = [text for text in fences("text") if text.startswith("> ")]
+    lines = text.splitlines()
+    packets = [bytes.fromhex(line[2:].split("  ")[0]) for line in lines if line[0] == ">"]
+    return packets, [line[2:] for line in lines if line[0] == "<"]
+
+
+def test_example_of_the_protocol_is_what_the_firmware_answers(firmware):
+    packets, expected = example()
+    finished = subprocess.run(
+        [firmware(build.HOST)], input=b"".join(packets), capture_output=True, timeout=60
+    )
+    assert finished.returncode == 0, finished.stderr.decode()
+    ready, *answers = finished.stdout.decode("ascii").splitlines()
+    assert answers[0].split()[1:] == ready.split()[1:]
+    assert [re.sub(r"(cycles|scores)=[^ ]+", r"\1=...", line) for line in answers] == expected
+
+
+def test_ring_holds_every_packet():
+    shrink = 4
+    row = serial_packets.END * (3 * shrink * WIDTH)  # every byte is escaped
+    assert "`6 * LARGEST_SHRINK * width + 20`" in TEXT
+    assert len(serial_packets.frame_row(0xC0C0, row)) <= 6 * shrink * WIDTH + 20
+
+
+def test_memory_of_the_resizer_is_as_said(tmp_path):
+    formula = "(32 * LARGEST_SHRINK + 7) * width"
+    assert f"`{formula}`" in TEXT
+    checks = "".join(
+        "static_assert(sizeof(micronet::ImageResizerMemory"
+        f"<{width}, 96, {shrink}>) == (32 * {shrink} + 7) * {width}, \"\");\n"
+        for width, shrink in ((96, 1), (224, 4), (160, 16))
+    )
+    program = tmp_path / "size.cc"
+    program.write_text(f'#include "image_resizer.h"\n{checks}')
+    check_code("g++", "c++17", program, build.SOURCES_FOLDER)
+
+
+def check_code(compiler, standard, path, include_folder):
+    command = [compiler, f"-std={standard}", *WARNINGS, "-fsyntax-only", "-I", include_folder, path]
+    finished = subprocess.run(command, capture_output=True, text=True)
+    assert finished.returncode == 0, finished.stderr
+
+
+def test_code_compiles_without_warnings(small_model, tmp_path):
+    texts = fences("c")
+    assert texts
+    for index, text in enumerate(texts):
+        path = tmp_path / f"{index}.c"
+        path.write_text(text)
+        check_code("gcc", "c99", path, small_model.folder)
+
+
+CAMERA_CHECK = """
+#include <string.h>
+#include "micronet_model_rows.h"
+#include "model_settings.h"
+#include "test_vectors.h"
+
+int RightTestVectors(void);
+micronet_status TakeCameraRow(void *arena, const uint8_t *pixels);
+
+__attribute__((aligned(16))) static uint8_t arena[2][MICRONET_MODEL_ROWS_ARENA_BYTES];
+
+/* An image whose colours RGB565 can tell, by the camera's function and by the model's own. */
+static int IsCameraRight(void) {
+  for (int i = 0; i < 2; ++i) {
+    if (micronet_model_rows_init(arena[i], sizeof(arena[i])) != MICRONET_OK) return 0;
+    if (micronet_model_rows_begin(arena[i]) != MICRONET_OK) return 0;
+  }
+  for (int y = 0; y < kInputHeight; ++y) {
+    uint8_t pixels[2 * kInputWidth], row[3 * kInputWidth];
+    int8_t input[3 * kInputWidth];
+    for (int x = 0; x < kInputWidth; ++x) {
+      const int red = (5 * x + y) % 32, green = (11 * x + 7 * y) % 64, blue = (x * y) % 32;
+      pixels[2 * x] = (uint8_t)(red * 8 + green / 8);
+      pixels[2 * x + 1] = (uint8_t)(green % 8 * 32 + blue);
+      row[3 * x] = (uint8_t)(red * 8 + red / 4);
+      row[3 * x + 1] = (uint8_t)(green * 4 + green / 16);
+      row[3 * x + 2] = (uint8_t)(blue * 8 + blue / 4);
+    }
+    ConvertRow(row, input);
+    if (TakeCameraRow(arena[0], pixels) != MICRONET_OK) return 0;
+    if (micronet_model_rows_push(arena[1], input) != MICRONET_OK) return 0;
+  }
+  for (int i = 0; i < 2; ++i) {
+    if (micronet_model_rows_run(arena[i]) != MICRONET_OK) return 0;
+  }
+  return memcmp(micronet_model_rows_output(arena[0]), micronet_model_rows_output(arena[1]),
+                MICRONET_MODEL_OUTPUT_BYTES) == 0;
+}
+
+int main(void) {
+  if (RightTestVectors() != kTestVectorCount || kTestVectorCount == 0) return 1;
+  return IsCameraRight() ? 0 : 2;
+}
+"""
+
+
+def test_code_computes_the_test_vectors_in_a_project_of_its_own(small_model, tmp_path):
+    """As in a project of STM32Cube, whose lines the page gives; compiled for this computer."""
+    (tmp_path / "Core").mkdir()
+    (tmp_path / "Core" / "MicroNet").symlink_to(small_model.folder)
+    vectors, camera = fences("c")
+    for name, text in (("vectors", vectors), ("camera", camera), ("main", CAMERA_CHECK)):
+        (tmp_path / f"{name}.c").write_text(text)
+    (tmp_path / "test_vectors.c").symlink_to(small_model.folder / "test_vectors.cc")
+    (lines,) = [text for text in fences("cmake") if "add_library" in text]
+    (tmp_path / "CMakeLists.txt").write_text(
+        "cmake_minimum_required(VERSION 3.20)\nproject(own LANGUAGES C)\n"
+        "add_executable(${CMAKE_PROJECT_NAME} main.c vectors.c camera.c test_vectors.c)\n"
+        f"{lines}"
+    )
+    for command in (["cmake", "-S", tmp_path, "-B", tmp_path], ["cmake", "--build", tmp_path]):
+        finished = subprocess.run(command, capture_output=True, text=True)
+        assert finished.returncode == 0, finished.stderr + finished.stdout
+    assert subprocess.run([tmp_path / "own"], timeout=60).returncode == 0

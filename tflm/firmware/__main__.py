@@ -1,0 +1,7 @@
+"""Entry point of `python -m tflm.firmware`."""
+
+import sys
+
+from tflm.firmware.command_line import main
+
+sys.exit(main())

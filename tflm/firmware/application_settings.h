@@ -1,0 +1,31 @@
+// What the application's user can choose. Options of CMake set the numbers that have names of
+// macros here.
+#ifndef MICRONET_APPLICATION_SETTINGS_H_
+#define MICRONET_APPLICATION_SETTINGS_H_
+
+#include <stdint.h>
+
+#include "model_settings.h"
+
+namespace micronet {
+
+// LARGEST_SHRINK: how many times as wide and as high as the model's input a frame may be. Memory
+// for the resizer and for a received row grows with it.
+constexpr int32_t kLargestShrink = MICRONET_LARGEST_SHRINK;
+constexpr int32_t kLargestFrameWidth = kLargestShrink * kInputWidth;
+constexpr int32_t kLargestFrameHeight = kLargestShrink * kInputHeight;
+
+// ARENA_BYTES: of the model's arena. Without it they are as many as the model needs.
+#ifdef MICRONET_ARENA_BYTES
+constexpr int32_t ChosenArenaBytes(int32_t) { return MICRONET_ARENA_BYTES; }
+#else
+constexpr int32_t ChosenArenaBytes(int32_t needed_bytes) { return needed_bytes; }
+#endif
+
+// Frames and rows are raw RGB.
+constexpr int32_t kChannels = 3;
+static_assert(kInputChannels == kChannels, "The model's input must be an RGB image.");
+
+}  // namespace micronet
+
+#endif  // MICRONET_APPLICATION_SETTINGS_H_

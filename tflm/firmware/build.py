@@ -1,0 +1,131 @@
+"""Builds the firmware of an exported model with CMake."""
+
+import dataclasses
+import pathlib
+import subprocess
+
+from tflm import emulator
+
+SOURCES_FOLDER = pathlib.Path(__file__).resolve().parent
+HOST = "host"
+STATIC, TFLM = RUNTIMES = ("static", "tflm")
+# What an export for a runtime has, and one for the other has not.
+_MODEL_FILES = {STATIC: "micronet_model.h", TFLM: "model_data.h"}
+_SETTINGS_FILE = "model_settings.h"
+_HOST_COMPILERS = ("gcc", "g++")
+_BOARD_COMPILERS = (emulator.COMPILER, "arm-none-eabi-g++")
+
+
+@dataclasses.dataclass(frozen=True)
+class ProgramSize:
+    """What a program takes of a board's memories, in bytes.
+
+    Attributes:
+        flash: code, constants and the initial values of variables.
+        ram: variables, buffers and the stack.
+    """
+
+    flash: int
+    ram: int
+
+
+def platforms():
+    """Names of the platforms that come with the firmware."""
+    return sorted(path.parent.name for path in SOURCES_FOLDER.glob("platforms/*/platform.cmake"))
+
+
+def check(model, platform, runtime, tflm_root=None):
+    """Raises `ValueError` unless there is a firmware of these; builds nothing.
+
+    Args:
+        model, platform, runtime, tflm_root: as for `build`.
+    """
+    if runtime not in RUNTIMES:
+        raise ValueError(f"runtime must be one of {', '.join(RUNTIMES)}. Received: {runtime!r}")
+    if platform not in platforms() and not pathlib.Path(platform, "platform.cmake").is_file():
+        raise ValueError(
+            f"platform must be one of {', '.join(platforms())}, or a folder with platform.cmake. "
+            f"Received: {platform!r}"
+        )
+    for name in (_SETTINGS_FILE, _MODEL_FILES[runtime]):
+        if not pathlib.Path(model, name).is_file():
+            raise ValueError(
+                f"model must be a folder that `python -m tflm RUN --runtime {runtime}` has "
+                f"written. Received: {model} without {name}"
+            )
+    if runtime == TFLM and tflm_root is None:
+        raise ValueError(
+            "The runtime tflm needs a folder with the sources of TensorFlow Lite Micro. "
+            "Received: none"
+        )
+
+
+def build(model, platform, runtime, build_folder, tflm_root=None, definitions=None):
+    """Builds a program, or brings an earlier one in the same folder up to date.
+
+    Args:
+        model: folder that `python -m tflm` has written.
+        platform: one of `platforms()`, or a folder with `platform.cmake`.
+        runtime: "static" or "tflm", that which the model was exported for.
+        build_folder: folder for all that is made; created if missing.
+        tflm_root: folder with the sources of TensorFlow Lite Micro, for the runtime "tflm".
+        definitions: mapping from names of CMake variables to their values, such as
+            `{"PROVIDER": "test_vectors"}`.
+
+    Returns:
+        `pathlib.Path` of the program.
+
+    Raises:
+        ValueError: there is no such model, platform or runtime.
+        emulator.ToolMissingError: CMake, its tool or the compiler is not installed.
+        emulator.BuildError: it cannot be built; the message has the tools' messages.
+    """
+    check(model, platform, runtime, tflm_root)
+    build_folder = pathlib.Path(build_folder).resolve()
+    variables = {
+        "MODEL": pathlib.Path(model).resolve(),
+        "PLATFORM": platform if platform in platforms() else pathlib.Path(platform).resolve(),
+        "RUNTIME": runtime,
+        **({} if tflm_root is None else {"TFLM_ROOT": pathlib.Path(tflm_root).resolve()}),
+        **(definitions or {}),
+    }
+    cmake = emulator.find_tool("cmake")
+    for compiler in _HOST_COMPILERS if platform == HOST else _BOARD_COMPILERS:
+        emulator.find_tool(compiler)
+    command = [cmake, "-S", SOURCES_FOLDER, "-B", build_folder]
+    if not (build_folder / "CMakeCache.txt").exists():  # CMake keeps to its first generator
+        command += ["-G", _generator()]
+    _run([*command, *(f"-D{name}={value}" for name, value in variables.items())])
+    _run([cmake, "--build", build_folder])
+    return build_folder / ("firmware" if platform == HOST else "firmware.elf")
+
+
+def program_size(program):
+    """`ProgramSize` of a program for a Cortex-M board.
+
+    Raises:
+        emulator.ToolMissingError: the tool that measures is not installed.
+    """
+    command = [emulator.find_tool(emulator.PROGRAM_SIZE), "--format=berkeley", program]
+    lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    code, data, zero = map(int, lines[1].split()[:3])
+    return ProgramSize(flash=code + data, ram=data + zero)
+
+
+def _generator():
+    try:
+        emulator.find_tool("ninja")
+    except emulator.ToolMissingError:
+        emulator.find_tool("make")
+        return "Unix Makefiles"
+    return "Ninja"
+
+
+def _run(command):
+    command = list(map(str, command))
+    finished = subprocess.run(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    if finished.returncode != 0:
+        output = finished.stdout.decode("utf-8", errors="replace")
+        raise emulator.BuildError(f"{' '.join(command)}\n{output}")

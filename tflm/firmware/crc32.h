@@ -1,0 +1,14 @@
+// CRC-32, as zlib computes it.
+#ifndef MICRONET_CRC32_H_
+#define MICRONET_CRC32_H_
+
+#include <stdint.h>
+
+namespace micronet {
+
+// Of `size` bytes.
+uint32_t Crc32(const uint8_t* bytes, int32_t size);
+
+}  // namespace micronet
+
+#endif  // MICRONET_CRC32_H_

@@ -1,0 +1,6 @@
+#include "main_functions.h"
+
+int main() {
+  micronet::Setup();
+  for (;;) micronet::Loop();
+}

@@ -1,0 +1,17 @@
+/* The functions of platform.h on the emulated boards. */
+#include "host.h"
+#include "instruction_counter.h"
+#include "platform.h"
+#include "serial_port.h"
+
+/* Before main, and only in programs that have a serial port. */
+__attribute__((constructor)) static void start(void) { serial_port_start(); }
+
+void PlatformWriteCharacter(uint8_t character) { serial_port_write(character); }
+
+int PlatformReadCharacter(void) { return serial_port_read(); }
+
+/* Instructions: the emulator has no cycles. */
+uint64_t PlatformCycles(void) { return instruction_counter_read(); }
+
+void PlatformExit(int status) { host_exit(status); }

@@ -1,0 +1,5 @@
+# Arm MPS2 board with the AN500 image, emulated by QEMU.
+set(PLATFORM_PROCESSOR cortex-m7)
+set(BOARD_SOURCES instruction_counter_cmsdk.c memory_protection_v7.c)
+set(SERIAL_PORT_ADDRESS 0x40004000u)
+include(${PLATFORMS_FOLDER}/emulated/emulated.cmake)

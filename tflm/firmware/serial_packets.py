@@ -1,0 +1,266 @@
+"""What goes over the serial line: packets to the device, lines of text from it.
+
+A packet is a kind (one byte), a body, and the CRC-32 of both (zlib's, 4 bytes, little-endian),
+framed by SLIP (RFC 1055). Numbers of 16 bits are little-endian.
+
+| kind | body | answer |
+|---|---|---|
+| `I` | nothing | `info ...` |
+| `B` | version (1 byte), width, height (2 bytes each) | `ok begin` |
+| `R` | index (2 bytes), a row of raw RGB pixels | `ok row <index>`, for the last `result ...` |
+
+A packet that the device cannot take is answered with `error <code> <sentence>` and changes
+nothing.
+"""
+
+import dataclasses
+import re
+import struct
+import urllib.parse
+import zlib
+
+VERSION = 1
+INFORMATION, BEGIN, ROW = b"I", b"B", b"R"
+# Codes of errors of packets that were damaged on their way: the sender may repeat them.
+DAMAGES = ("noise", "checksum", "length")
+
+END, ESCAPE, ESCAPED_END, ESCAPED_ESCAPE = b"\xc0", b"\xdb", b"\xdb\xdc", b"\xdb\xdd"
+_CHANNELS = 3
+_MOST = 0xFFFF
+_CHECKSUM = struct.Struct("<I")
+_BEGIN = struct.Struct("<BHH")
+_INDEX = struct.Struct("<H")
+
+_RUNTIMES = ("static", "tflm")
+_NUMBER = r"[0-9]{1,18}"
+_MODEL = re.compile(
+    r"model=(?P<identifier>[0-9a-f]{8}) "
+    rf"input=(?P<width>{_NUMBER})x(?P<height>{_NUMBER}) "
+    rf"classes=(?P<classes>{_NUMBER}) "
+    rf"arena=(?P<arena_bytes>{_NUMBER}) "
+    rf"runtime=(?P<runtime>{'|'.join(_RUNTIMES)})"
+)
+_RESULT = re.compile(
+    rf"class=(?P<class_index>{_NUMBER}) "
+    r"name=(?P<name>([!-$&-~]|%[0-9A-Fa-f]{2})*) "
+    r"score=(?P<score>-?[0-9]{1,18}\.[0-9]{3}) "
+    rf"cycles=(?P<cycles>{_NUMBER}) "
+    rf"arena=(?P<arena_bytes>{_NUMBER}) "
+    r"scores=(?P<scores>-?[0-9]{1,3}(,-?[0-9]{1,3})*)"
+)
+_OK_ROW = re.compile(rf"row (?P<index>{_NUMBER})")
+_ERROR = re.compile(r"(?P<code>[a-z]+) (?P<sentence>.+)")
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelInformation:
+    """What a device says about its model, at its start and when it is asked.
+
+    Attributes:
+        is_start: whether the device has just started: it has forgotten any unfinished frame.
+        identifier: CRC-32 of the model's flatbuffer.
+        width, height: of the model's input, in pixels. Frames may have other sizes.
+        classes: how many there are.
+        arena_bytes: RAM for the model's activations.
+        runtime: "static" or "tflm".
+    """
+
+    is_start: bool
+    identifier: int
+    width: int
+    height: int
+    classes: int
+    arena_bytes: int
+    runtime: str
+
+
+@dataclasses.dataclass(frozen=True)
+class BeginTaken:
+    """The device waits for the first row."""
+
+
+@dataclasses.dataclass(frozen=True)
+class RowTaken:
+    """The device has row `index`, and waits for the one behind it."""
+
+    index: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Recognition:
+    """What a device has recognised in an image.
+
+    Attributes:
+        class_index: position of the class with the largest score.
+        name: that class's name.
+        score: its real-valued score, before any softmax.
+        cycles: that the recognition took, by the device's counter; without waiting for the line.
+        arena_bytes: RAM that it used for the model's activations.
+        scores: int8 scores of all classes, as a tuple of int.
+    """
+
+    class_index: int
+    name: str
+    score: float
+    cycles: int
+    arena_bytes: int
+    scores: tuple
+
+
+@dataclasses.dataclass(frozen=True)
+class Refusal:
+    """Why the device did not take a packet, or cannot work at all.
+
+    Attributes:
+        code: one word, such as "checksum".
+        sentence: what is wrong.
+    """
+
+    code: str
+    sentence: str
+
+
+def encode_packet(kind, body=b""):
+    """Frames a packet.
+
+    Args:
+        kind: one byte.
+        body: bytes.
+
+    Returns:
+        The bytes to send. They begin with the end of a packet, too: whatever was on the line
+        before is not taken for a part of this one.
+    """
+    content = kind + body
+    content += _CHECKSUM.pack(zlib.crc32(content))
+    return END + content.replace(ESCAPE, ESCAPED_ESCAPE).replace(END, ESCAPED_END) + END
+
+
+def information_request():
+    """The packet that asks for `ModelInformation`."""
+    return encode_packet(INFORMATION)
+
+
+def begin_frame(width, height):
+    """The packet that begins an image.
+
+    Args:
+        width, height: of the image in pixels.
+
+    Raises:
+        ValueError: they do not fit the packet.
+    """
+    if not (0 < width <= _MOST and 0 < height <= _MOST):
+        raise ValueError(
+            f"An image must have from 1 to {_MOST} rows and columns. Received: {width}x{height}"
+        )
+    return encode_packet(BEGIN, _BEGIN.pack(VERSION, width, height))
+
+
+def frame_row(index, pixels):
+    """The packet with one row of an image.
+
+    Args:
+        index: of the row, 0 for the top.
+        pixels: bytes, three of each pixel from the left: red, green, blue.
+
+    Raises:
+        ValueError: the index does not fit the packet, or the bytes are no whole pixels.
+    """
+    if not 0 <= index <= _MOST:
+        raise ValueError(f"A row's index must be from 0 to {_MOST}. Received: {index}")
+    if len(pixels) == 0 or len(pixels) % _CHANNELS:
+        raise ValueError(
+            f"A row must be pixels of {_CHANNELS} bytes each. Received: {len(pixels)} bytes"
+        )
+    return encode_packet(ROW, _INDEX.pack(index) + pixels)
+
+
+def parse_line(line):
+    """Reads one line of the device.
+
+    Args:
+        line: bytes, without the end of line.
+
+    Returns:
+        `ModelInformation`, `BeginTaken`, `RowTaken`, `Recognition` or `Refusal`.
+
+    Raises:
+        ValueError: it is none of a device's lines.
+    """
+    try:
+        word, _, rest = line.decode("ascii").partition(" ")
+        return _PARSERS[word](rest)
+    except (KeyError, ValueError) as error:
+        reason = f" ({error})" if isinstance(error, _ContradictionError) else ""
+        raise ValueError(
+            "A device's line must be one of ready, info, ok, result and error with their fields. "
+            f"Received: {line!r}{reason}"
+        ) from error
+
+
+class _ContradictionError(ValueError):
+    """Fields that are well-formed, but not together."""
+
+
+def _parse_start(rest):
+    return _parse_model(rest, is_start=True)
+
+
+def _parse_information(rest):
+    return _parse_model(rest, is_start=False)
+
+
+def _parse_model(rest, is_start):
+    fields = _matched(_MODEL, rest)
+    numbers = {
+        name: int(fields[name]) for name in ("width", "height", "classes", "arena_bytes")
+    }
+    return ModelInformation(
+        is_start, int(fields["identifier"], 16), runtime=fields["runtime"], **numbers
+    )
+
+
+def _parse_ok(rest):
+    if rest == "begin":
+        return BeginTaken()
+    return RowTaken(int(_matched(_OK_ROW, rest)["index"]))
+
+
+def _parse_result(rest):
+    fields = _matched(_RESULT, rest)
+    recognition = Recognition(
+        class_index=int(fields["class_index"]),
+        name=urllib.parse.unquote(fields["name"], errors="strict"),
+        score=float(fields["score"]),
+        cycles=int(fields["cycles"]),
+        arena_bytes=int(fields["arena_bytes"]),
+        scores=tuple(map(int, fields["scores"].split(","))),
+    )
+    scores = recognition.scores
+    if min(scores) < -128 or max(scores) > 127:
+        raise _ContradictionError("scores must be from -128 to 127")
+    if recognition.class_index >= len(scores) or scores[recognition.class_index] != max(scores):
+        raise _ContradictionError("the class must be that of the largest score")
+    return recognition
+
+
+def _parse_error(rest):
+    fields = _matched(_ERROR, rest)
+    return Refusal(fields["code"], fields["sentence"])
+
+
+_PARSERS = {
+    "ready": _parse_start,
+    "info": _parse_information,
+    "ok": _parse_ok,
+    "result": _parse_result,
+    "error": _parse_error,
+}
+
+
+def _matched(pattern, text):
+    match = pattern.fullmatch(text)
+    if match is None:
+        raise ValueError(f"must be of the form {pattern.pattern}. Received: {text!r}")
+    return match.groupdict()
