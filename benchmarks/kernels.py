@@ -73,6 +73,11 @@ def fused_graph(variant):
         classifier_activation=None,
         include_preprocessing=False,
     )
+    return quantized(model)
+
+
+def quantized(model):
+    """The `Graph` of fused operations of a model without preprocessing, with made-up ranges."""
     graph = builtin_operations.to_builtin(fused_operations.fuse(lowering.lower(model)))
     planned = plan(unroll(model))
     ranges = dict.fromkeys(range_names(planned, INPUT), _RANGE)
