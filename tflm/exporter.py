@@ -19,6 +19,7 @@ from tflm import (
     lowering,
     report,
     static_c,
+    static_plan,
     tensor_noise,
     verification,
 )
@@ -271,7 +272,7 @@ class _StaticExport:
 
     def __init__(self, deployment):
         self._deployment = deployment
-        self._plan = static_c.plan_memory(deployment.graph)
+        self._plan = static_plan.plan_memory(deployment.graph)
         self._files = static_c.static_library(
             deployment.graph, identifier=model_identifier(deployment.model_bytes)
         )
@@ -279,7 +280,7 @@ class _StaticExport:
     @staticmethod
     def require(graph):
         """Raises `ValueError` unless a library can be made of a graph."""
-        static_c.plan_memory(graph)
+        static_plan.plan_memory(graph)
 
     def verify(self, parts, announce):
         """Raises `VerificationError` unless the library gives the interpreter's bytes.

@@ -11,7 +11,14 @@ from keras_micronet.layer_chain import INPUT, unroll
 from keras_micronet.quantization.plan import plan, range_names
 from tests.keras_micronet.quantization import chains
 from tests.tflm import fused_models
-from tflm import builtin_operations, fused_operations, lowering, quantization, static_c
+from tflm import (
+    builtin_operations,
+    fused_operations,
+    lowering,
+    quantization,
+    static_c,
+    static_plan,
+)
 from tflm.compiled_library import (
     CompiledLibrary,
     CompiledLibraryError,
@@ -65,7 +72,7 @@ def test_both_ways_give_the_definitions_outputs(stem, stem_library):
 
 
 def test_library_tells_its_arenas(stem, stem_library):
-    memory = static_c.plan_memory(stem)
+    memory = static_plan.plan_memory(stem)
     assert stem_library.arena_bytes == memory.arena_bytes
     assert stem_library.rows_arena_bytes == memory.rows_arena_bytes
 

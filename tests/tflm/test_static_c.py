@@ -25,6 +25,8 @@ from tflm import (
     lowering,
     quantization,
     static_c,
+    static_operands,
+    static_plan,
 )
 from tflm.graph import Graph, Operation
 from tflm.kernels import c_files, kernel_runner
@@ -235,7 +237,7 @@ def check_symbols(sources, objects):
 def test_arenas_are_as_small_as_the_largest_operation_allows(variant, shape, graphs):
     names = [name for name, case in LIBRARIES.items() if case[:2] == (variant, shape)]
     graph = graphs[names[0]] if names else fused_graph(variant, shape)
-    memory = static_c.plan_memory(graph)
+    memory = static_plan.plan_memory(graph)
     assert memory.rows_arena_bytes == memory.plan.lower_bound
     assert shape == ODD or (memory.arena_bytes, memory.rows_arena_bytes) == ARENA_BYTES[variant]
 
@@ -258,7 +260,7 @@ def samples():
 def comparison(index, packed):
     """C text: writes whether `bind` makes the same struct, and the buffer's size by the kernel."""
     variable, operator = f"operation_{index}", f"micronet_{packed.operator}"
-    text = static_c.params(packed, variable)
+    text = static_operands.params(packed, variable)
     arrays = [line.split()[3][:-2] for line in text.splitlines() if "[] ALIGNED" in line]
     constants = ", ".join(f"{{{array}, sizeof({array})}}" for array in arrays) or "{0, 0}"
     options = ", ".join(map(str, packed.options))
@@ -322,7 +324,7 @@ def test_buffers_of_the_models_are_as_large_as_the_kernels_say(graphs, tmp_path)
     ]
     kernels = [*OPERATORS, IN_PLACE]
     includes = "".join(f'#include "{kernel}.h"\n' for kernel in kernels)
-    structs = "".join(static_c.params(each, f"o_{index}") for index, each in enumerate(short))
+    structs = "".join(static_operands.params(each, f"o_{index}") for index, each in enumerate(short))
     expected = buffers(operations)
     calls = "".join(f'  printf("%d\\n", (int){call});\n' for call, _ in expected)
     program = tmp_path / "sizes"

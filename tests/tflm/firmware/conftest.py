@@ -10,7 +10,7 @@ import pytest
 
 from tests.tflm import fused_models
 from tests.tflm.hand_made_graphs import quantization
-from tflm import c_arrays, static_c
+from tflm import c_arrays, static_c, static_plan
 from tflm.firmware import build
 from tflm.graph import Graph, Operation
 from tflm.input_normalization import InputNormalization
@@ -90,7 +90,7 @@ def small_model(tmp_path_factory):
         output_quantization=graph.tensors[graph.outputs[0]].quantization,
         class_names=CLASS_NAMES,
         model=_MODEL,
-        arena_bytes=static_c.plan_memory(graph).arena_bytes,
+        arena_bytes=static_plan.plan_memory(graph).arena_bytes,
         arena_note="For whole frames.",
         raw_to_input=InputNormalization.of_imagenet().tables(input_quantization),
     )
