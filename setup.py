@@ -21,6 +21,7 @@ TRAINING = [
 ]
 TFLM = [*QUANTIZATION, "flatbuffers>=24.3", "matplotlib>=3.9", "ml_dtypes>=0.5", "tflite-micro"]
 TORCH = ["torch>=2.6"]
+TESTS = ["hypothesis>=6.100", "pytest>=8", "pytest-xdist>=3.6"]
 
 setuptools.setup(
     name="keras_micronet",
@@ -45,6 +46,6 @@ setuptools.setup(
         "training": TRAINING,
         "tflm": TFLM,
         "torch": TORCH,
-        "test": [*TRAINING, *TFLM, *TORCH, "hypothesis>=6.100", "pytest>=8", "pytest-xdist>=3.6"],
+        "test": [*TRAINING, *TFLM, *TORCH, "tensorboard", *TESTS],
     },
 )

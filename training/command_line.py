@@ -6,9 +6,28 @@ import os
 import pathlib
 import re
 import sys
+import textwrap
+from collections.abc import Callable
 
-from training.recipes import QUANTIZE_AWARE, SMALL_IMAGES
-from training.settings import QuantizeAwareSettings, RunSettings
+from training.recipe_options import add_recipe_options, option_fields, option_name
+from training.recipes import (
+    FINETUNE,
+    IMAGENET_M0,
+    IMAGENET_M1,
+    IMAGENET_M2,
+    IMAGENET_M3,
+    QUANTIZE_AWARE,
+    RECIPES,
+    SMALL_IMAGES,
+)
+from training.settings import (
+    PARTS,
+    PRECISIONS,
+    EvaluateSettings,
+    PredictSettings,
+    QuantizeAwareSettings,
+    RunSettings,
+)
 
 _PROGRAM = "python -m training"
 _FAILURE = 1
@@ -19,7 +38,8 @@ _DESCRIPTION = """\
 Trains a MicroNet on labelled images and writes a run folder: the model, its weights, the history
 and its plot, the class names, and the images that the conversion for a microcontroller needs.
 With --quantize-aware it continues from such a folder with the rounding of int8 simulated, so that
-the model learns to work with it, and writes another run folder."""
+the model learns to work with it, and writes another run folder. `evaluate` measures a finished run,
+`predict` asks it what images show; each has a --help of its own."""
 
 _EPILOGUE = """\
 datasets:
@@ -38,22 +58,27 @@ schemes:
 
 The run folder's files are described at the top of training/run_folder.py."""
 
+_EVALUATE, _PREDICT = "evaluate", "predict"
 
-_FURTHER_RECIPE_VALUES = (
-    ("optimizer", str, "adamw or sgd"),
-    ("momentum", float, "of SGD"),
-    ("weight_decay", float, "decay of the weights"),
-    ("decayed_weights", str, "kernels, or all for biases and batch normalization, too"),
-    ("warmup", float, "fraction of the training in which the learning rate grows"),
-    ("learning_rate_batch_size", int, "batch size for which --learning-rate is meant"),
-    ("label_smoothing", float, "probability taken from the true class"),
-    ("rotation", float, "largest random rotation, as a fraction of a turn"),
-    ("translation", float, "largest random shift, as a fraction of the side"),
-    ("zoom", float, "largest random change of scale"),
-    ("average_decay", float, "of the moving average of the weights that is kept, 0 for none"),
-    ("mutual_weight", float, "weight of mutual learning with a full-rank partner, 0 for none"),
-    ("distillation_weight", float, "weight of what the teacher says, the rest is the labels'"),
-    ("distillation_temperature", float, "at which teacher and network are compared"),
+# What a recipe is for, where the user does not say otherwise.
+_RECIPE_DEFAULTS = {
+    FINETUNE.name: {"weights": "imagenet"},
+    IMAGENET_M0.name: {"model": "M0"},
+    IMAGENET_M1.name: {"model": "M1"},
+    IMAGENET_M2.name: {"model": "M2"},
+    IMAGENET_M3.name: {"model": "M3"},
+}
+
+# Options of which the float run of a quantize-aware training leaves no choice, or that it ignores.
+_FLOAT_RUN_ONLY = (
+    "recipe",
+    "strategy",
+    "teacher",
+    "mutual_weight",
+    "patience",
+    "precision",
+    "tensorboard",
+    "dry_run",
 )
 
 
@@ -78,28 +103,64 @@ def _run(settings):
     # Only now: TensorFlow takes seconds to import, and --help and typing errors need none of it.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
-        from training import checkpoints, run, trainer
+        from training import checkpoints, trainer
 
-        prepared = _prepare(settings)
+        command = _command(settings)
+        prepared = command.prepare(settings)
     except (ValueError, OSError, ImportError) as error:
         return _stop(error, _WRONG_USE)
     try:
-        run.execute(prepared)
+        return command.execute(prepared)
     except checkpoints.OtherRunError as error:
         return _stop(error, _WRONG_USE)
     except (trainer.TrainingDivergedError, OSError) as error:
         return _stop(error, _FAILURE)
-    return 0
 
 
-def _prepare(settings):
+@dataclasses.dataclass(frozen=True)
+class _Command:
+    """What the settings ask for.
+
+    Attributes:
+        prepare: function from the settings to all that is needed; refuses what the user got wrong.
+        execute: function from that to the exit code.
+    """
+
+    prepare: Callable
+    execute: Callable
+
+
+def _command(settings):
+    if isinstance(settings, EvaluateSettings):
+        from training import evaluate
+
+        return _Command(evaluate.prepare, _succeeding(evaluate.execute))
+    if isinstance(settings, PredictSettings):
+        from training import predict
+
+        return _Command(
+            predict.prepare,
+            lambda prepared: _FAILURE if predict.execute(prepared, complain=_complain) else 0,
+        )
+    from training import run
+
     if isinstance(settings, QuantizeAwareSettings):
         from training import quantize_aware_run
 
-        return quantize_aware_run.prepare(settings)
-    from training import run
+        return _Command(quantize_aware_run.prepare, _succeeding(run.execute))
+    if settings.dry_run:
+        from training import dry_run
 
-    return run.prepare(settings)
+        return _Command(run.prepare, _succeeding(dry_run.execute))
+    return _Command(run.prepare, _succeeding(run.execute))
+
+
+def _succeeding(execute):
+    def execute_and_succeed(prepared):
+        execute(prepared)
+        return 0
+
+    return execute_and_succeed
 
 
 def parse_arguments(arguments=None):
@@ -109,17 +170,34 @@ def parse_arguments(arguments=None):
         arguments: list of strings; the process's own by default.
 
     Returns:
-        `RunSettings`, or `QuantizeAwareSettings` if a quantize-aware training is asked for.
+        `RunSettings`; `QuantizeAwareSettings` if a quantize-aware training is asked for;
+        `EvaluateSettings` or `PredictSettings` if the first argument is one of those commands.
 
     Raises:
         SystemExit: with code 2 and a message if an argument is wrong, 0 after `--help`.
     """
-    parser = _make_parser()
-    given = vars(parser.parse_args(arguments))
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    parsers = {_EVALUATE: _make_evaluate_parser, _PREDICT: _make_predict_parser}
+    if arguments and arguments[0] in parsers:
+        parser = parsers[arguments[0]]()
+        given = vars(parser.parse_args(arguments[1:]))
+        make_settings = _evaluate_settings if arguments[0] == _EVALUATE else _predict_settings
+    else:
+        parser = _make_parser()
+        given = vars(parser.parse_args(arguments))
+        make_settings = _quantize_aware_settings if "float_run" in given else _run_settings
     try:
-        return _quantize_aware_settings(given) if "float_run" in given else _run_settings(given)
+        return make_settings(given)
     except ValueError as error:
         parser.error(str(error))
+
+
+def _evaluate_settings(given):
+    return EvaluateSettings(**given)
+
+
+def _predict_settings(given):
+    return PredictSettings(**given | {"images": tuple(given["images"])})
 
 
 def _run_settings(given):
@@ -128,8 +206,12 @@ def _run_settings(given):
             "--scheme must be given together with --quantize-aware, as only that quantizes. "
             f"Received: --scheme {given['scheme']}"
         )
-    given = {"dataset": "digits", "model": "M0", "weights": None, "strategy": "auto"} | given
-    recipe = dataclasses.replace(SMALL_IMAGES, **_take_recipe_values(given))
+    name = given.pop("recipe", SMALL_IMAGES.name)
+    if name not in RECIPES:
+        raise ValueError(f"recipe must be one of {', '.join(RECIPES)}. Received: recipe={name}")
+    defaults = {"dataset": "digits", "model": "M0", "weights": None, "strategy": "auto"}
+    given = defaults | _RECIPE_DEFAULTS.get(name, {}) | given
+    recipe = dataclasses.replace(RECIPES[name], **_take_recipe_values(given))
     output = _default_output(given["dataset"], given["model"])
     return RunSettings(**{"recipe": recipe, "output": output} | given)
 
@@ -137,17 +219,17 @@ def _run_settings(given):
 def _quantize_aware_settings(given):
     decided = [name for name in ("model", "image_size", "weights") if name in given]
     if decided:
-        options = " ".join("--" + name.replace("_", "-") for name in decided)
+        options = " ".join(map(option_name, decided))
         raise ValueError(
             "the float run decides model, image size and weights, so none of them must be given "
             f"with --quantize-aware. Received: {options}"
         )
-    for name in ("strategy", "teacher", "mutual_weight"):
+    for name in _FLOAT_RUN_ONLY:
         if name in given:
             raise ValueError(
-                "--quantize-aware trains on one device and alone, so --strategy, --teacher and "
-                f"--mutual-weight must not be given. Received: --{name.replace('_', '-')} "
-                f"{given[name]}"
+                "--quantize-aware continues with the float run's recipe, on one device, alone and "
+                f"to the end, so {', '.join(map(option_name, _FLOAT_RUN_ONLY))} must not be given. "
+                f"Received: {option_name(name)} {given[name]}"
             )
     given = {"dataset": None, "scheme": "int8"} | given
     changes = _take_recipe_values(given)
@@ -157,13 +239,18 @@ def _quantize_aware_settings(given):
 
 def _take_recipe_values(given):
     """Moves the values that the user gave for the recipe out of the other arguments."""
-    names = [field.name for field in dataclasses.fields(SMALL_IMAGES)]
+    names = [field.name for field in option_fields()]
     return {name: given.pop(name) for name in names if name in given}
 
 
 def _make_parser():
     parser = argparse.ArgumentParser(
         prog=_PROGRAM,
+        usage=(
+            "%(prog)s [options]\n"
+            "       %(prog)s evaluate RUN [options]\n"
+            "       %(prog)s predict RUN IMAGE..."
+        ),
         description=_DESCRIPTION,
         epilog=_EPILOGUE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -171,62 +258,51 @@ def _make_parser():
         argument_default=argparse.SUPPRESS,
         allow_abbrev=False,
     )
-    float_recipe, quantize_aware = SMALL_IMAGES, QUANTIZE_AWARE
-    add = parser.add_argument
-    add("--model", type=str.upper, help="variant: M0, M1, M2 or M3 (default: M0)")
+    _add_task_options(parser.add_argument_group("what to train"))
+    description = (
+        f"What is not given is as the recipe has it; in brackets: {SMALL_IMAGES.name}. With "
+        f"--quantize-aware it is the float run's, but for epochs ({QUANTIZE_AWARE.epochs}; 0 to "
+        "quantize without training), learning rate (a tenth) and warm-up "
+        f"({QUANTIZE_AWARE.warmup})."
+    )
+    values = parser.add_argument_group("values of the recipe", textwrap.fill(description, 98))
+    add_recipe_options(values, SMALL_IMAGES)
+    _add_process_options(parser.add_argument_group("how to train"))
+    _add_output_options(parser.add_argument_group("where to"))
+    return parser
+
+
+def _add_task_options(group):
+    add = group.add_argument
+    add("--model", type=str.upper, help="variant: M0, M1, M2 or M3 (default: M0, or the recipe's)")
     add(
         "--dataset",
         metavar="digits|fashion-mnist|FOLDER|tfds:NAME",
         help="see below (default: digits)",
     )
     add(
-        "--image-size",
-        type=_image_size,
-        metavar="N|HxW",
-        help="side, or height and width, of the model's input in pixels "
-        "(default: {}x{})".format(*float_recipe.image_size),
-    )
-    add(
-        "--epochs",
-        type=int,
-        help=f"passes over the training images (default: {float_recipe.epochs}; "
-        f"{quantize_aware.epochs} with --quantize-aware, where 0 quantizes without training)",
-    )
-    add(
-        "--batch-size",
-        type=int,
-        help=f"images a step (default: {float_recipe.batch_size}; the float run's with "
-        "--quantize-aware)",
-    )
-    add(
-        "--learning-rate",
-        type=float,
-        help="peak learning rate, after a linear warm-up and before a cosine decay to 0 "
-        f"(default: {float_recipe.learning_rate}; a tenth of the float run's with "
-        "--quantize-aware)",
-    )
-    add(
-        "--horizontal-flip",
+        "--skip-unreadable",
         action="store_true",
-        help="also learn from mirrored images: right for photographs, wrong for digits and letters",
+        default=False,
+        help="leave damaged image files out of a folder dataset instead of refusing it",
     )
     add(
-        "--teacher",
-        metavar="MODEL.keras",
-        help="a trained Keras model of the same images and classes to learn from",
+        "--recipe",
+        metavar="NAME",
+        help=f"{', '.join(RECIPES)} (default: {SMALL_IMAGES.name})",
     )
-    for name, value_type, explanation in _FURTHER_RECIPE_VALUES:
-        add(
-            "--" + name.replace("_", "-"),
-            type=value_type,
-            help=f"{explanation} (default: {getattr(float_recipe, name)})",
-        )
     add(
         "--weights",
         type=_weights,
         metavar="none|imagenet|PATH",
         help="weights to start from: random; the authors' ImageNet weights with a new classifier; "
-        "or a .keras, .weights.h5, .npz or .pth file (default: none)",
+        "or a .keras, .weights.h5, .npz or .pth file (default: none; imagenet with the recipe "
+        "finetune)",
+    )
+    add(
+        "--teacher",
+        metavar="MODEL.keras",
+        help="a trained Keras model of the same images and classes to learn from",
     )
     add(
         "--quantize-aware",
@@ -237,12 +313,49 @@ def _make_parser():
         "the dataset and the random changes of the images",
     )
     add("--scheme", help="how --quantize-aware quantizes, see below (default: int8)")
+
+
+def _add_process_options(group):
+    add = group.add_argument
+    add(
+        "--dry-run",
+        action="store_true",
+        help="only tell the whole recipe, the model's cost and the time that it would take",
+    )
+    add(
+        "--patience",
+        type=int,
+        metavar="COUNT",
+        help="stop after so many epochs without a better validation accuracy and keep the best "
+        "epoch's weights (default: 0: train to the end and keep the last)",
+    )
+    add(
+        "--precision",
+        metavar="|".join(PRECISIONS),
+        help="to compute with while training; the finished model is float32 (default: float32)",
+    )
+    add(
+        "--strategy",
+        metavar="auto|one-device|mirrored|multi-worker|tpu",
+        help="devices to train on (default: auto: all workers that TF_CONFIG names, the TPU that "
+        "TPU_NAME names, or all GPUs, or the CPU)",
+    )
     add(
         "--seed",
         type=int,
         default=0,
         help="decides everything random; repeats a run on a CPU (default: 0)",
     )
+    add(
+        "--resume",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="continue an unfinished run of the same settings in the output folder (default: yes)",
+    )
+
+
+def _add_output_options(group):
+    add = group.add_argument
     add(
         "--output",
         type=pathlib.Path,
@@ -257,34 +370,59 @@ def _make_parser():
         help="replace an earlier run in the output folder",
     )
     add(
-        "--resume",
-        action=argparse.BooleanOptionalAction,
-        default=True,
-        help="continue an unfinished run of the same settings in the output folder (default: yes)",
+        "--tensorboard",
+        action="store_true",
+        help="write logs for TensorBoard, too, which must be installed",
     )
+
+
+def _make_evaluate_parser():
+    parser = argparse.ArgumentParser(
+        prog=f"{_PROGRAM} {_EVALUATE}",
+        description="Measures a finished run: loss, top-1 and top-5 accuracy, and each class's.",
+        argument_default=argparse.SUPPRESS,
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("run", type=pathlib.Path, metavar="RUN", help="run folder, float or quantize-aware")
     add(
-        "--strategy",
-        metavar="auto|one-device|mirrored|multi-worker|tpu",
-        help="devices to train on (default: auto: all workers that TF_CONFIG names, the TPU that "
-        "TPU_NAME names, or all GPUs, or the CPU)",
+        "--dataset",
+        help="as for training; must have the run's classes (default: the run's dataset)",
     )
+    add("--part", metavar="|".join(PARTS), help="of the dataset (default: test)")
     add(
         "--skip-unreadable",
         action="store_true",
-        default=False,
         help="leave damaged image files out of a folder dataset instead of refusing it",
+    )
+    add(
+        "--output",
+        type=pathlib.Path,
+        metavar="FOLDER",
+        help="new folder for evaluation.json and confusion_matrix.png (default: nothing is "
+        "written)",
     )
     return parser
 
 
-def _image_size(text):
-    match = re.fullmatch(r"(\d{1,6})(?:x(\d{1,6}))?", text)
-    if match is None:
-        raise argparse.ArgumentTypeError(
-            f"must be a side such as 64, or a height and a width such as 48x64. Received: {text}"
-        )
-    height, width = match.groups()
-    return int(height), int(width or height)
+def _make_predict_parser():
+    parser = argparse.ArgumentParser(
+        prog=f"{_PROGRAM} {_PREDICT}",
+        description="Tells the most probable classes of images, one line an image.",
+        argument_default=argparse.SUPPRESS,
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("run", type=pathlib.Path, metavar="RUN", help="run folder, float or quantize-aware")
+    add(
+        "images",
+        type=pathlib.Path,
+        nargs="+",
+        metavar="IMAGE",
+        help="a JPEG, PNG, BMP or WebP file",
+    )
+    add("--top", type=int, metavar="COUNT", help="how many classes to name (default: 3)")
+    return parser
 
 
 def _weights(text):
@@ -299,7 +437,11 @@ def _default_output(dataset, model):
 
 
 def _stop(reason, exit_code):
+    _complain(reason)
+    return exit_code
+
+
+def _complain(reason):
     # Messages of libraries may have several lines; a user's mistake deserves one.
     message = " ".join(str(reason).split())
     print(f"{_PROGRAM}: error: {message}", file=sys.stderr)
-    return exit_code

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-from training.datasets.image_dataset import decode_examples
+from training.datasets.random_crop import random_crop
 
 # Decoded images that fit are kept, as uint8, so that only the first epoch decodes them.
 _LARGEST_CACHE_BYTES = 512 * 2**20
@@ -25,7 +25,14 @@ class Share:
 
 
 def training_batches(
-    split, image_size, class_count, batch_size, seed, first_epoch=0, share=Share()
+    split,
+    image_size,
+    class_count,
+    batch_size,
+    seed,
+    first_epoch=0,
+    share=Share(),
+    smallest_crop=1.0,
 ):
     """One split, over and over, in an order that every epoch has anew.
 
@@ -38,16 +45,22 @@ def training_batches(
         class_count: number of classes.
         batch_size: images a batch, at most the split's size.
         seed: non-negative integer. It and the number of the epoch decide the order of its images,
-            so that a training can go on with any epoch.
+            and with an image's place in that order its crop, so that a training can go on with any
+            epoch.
         first_epoch: number of the epoch to begin with, from 0.
         share: `Share` of this worker; all workers together read what one alone would.
+        smallest_crop: smallest part of an image's area that a random crop keeps, above 0, see
+            `datasets.random_crop`; 1 for no random crops but the part that evaluation sees.
 
     Returns:
         An endless `tf.data.Dataset` of float32 images `(batch_size / workers, height, width, 3)` in
         [0, 255] and one-hot float32 labels `(batch_size / workers, class_count)`; an epoch has
         `split.size // batch_size` of them.
     """
-    is_cached = split.size * image_size[0] * image_size[1] * 3 <= _LARGEST_CACHE_BYTES
+    has_crops = smallest_crop < 1.0
+    # Crops have nothing decoded that could be used again.
+    decoded_bytes = split.size * image_size[0] * image_size[1] * 3
+    is_cached = not has_crops and decoded_bytes <= _LARGEST_CACHE_BYTES
     examples = split.images().cache() if is_cached else split.examples
     shuffle_buffer = split.size if is_cached else split.shuffle_buffer
     images_used = split.size // batch_size * batch_size
@@ -55,14 +68,24 @@ def training_batches(
     def read_epoch(epoch):
         # Of this function's graph: the order shall depend on the epoch's seed alone.
         tf.random.set_seed(1)
-        shuffled = examples.shuffle(
-            shuffle_buffer, seed=_epoch_seed(seed, epoch), reshuffle_each_iteration=False
-        )
-        return _share_of_batches(shuffled.take(images_used), batch_size, share)
+        epoch_seed = _epoch_seed(seed, epoch)
+        shuffled = examples.shuffle(shuffle_buffer, epoch_seed, reshuffle_each_iteration=False)
+        mine = _share_of_batches(shuffled.take(images_used).enumerate(), batch_size, share)
+        return mine.map(lambda number, example: (*example, tf.stack([epoch_seed, number])))
+
+    def decode(source, label, crop_seed):
+        if is_cached:
+            return source, label
+        if not has_crops:
+            return split.decode(source), label
+
+        def choose_crop(height, width):
+            return random_crop(height, width, image_size, smallest_crop, crop_seed)
+
+        return split.decode_crop(source, choose_crop), label
 
     images = tf.data.Dataset.range(first_epoch, np.iinfo(np.int64).max).flat_map(read_epoch)
-    if not is_cached:
-        images = decode_examples(images, split.decode)
+    images = images.map(decode, num_parallel_calls=tf.data.AUTOTUNE)
     batches = images.batch(batch_size // share.workers, drop_remainder=True)
     batches = batches.map(_to_model_format(class_count), num_parallel_calls=tf.data.AUTOTUNE)
     return batches.prefetch(tf.data.AUTOTUNE)
@@ -74,14 +97,12 @@ def _epoch_seed(seed, epoch):
     return tf.random.stateless_uniform([], pair, 0, 2**62, tf.int64)
 
 
-def _share_of_batches(examples, batch_size, share):
-    """The examples at a worker's places in each batch."""
+def _share_of_batches(numbered, batch_size, share):
+    """Of numbered examples, those at a worker's places in each batch."""
     if share.workers == 1:
-        return examples
+        return numbered
     size = batch_size // share.workers
-    numbered = examples.enumerate()
-    mine = numbered.filter(lambda number, _: number % batch_size // size == share.worker)
-    return mine.map(lambda _, example: example)
+    return numbered.filter(lambda number, _: number % batch_size // size == share.worker)
 
 
 def evaluation_batches(split, class_count, batch_size):

@@ -1,7 +1,13 @@
 """Plots of a run."""
 
+import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+# More labels or counts than these could not be read.
+_MOST_LABELS = 50
+_MOST_COUNTS = 25
+_LONGEST_LABEL = 24
 
 
 def learning_curve(result):
@@ -36,3 +42,44 @@ def learning_curve(result):
     for axes in (loss_axes, accuracy_axes):
         axes.legend()
     return figure
+
+
+def confusion_matrix(evaluation, class_names):
+    """Draws which classes are taken for which, as fractions of each true class's images.
+
+    Up to 50 classes are labelled, up to 25 also have the counts written into the fields.
+
+    Args:
+        evaluation: an `evaluation.Evaluation`.
+        class_names: names of the classes, in the order of the matrix.
+
+    Returns:
+        A `matplotlib.figure.Figure`, which needs no display.
+    """
+    counts = evaluation.confusion
+    classes = len(class_names)
+    side = min(5 + 0.3 * classes, 18)
+    figure = Figure(figsize=(side + 1, side), layout="constrained")
+    axes = figure.subplots()
+    fractions = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    # Single fields of a large matrix must not be blurred into their neighbours.
+    picture = axes.imshow(fractions, cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
+    bar = figure.colorbar(picture, ax=axes, fraction=0.04)
+    bar.ax.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
+    axes.set_xlabel("predicted class")
+    axes.set_ylabel("true class")
+    axes.set_title(f"{evaluation.accuracy:.2%} of {evaluation.images:,} images are right")
+    if classes <= _MOST_LABELS:
+        # Names of classes are no formulas, whatever dollar signs they have.
+        labels = [_shorten(name) for name in class_names]
+        axes.set_xticks(range(classes), labels, rotation=90, parse_math=False)
+        axes.set_yticks(range(classes), labels, parse_math=False)
+    if classes <= _MOST_COUNTS:
+        for (row, column), count in np.ndenumerate(counts):
+            colour = "white" if fractions[row, column] > 0.5 else "black"
+            axes.text(column, row, count, ha="center", va="center", color=colour, fontsize=8)
+    return figure
+
+
+def _shorten(name):
+    return name if len(name) <= _LONGEST_LABEL else name[: _LONGEST_LABEL - 1] + "…"

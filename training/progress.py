@@ -1,4 +1,4 @@
-"""Progress of a training, for people: one line an epoch, with the time left."""
+"""Progress of a training, for people: one line an epoch, with throughput and time left."""
 
 import sys
 import time
@@ -12,12 +12,14 @@ class ProgressLines(keras.callbacks.Callback):
     """Prints one line an epoch; on a terminal a line is also updated within the epoch.
 
     Args:
+        batch_size: images a step, of all devices together.
         stream: where to write; `sys.stdout` by default.
         clock: function that gives seconds.
     """
 
-    def __init__(self, stream=None, clock=time.monotonic):
+    def __init__(self, batch_size, stream=None, clock=time.monotonic):
         super().__init__()
+        self._batch_size = batch_size
         self._stream = sys.stdout if stream is None else stream
         self._clock = clock
         self._epoch = 0
@@ -25,32 +27,38 @@ class ProgressLines(keras.callbacks.Callback):
         self._timing_start = None
         self._steps_before_timing = 0
         self._epoch_start = 0.0
+        self._pace_start = 0.0
+        self._steps_before_pace = 0
+        self._last_step_end = 0.0
         self._last_update = 0.0
 
     def on_epoch_begin(self, epoch, logs=None):
         self._epoch = epoch
-        self._epoch_start = self._clock()
+        self._epoch_start = self._pace_start = self._clock()
+        self._steps_before_pace = self._steps_done
         if self._steps_done == self.params["steps"]:
             # The first epoch also built the validation's graph: from now on the pace is steady.
             self._start_timing(self._epoch_start)
 
     def on_train_batch_end(self, batch, logs=None):
-        now = self._clock()
+        now = self._last_step_end = self._clock()
         self._steps_done += 1
         if self._timing_start is None:
             # The first step also builds the training's graph, and would spoil the estimate.
             self._start_timing(now)
+            self._pace_start, self._steps_before_pace = now, self._steps_done
         if self._stream.isatty() and now - self._last_update >= _SECONDS_BETWEEN_UPDATES:
             self._last_update = now
             step = f"step {batch + 1}/{self.params['steps']}"
-            self._write(f"\r{self._epoch_label()}  {step}  {self._time_left(now)}\x1b[K")
+            line = f"{self._epoch_label()}  {step}{self._pace()}  {self._time_left(now)}"
+            self._write(f"\r{line}\x1b[K")
 
     def on_epoch_end(self, epoch, logs=None):
         now = self._clock()
         line = (
             f"{self._epoch_label()}  loss {logs['loss']:.4f}  accuracy {logs['accuracy']:.2%}"
             f"  validation {logs['val_accuracy']:.2%}"
-            f"  {now - self._epoch_start:.1f} s  {self._time_left(now)}"
+            f"  {now - self._epoch_start:.1f} s{self._pace()}  {self._time_left(now)}"
         )
         self._write(f"\r{line}\x1b[K\n" if self._stream.isatty() else f"{line}\n")
 
@@ -61,6 +69,12 @@ class ProgressLines(keras.callbacks.Callback):
     def _epoch_label(self):
         epochs = self.params["epochs"]
         return f"epoch {self._epoch + 1:{len(str(epochs))}}/{epochs}"
+
+    def _pace(self):
+        """Images a second of this epoch's steps, without the validation."""
+        images = (self._steps_done - self._steps_before_pace) * self._batch_size
+        seconds = self._last_step_end - self._pace_start
+        return f"  {images / seconds:,.0f} images/s" if images and seconds > 0 else ""
 
     def _time_left(self, now):
         steps_timed = self._steps_done - self._steps_before_timing

@@ -113,7 +113,10 @@ def _run_settings(settings, float_run):
 def _load_dataset(run_settings, is_named_by_user):
     try:
         return load_dataset(
-            run_settings.dataset, run_settings.recipe.image_size, run_settings.skip_unreadable
+            run_settings.dataset,
+            run_settings.recipe.image_size,
+            run_settings.skip_unreadable,
+            evaluation_crop=run_settings.recipe.evaluation_crop,
         )
     except ValueError as error:
         if is_named_by_user:

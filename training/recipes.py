@@ -1,7 +1,8 @@
 """Recipes: the named values that decide how a model is trained.
 
 A recipe is plain data, so that it can be compared, saved with a run and changed one value at a
-time with `dataclasses.replace`, which checks the values again.
+time with `dataclasses.replace`, which checks the values again. `RECIPES` has those that are known
+by name; a name and a version stand for the same values for ever.
 """
 
 import dataclasses
@@ -13,12 +14,20 @@ ADAMW, SGD = OPTIMIZERS = ("adamw", "sgd")
 KERNELS, ALL_WEIGHTS = DECAYED_WEIGHTS = ("kernels", "all")
 
 
+def _value(explanation, default=dataclasses.MISSING):
+    """A field of a recipe, with the text that a command line's help has for it."""
+    return dataclasses.field(default=default, metadata={"help": explanation})
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Recipe:
     """How a model is trained; every value is checked when the recipe is made.
 
+    Each field's metadata holds a short text under `"help"`.
+
     Attributes:
         name: what the recipe is called in files and messages.
+        version: grows when a value of the recipe of this name changes.
         image_size: height and width of the model's input, in pixels.
         epochs: passes over the training images.
         batch_size: images a step; batch normalization needs at least 2.
@@ -31,6 +40,17 @@ class Recipe:
         translation: largest random shift on each axis, as a fraction of the image's side.
         zoom: largest random change of scale of both axes together, as a fraction.
         horizontal_flip: whether to mirror half of the images. Wrong for digits and letters.
+        smallest_crop: smallest part of an image's area that a random crop keeps, above 0; 1 for no
+            random crop, and training sees the part that evaluation sees.
+        evaluation_crop: part of each side of the largest centred crop that evaluation keeps, above
+            0 and at most 1.
+        rand_augment: magnitude from 0 to 1 of RandAugment, see `augmentation.RandAugment`; 0 for
+            none.
+        mixup: parameter, up to 1, of the beta distribution that MixUp draws the shares of two
+            images from; 0 for no MixUp.
+        cutmix: the same of CutMix, which draws the share of an image's area. With both, images
+            that MixUp has mixed are what CutMix takes pieces from.
+        random_erasing: probability, from 0 to 1, that noise covers a part of an image.
         optimizer: `"adamw"` or `"sgd"`, the latter with `momentum`.
         momentum: part of the velocity that each step of SGD keeps, at least 0 and below 1.
         decayed_weights: `"kernels"`, or `"all"` for biases and batch normalization, too.
@@ -45,30 +65,56 @@ class Recipe:
         distillation_temperature: of the teacher and the network then, at least 1.
     """
 
-    name: str
-    image_size: tuple[int, int]
-    epochs: int
-    batch_size: int
-    learning_rate: float
-    warmup: float
-    weight_decay: float
-    label_smoothing: float
-    rotation: float
-    translation: float
-    zoom: float
-    horizontal_flip: bool
-    optimizer: str = ADAMW
-    momentum: float = 0.9
-    decayed_weights: str = KERNELS
-    learning_rate_batch_size: int | None = None
-    average_decay: float = 0.0
-    mutual_weight: float = 0.0
-    distillation_weight: float = 0.5
-    distillation_temperature: float = 2.0
+    name: str = _value("name of the recipe")
+    version: int = _value("version of the recipe of this name, from 1", 1)
+    image_size: tuple[int, int] = _value("height and width of the model's input, in pixels")
+    epochs: int = _value("passes over the training images")
+    batch_size: int = _value("images a step, at least 2")
+    learning_rate: float = _value("peak learning rate")
+    warmup: float = _value("fraction of the training in which the learning rate grows")
+    weight_decay: float = _value("decay of the weights, 0 for none")
+    label_smoothing: float = _value("probability taken from the true class, 0 for none")
+    rotation: float = _value("largest random rotation, as a fraction of a turn, 0 for none")
+    translation: float = _value("largest random shift, as a fraction of the side, 0 for none")
+    zoom: float = _value("largest random change of scale, as a fraction, 0 for none")
+    horizontal_flip: bool = _value("whether to mirror half of the images; wrong for digits")
+    smallest_crop: float = _value(
+        "smallest part of an image's area that a random crop keeps, 1 for no random crop", 1.0
+    )
+    evaluation_crop: float = _value(
+        "part of each side that evaluation keeps, centred; 1 for the largest crop", 1.0
+    )
+    rand_augment: float = _value("magnitude of RandAugment from 0 to 1, 0 for none", 0.0)
+    mixup: float = _value("alpha up to 1 of MixUp, which blends images in pairs, 0 for none", 0.0)
+    cutmix: float = _value("alpha up to 1 of CutMix, which swaps pieces of images, 0 for none", 0.0)
+    random_erasing: float = _value(
+        "probability that noise covers a part of an image, 0 for none", 0.0
+    )
+    optimizer: str = _value("adamw or sgd", ADAMW)
+    momentum: float = _value("part of the velocity that a step of SGD keeps, 0 for none", 0.9)
+    decayed_weights: str = _value(
+        "kernels, or all for biases and batch normalization, too", KERNELS
+    )
+    learning_rate_batch_size: int | None = _value(
+        "batch size that the learning rate is for, none to take the learning rate as it is", None
+    )
+    average_decay: float = _value(
+        "decay of the moving average of the weights that is kept, 0 for none", 0.0
+    )
+    mutual_weight: float = _value(
+        "weight of mutual learning with a full-rank partner, 0 for none", 0.0
+    )
+    distillation_weight: float = _value(
+        "weight from 0 to 1 of what the teacher says, the rest is the labels'", 0.5
+    )
+    distillation_temperature: float = _value(
+        "temperature, at least 1, at which teacher and network are compared", 2.0
+    )
 
     least_epochs: ClassVar[int] = 1
 
     def __post_init__(self):
+        _check_whole_number("version", self.version, minimum=1)
         _check_image_size(self.image_size)
         _check_whole_number("epochs", self.epochs, minimum=self.least_epochs)
         _check_whole_number("batch_size", self.batch_size, minimum=2)
@@ -84,6 +130,10 @@ class Recipe:
             "average_decay",
         ):
             _check_fraction(name, getattr(self, name))
+        for name in ("smallest_crop", "evaluation_crop"):
+            _check_part(name, getattr(self, name))
+        for name in ("rand_augment", "mixup", "cutmix", "random_erasing"):
+            _check_number(name, getattr(self, name), 0, 1)
         _check_number("mutual_weight", self.mutual_weight, 0, 100)
         _check_number("distillation_weight", self.distillation_weight, 0, 1)
         _check_number("distillation_temperature", self.distillation_temperature, 1, 100)
@@ -96,7 +146,6 @@ class Recipe:
                 "horizontal_flip must be true or false. "
                 f"Received: horizontal_flip={self.horizontal_flip}"
             )
-
 
     @property
     def peak_learning_rate(self):
@@ -119,8 +168,12 @@ class QuantizeAwareRecipe(Recipe):
             activations stay as they are; 1 for never.
     """
 
-    freeze_batch_normalization: float
-    freeze_ranges: float
+    freeze_batch_normalization: float = _value(
+        "fraction of the training after which batch normalization's statistics stay, 1 for never"
+    )
+    freeze_ranges: float = _value(
+        "fraction of the training after which the activations' ranges stay, 1 for never"
+    )
 
     least_epochs: ClassVar[int] = 0
 
@@ -170,6 +223,13 @@ def _check_fraction(name, value):
         )
 
 
+def _check_part(name, value):
+    if not 0 < value <= 1:
+        raise ValueError(
+            f"{name} must be a number above 0 and at most 1. Received: {name}={value}"
+        )
+
+
 # Small pictures (digits, icons, crops of a camera frame) from scratch on a laptop's CPU. No flip:
 # it is wrong for digits and letters, and a user with photographs can ask for it.
 SMALL_IMAGES = Recipe(
@@ -186,6 +246,61 @@ SMALL_IMAGES = Recipe(
     zoom=0.1,
     horizontal_flip=False,
 )
+
+
+# Photographs of one's own, from ImageNet weights: a rate that adapts the features without losing
+# them. Crops keep at least half, so that what a picture is of stays in it.
+FINETUNE = Recipe(
+    name="finetune",
+    image_size=(224, 224),
+    epochs=20,
+    batch_size=32,
+    learning_rate=5e-4,
+    warmup=0.1,
+    weight_decay=1e-2,
+    label_smoothing=0.1,
+    rotation=0.0,
+    translation=0.0,
+    zoom=0.0,
+    horizontal_flip=True,
+    smallest_crop=0.5,
+)
+
+
+def _imagenet_recipe(variant, weight_decay=3e-5, warmup_epochs=0):
+    """How the authors trained a variant from scratch (arXiv 2108.05894 and its release)."""
+    epochs = 600
+    return Recipe(
+        name=f"imagenet-{variant}",
+        image_size=(224, 224),
+        epochs=epochs,
+        batch_size=512,
+        learning_rate=0.2,
+        learning_rate_batch_size=512,
+        warmup=warmup_epochs / epochs,
+        optimizer=SGD,
+        momentum=0.9,
+        weight_decay=weight_decay,
+        decayed_weights=ALL_WEIGHTS,
+        label_smoothing=0.0,
+        rotation=0.0,
+        translation=0.0,
+        zoom=0.0,
+        horizontal_flip=True,
+        smallest_crop=0.08,
+        evaluation_crop=0.875,
+    )
+
+
+IMAGENET_M0 = _imagenet_recipe("m0")
+IMAGENET_M1 = _imagenet_recipe("m1")
+IMAGENET_M2 = _imagenet_recipe("m2")
+IMAGENET_M3 = _imagenet_recipe("m3", weight_decay=4e-5, warmup_epochs=5)
+
+RECIPES = {
+    recipe.name: recipe
+    for recipe in (SMALL_IMAGES, FINETUNE, IMAGENET_M0, IMAGENET_M1, IMAGENET_M2, IMAGENET_M3)
+}
 
 
 def quantize_aware_recipe(float_recipe, **changes):
@@ -207,6 +322,7 @@ def quantize_aware_recipe(float_recipe, **changes):
     values = {
         **dataclasses.asdict(float_recipe),
         "name": "quantize-aware",
+        "version": 1,
         "epochs": 10,
         "learning_rate": float_recipe.learning_rate / 10,
         "warmup": 0.05,

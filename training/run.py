@@ -1,6 +1,7 @@
 """One whole run: dataset and model in, run folder out."""
 
 import dataclasses
+import importlib.util
 import platform
 from collections.abc import Mapping
 
@@ -15,9 +16,12 @@ from training.companions import Partner, Teacher
 from training.datasets import ImageDataset, load_dataset
 from training.input_pipeline import collect_balanced, collect_evenly
 from training.models import build_model, build_partner, check_request, load_teacher
+from training.precision import layers_compute_in
 from training.progress import ProgressLines, format_duration
+from training.recipe_options import format_value
+from training.recipes import RECIPES
 from training.run_folder import RunFolder
-from training.settings import RunSettings
+from training.settings import FLOAT32, RunSettings
 from training.strategies import is_chief, make_strategy
 from training.trainer import (
     EpochRecord,
@@ -41,10 +45,12 @@ class PreparedRun:
         dataset: the images to do it with.
         model: the model to train.
         cost: a `keras_micronet.ModelSummary` of the model.
-        folder: where to write, begun already.
+        folder: where to write; begun already, unless it is a dry run.
         strategy: `tf.distribute.Strategy` to train with.
         companion: `None`, or the `companions.Partner` or `companions.Teacher` of the model.
         callbacks: Keras callbacks that belong to the way of training.
+        kept_model: `None`, or the float32 model that gets the weights of `model`, which computes in
+            half precision, and is written.
         notes: sentences for the user, said before the training.
         sections: further sections of `run.json`.
     """
@@ -57,12 +63,13 @@ class PreparedRun:
     strategy: tf.distribute.Strategy
     companion: keras.layers.Layer | None = None
     callbacks: tuple[keras.callbacks.Callback, ...] = ()
+    kept_model: keras.Model | None = None
     notes: tuple[str, ...] = ()
     sections: Mapping[str, object] = dataclasses.field(default_factory=dict)
 
 
 def prepare(settings):
-    """Loads the dataset, builds the model and makes the run folder.
+    """Loads the dataset, builds the model and, unless it is a dry run, makes the run folder.
 
     Args:
         settings: a `RunSettings`.
@@ -76,6 +83,8 @@ def prepare(settings):
     """
     # What takes no time first: a large folder of images takes minutes to check.
     check_request(settings.model, settings.weights)
+    if settings.tensorboard:
+        _check_tensorboard()
     strategy = make_strategy(settings.strategy)
     # Only the first worker writes, and may be ahead of this one.
     folder = RunFolder(
@@ -83,17 +92,32 @@ def prepare(settings):
     )
     make_reproducible(settings.seed)
     recipe = settings.recipe
-    dataset = load_dataset(settings.dataset, recipe.image_size, settings.skip_unreadable)
+    dataset = load_dataset(
+        settings.dataset, recipe.image_size, settings.skip_unreadable, recipe.evaluation_crop
+    )
     check_batch_size(recipe, dataset, strategy.num_replicas_in_sync)
+    class_count = len(dataset.class_names)
+    kept_model = None
     with strategy.scope():
-        model = build_model(
-            settings.model, recipe.image_size, len(dataset.class_names), settings.weights
-        )
-        companion = _make_companion(settings, len(dataset.class_names))
-    cost = keras_micronet.summarize(model)
-    if is_chief(strategy):
+        with layers_compute_in(settings.precision):
+            model = build_model(settings.model, recipe.image_size, class_count, settings.weights)
+            companion = _make_companion(settings, class_count)
+        if settings.precision != FLOAT32:
+            kept_model = build_model(settings.model, recipe.image_size, class_count, None)
+    cost = keras_micronet.summarize(kept_model or model)
+    if is_chief(strategy) and not settings.dry_run:
         folder.begin()
-    return PreparedRun(settings, dataset, model, cost, folder, strategy, companion)
+    return PreparedRun(
+        settings, dataset, model, cost, folder, strategy, companion, kept_model=kept_model
+    )
+
+
+def _check_tensorboard():
+    if importlib.util.find_spec("tensorboard") is None:
+        raise ValueError(
+            "for its logs, TensorBoard must be installed: python -m pip install tensorboard. "
+            "Received: --tensorboard without it"
+        )
 
 
 def _make_companion(settings, class_count):
@@ -125,7 +149,7 @@ def execute(prepared, report=print):
     settings, dataset, model = prepared.settings, prepared.dataset, prepared.model
     writes = is_chief(prepared.strategy)
     report = report if writes else lambda line: None
-    for line in _introduction(prepared):
+    for line in introduction(prepared):
         report(line)
     checkpoints = CheckpointFolder(prepared.folder.checkpoints, _identity(prepared), report)
     result = train(
@@ -133,10 +157,14 @@ def execute(prepared, report=print):
         dataset,
         settings.recipe,
         settings.seed,
-        callbacks=[*prepared.callbacks, *([ProgressLines()] if writes else [])],
+        callbacks=[*prepared.callbacks, *(_observers(prepared) if writes else [])],
         companion=prepared.companion,
         strategy=prepared.strategy,
         checkpoints=checkpoints,
+        patience=settings.patience,
+        precision=settings.precision,
+        kept_model=prepared.kept_model,
+        after_epoch=_HistoryWriter(prepared.folder, report),
     )
     if not writes:
         return result
@@ -144,15 +172,23 @@ def execute(prepared, report=print):
         dataset.train, CALIBRATION_IMAGES, len(dataset.class_names)
     )
     folder = prepared.folder
-    folder.write_model(model)
+    folder.write_model(prepared.kept_model or model)
     folder.write_class_names(dataset.class_names)
     folder.write_calibration(calibration_images, calibration_labels)
     folder.write_test(*collect_evenly(dataset.test, TEST_IMAGES))
     folder.write_history(EpochRecord, result.history)
     if result.history:
         folder.write_learning_curve(plots.learning_curve(result))
+    if result.test is not None:
+        figure = plots.confusion_matrix(result.test, dataset.class_names)
+        folder.write_confusion_matrix(figure)
     folder.write_summary(_summary(prepared, result))
     checkpoints.remove()
+    if settings.patience and result.history:
+        report(
+            f"Kept the weights of epoch {result.kept_epoch}, the best of {len(result.history)} by "
+            "validation accuracy."
+        )
     duration = f", after {format_duration(result.seconds)} of training" if result.history else ""
     report(
         f"Test accuracy {result.test_accuracy:.2%} on {dataset.test.size} held-out images"
@@ -160,6 +196,27 @@ def execute(prepared, report=print):
     )
     report(f"Run folder: {folder.path}")
     return result
+
+
+def _observers(prepared):
+    """Callbacks that tell the user of the training, and change nothing of it."""
+    yield ProgressLines(prepared.settings.recipe.batch_size)
+    if prepared.settings.tensorboard:
+        yield keras.callbacks.TensorBoard(prepared.folder.tensorboard, write_graph=False)
+
+
+class _HistoryWriter:
+    """Writes the history after each epoch; where that fails, the training goes on."""
+
+    def __init__(self, folder, warn):
+        self._folder = folder
+        self._warn = warn
+
+    def __call__(self, records):
+        try:
+            self._folder.write_history(EpochRecord, records)
+        except OSError as error:
+            self._warn(f"No {run_folder.HISTORY} after epoch {records[-1].epoch}: {error}.")
 
 
 def _identity(prepared):
@@ -170,6 +227,8 @@ def _identity(prepared):
         "weights": settings.weights,
         "teacher": settings.teacher,
         "seed": settings.seed,
+        "patience": settings.patience,
+        "precision": settings.precision,
         "recipe": dataclasses.asdict(settings.recipe),
         "dataset": dataset.name,
         "class_names": dataset.class_names,
@@ -179,7 +238,8 @@ def _identity(prepared):
     }
 
 
-def _introduction(prepared):
+def introduction(prepared):
+    """Yields sentences for the user on model, dataset and recipe."""
     settings, dataset, cost = prepared.settings, prepared.dataset, prepared.cost
     recipe = settings.recipe
     height, width = recipe.image_size
@@ -194,9 +254,22 @@ def _introduction(prepared):
     yield from dataset.notes
     yield from prepared.notes
     yield (
-        f"Recipe {recipe.name}: {recipe.epochs} epochs of "
-        f"{dataset.train.size // recipe.batch_size} steps of {recipe.batch_size} images."
+        f"Recipe {recipe.name}, version {recipe.version}{_changes(recipe)}: {recipe.epochs} epochs "
+        f"of {dataset.train.size // recipe.batch_size} steps of {recipe.batch_size} images."
     )
+
+
+def _changes(recipe):
+    """What differs from the recipe of this name, as a part of a sentence."""
+    named = RECIPES.get(recipe.name)
+    if named is None:
+        return ""
+    changes = [
+        f"{field.name}={format_value(getattr(recipe, field.name))}"
+        for field in dataclasses.fields(named)
+        if getattr(recipe, field.name) != getattr(named, field.name)
+    ]
+    return f" with {', '.join(changes)}" if changes else ""
 
 
 def _summary(prepared, result):
@@ -223,11 +296,15 @@ def _summary(prepared, result):
         },
         "recipe": dataclasses.asdict(settings.recipe),
         "seed": settings.seed,
+        "patience": settings.patience,
+        "precision": settings.precision,
         "results": {
             "test_accuracy": result.test_accuracy,
+            "test_top_5_accuracy": result.test.top_5 if result.test else None,
             "test_loss": result.test_loss,
             "validation_accuracy": result.validation_accuracy,
             "validation_loss": result.validation_loss,
+            "kept_epoch": result.kept_epoch,
             "training_seconds": result.seconds,
         },
         "versions": {

@@ -14,6 +14,8 @@ training images, about equally many of each class |
 | `test.npz` | `images` and `labels` likewise: held-out test images in the dataset's own mix |
 | `history.csv` | one line an epoch: loss, accuracy, validation loss and accuracy, learning rate |
 | `learning_curve.png` | the same as a plot; missing if there were no epochs |
+| `confusion_matrix.png` | which classes of the test images are taken for which |
+| `tensorboard` | a folder of logs for TensorBoard; missing unless they were asked for |
 | `run.json` | every setting, the measurements and the versions; written last, so that a folder \
 with it is complete |
 
@@ -22,7 +24,7 @@ A quantize-aware training leaves the same files. Its model is a
 simulated, and `run.json` has a section `quantization` with the scheme and the float run.
 
 Labels are indices into the class names. The arrays load with `numpy.load(..., allow_pickle=False)`.
-An unfinished run has a folder `checkpoints`, from which it continues.
+An unfinished run has a folder `checkpoints`, from which it continues, and the history so far.
 Every file is written under another name first and then renamed, so none is ever half there.
 """
 
@@ -45,6 +47,8 @@ CALIBRATION = "calibration.npz"
 TEST = "test.npz"
 HISTORY = "history.csv"
 LEARNING_CURVE = "learning_curve.png"
+CONFUSION_MATRIX = "confusion_matrix.png"
+TENSORBOARD = "tensorboard"
 SUMMARY = "run.json"
 CHECKPOINTS = "checkpoints"
 
@@ -67,6 +71,18 @@ def atomic_path(destination):
         os.replace(temporary, destination)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_figure(destination, figure):
+    """Writes a Matplotlib figure as PNG to a path."""
+    with atomic_path(destination) as path:
+        figure.savefig(path, format="png", dpi=120)
+
+
+def write_text(destination, text):
+    """Writes text to a path, as UTF-8 with plain line feeds."""
+    with atomic_path(destination) as path:
+        path.write_text(text, encoding="utf-8", newline="\n")
 
 
 class RunFolder:
@@ -96,13 +112,20 @@ class RunFolder:
         """Path of the folder of checkpoints."""
         return self.path / CHECKPOINTS
 
+    @property
+    def tensorboard(self):
+        """Path of the folder of logs for TensorBoard."""
+        return self.path / TENSORBOARD
+
     def _is_unfinished(self):
-        return self.checkpoints.is_dir() and not (self.path / SUMMARY).exists()
+        names = {path.name for path in self.path.iterdir()}
+        # Before the first checkpoint there may be logs.
+        return SUMMARY not in names and (self.checkpoints.is_dir() or names == {TENSORBOARD})
 
     def begin(self):
         """Makes the folder, and marks it as incomplete until `write_summary`.
 
-        Checkpoints of an earlier run are removed if it is to be overwritten.
+        Checkpoints, logs and history of an earlier run are removed if it is to be overwritten.
 
         Raises:
             ValueError: if the folder cannot be made or written to.
@@ -111,10 +134,14 @@ class RunFolder:
             self.path.mkdir(parents=True, exist_ok=True)
             tempfile.TemporaryFile(dir=self.path).close()
             (self.path / SUMMARY).unlink(missing_ok=True)
-            # The one file that not every run replaces.
-            (self.path / LEARNING_CURVE).unlink(missing_ok=True)
-            if self._overwrite and self.checkpoints.is_dir():
-                shutil.rmtree(self.checkpoints)
+            # Not every run replaces these.
+            for name in (LEARNING_CURVE, CONFUSION_MATRIX):
+                (self.path / name).unlink(missing_ok=True)
+            if self._overwrite:
+                (self.path / HISTORY).unlink(missing_ok=True)
+                for folder in (self.checkpoints, self.tensorboard):
+                    if folder.is_dir():
+                        shutil.rmtree(folder)
         except OSError as error:
             raise ValueError(
                 "output must be a folder that can be written to. "
@@ -131,7 +158,7 @@ class RunFolder:
     def write_class_names(self, names):
         """Writes the class names, one a line."""
         text = "".join(f"{name}\n" for name in names)
-        self._write_text(CLASS_NAMES, text)
+        write_text(self.path / CLASS_NAMES, text)
 
     def write_calibration(self, images, labels):
         """Writes training images, uint8 `(n, height, width, 3)`, and their labels."""
@@ -159,17 +186,17 @@ class RunFolder:
 
     def write_learning_curve(self, figure):
         """Writes a Matplotlib figure as PNG."""
-        with atomic_path(self.path / LEARNING_CURVE) as path:
-            figure.savefig(path, format="png", dpi=120)
+        write_figure(self.path / LEARNING_CURVE, figure)
+
+    def write_confusion_matrix(self, figure):
+        """Writes a Matplotlib figure as PNG."""
+        write_figure(self.path / CONFUSION_MATRIX, figure)
 
     def write_summary(self, summary):
         """Writes the run's settings and results, a JSON-compatible mapping; completes the run."""
-        self._write_text(SUMMARY, json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
+        text = json.dumps(summary, indent=2, ensure_ascii=False) + "\n"
+        write_text(self.path / SUMMARY, text)
 
     def _write_images(self, name, images, labels):
         with atomic_path(self.path / name) as path:
             np.savez_compressed(path, images=images, labels=labels)
-
-    def _write_text(self, name, text):
-        with atomic_path(self.path / name) as path:
-            path.write_text(text, encoding="utf-8", newline="\n")

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from training.recipes import QUANTIZE_AWARE, Recipe
 
 ONE_DEVICE = "one-device"
+FLOAT32, BFLOAT16, FLOAT16 = PRECISIONS = ("float32", "bfloat16", "float16")
+PARTS = ("train", "validation", "test")
 _LARGEST_SEED = 2**32 - 1
 
 
@@ -26,6 +28,11 @@ class RunSettings:
         resume: whether `output` may hold an unfinished run of the same settings, to continue.
         strategy: name of the devices to train on, see `strategies.make_strategy`.
         teacher: `None`, or the path of a Keras model to learn from.
+        patience: epochs without a better validation accuracy after which the training stops and
+            keeps the best epoch's weights; 0 for never, and the last epoch's.
+        precision: one of `PRECISIONS`, to train in; the finished model is always float32.
+        tensorboard: whether to write logs for TensorBoard.
+        dry_run: whether only to tell what would be done; writes nothing.
     """
 
     model: str
@@ -39,9 +46,23 @@ class RunSettings:
     resume: bool = True
     strategy: str = ONE_DEVICE
     teacher: str | None = None
+    patience: int = 0
+    precision: str = FLOAT32
+    tensorboard: bool = False
+    dry_run: bool = False
 
     def __post_init__(self):
         _check_seed(self.seed)
+        if type(self.patience) is not int or self.patience < 0:
+            raise ValueError(
+                "patience must be a whole number of at least 0. "
+                f"Received: patience={self.patience}"
+            )
+        if self.precision not in PRECISIONS:
+            raise ValueError(
+                f"precision must be one of {', '.join(PRECISIONS)}. "
+                f"Received: precision={self.precision}"
+            )
         if self.teacher is not None and self.recipe.mutual_weight > 0:
             raise ValueError(
                 "a training must have a teacher or a partner, not both. "
@@ -79,6 +100,49 @@ class QuantizeAwareSettings:
     def __post_init__(self):
         _check_seed(self.seed)
         dataclasses.replace(QUANTIZE_AWARE, **self.recipe_changes)  # checks the changes
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluateSettings:
+    """One measurement of a finished run.
+
+    Attributes:
+        run: the run folder.
+        dataset: `None` for the run's; or where that dataset is now, or another of the same classes.
+        part: `"train"`, `"validation"` or `"test"`.
+        output: `None` to write nothing, or the folder for the results.
+        skip_unreadable: whether image files that cannot be decoded are left out, also if the run
+            was not asked to.
+    """
+
+    run: pathlib.Path
+    dataset: str | None = None
+    part: str = "test"
+    output: pathlib.Path | None = None
+    skip_unreadable: bool = False
+
+    def __post_init__(self):
+        if self.part not in PARTS:
+            raise ValueError(f"part must be one of {', '.join(PARTS)}. Received: part={self.part}")
+
+
+@dataclasses.dataclass(frozen=True)
+class PredictSettings:
+    """A question to a finished run.
+
+    Attributes:
+        run: the run folder.
+        images: paths of image files.
+        top: how many of the most probable classes to name, at least 1.
+    """
+
+    run: pathlib.Path
+    images: tuple[pathlib.Path, ...]
+    top: int = 3
+
+    def __post_init__(self):
+        if type(self.top) is not int or self.top < 1:
+            raise ValueError(f"top must be a whole number of at least 1. Received: top={self.top}")
 
 
 def _check_seed(seed):

@@ -1,6 +1,7 @@
 """Training one model on one dataset by one recipe."""
 
 import dataclasses
+import functools
 import math
 import time
 
@@ -10,11 +11,15 @@ import tensorflow as tf
 
 from training.augmentation import random_changes
 from training.checkpoints import Checkpoint
+from training.early_stopping import EarlyStopping, best_record
+from training.evaluation import Evaluation, Evaluator
 from training.input_pipeline import Share, evaluation_batches, training_batches
 from training.optimizers import make_optimizer
+from training.precision import scale_losses
+from training.settings import FLOAT32
 from training.strategies import is_chief, synchronized_batch_normalization
 from training.training_model import TrainingModel
-from training.validation import Measurement, Validation
+from training.validation import Validation
 from training.weight_average import WeightAverage
 
 
@@ -44,11 +49,13 @@ class TrainingResult:
 
     Attributes:
         history: one `EpochRecord` an epoch; none if the recipe has no epochs.
-        validation_loss: loss on the validation images after the last epoch.
+        validation_loss: loss on the validation images after the epoch whose weights are kept.
         validation_accuracy: top-1 accuracy on the validation images, in [0, 1].
-        test_loss: loss on the test images, measured once, after the last epoch.
+        test_loss: loss on the test images, measured once, after the training.
         test_accuracy: top-1 accuracy on the test images, in [0, 1].
         seconds: duration of training and validation together.
+        kept_epoch: the epoch whose weights are kept, from 1; 0 if there were none.
+        test: the `Evaluation` on the test images.
     """
 
     history: tuple[EpochRecord, ...]
@@ -57,6 +64,8 @@ class TrainingResult:
     test_loss: float
     test_accuracy: float
     seconds: float
+    kept_epoch: int = 0
+    test: Evaluation | None = None
 
 
 def make_reproducible(seed):
@@ -81,11 +90,16 @@ def train(
     companion=None,
     strategy=None,
     checkpoints=None,
+    patience=0,
+    precision=FLOAT32,
+    kept_model=None,
+    after_epoch=None,
 ):
     """Trains a model in place, and measures it on the test images when the training is over.
 
     The weights of the last epoch are kept: the cosine has brought the learning rate to 0 there, and
-    no epoch is picked by its accuracy.
+    no epoch is picked by its accuracy. With `patience` the best epoch's are, as the training may
+    stop while the learning rate is high.
 
     The model itself stays uncompiled: optimizer and augmentation belong to the training.
 
@@ -102,6 +116,12 @@ def train(
         checkpoints: `None`, or the `CheckpointFolder` to continue from and to write to after each
             epoch. The weights after a training that was stopped and continued are, on a CPU, to
             the bit those of one that was not.
+        patience: epochs without a better validation accuracy after which to stop; 0 for never.
+        precision: one of `settings.PRECISIONS`, that the model's layers were made for.
+        kept_model: `None`, or a float32 model of the same weights, which gets those of `model`
+            after the training and is measured in its place on the test images.
+        after_epoch: `None`, or a function that takes the list of all `EpochRecord`s so far; called
+            after each epoch by the process that writes files.
 
     Returns:
         A `TrainingResult`.
@@ -114,13 +134,16 @@ def train(
     strategy = strategy or tf.distribute.get_strategy()
     check_batch_size(recipe, dataset, strategy.num_replicas_in_sync)
     class_count = len(dataset.class_names)
+    writes = is_chief(strategy)
     steps_per_epoch = dataset.train.size // recipe.batch_size
     loss = categorical_loss(recipe)
     training_model = TrainingModel(model, random_changes(recipe, seed), companion)
     with strategy.scope():
         training_model.compile(
             # A schedule has at least one step, even if no step is taken.
-            optimizer=make_optimizer(recipe, max(1, recipe.epochs * steps_per_epoch)),
+            optimizer=scale_losses(
+                make_optimizer(recipe, max(1, recipe.epochs * steps_per_epoch)), precision
+            ),
             loss=loss,
             metrics=["accuracy"],
             # XLA was two to three times slower on a CPU, and excludes deterministic kernels.
@@ -128,13 +151,17 @@ def train(
         )
         _create_training_variables(training_model, dataset.image_size, class_count)
         average = WeightAverage(model, recipe.average_decay) if recipe.average_decay else None
-    measurement = Measurement(model, loss)
+        epochs = _EpochRecorder()
+        stopping = EarlyStopping(model, patience, epochs, average) if patience else None
+    evaluator = Evaluator(model, loss)
     validation_batches = evaluation_batches(dataset.validation, class_count, recipe.batch_size)
-    epochs = _EpochRecorder()
     variables = [*training_model.variables, *training_model.optimizer.variables]
     variables += average.state if average else []
+    variables += stopping.variables if stopping else []
     first_epoch = _resume(checkpoints, variables, epochs) if checkpoints else 0
-    writes = checkpoints is not None and is_chief(strategy)
+    if stopping and stopping.is_over:
+        first_epoch = recipe.epochs  # it was stopped already, but not completed
+    saves = checkpoints is not None and writes
     batches = _distributed_batches(strategy, dataset, recipe, seed, first_epoch)
     start = time.monotonic()
     with strategy.scope(), synchronized_batch_normalization(training_model, strategy):
@@ -146,22 +173,33 @@ def train(
             callbacks=[
                 _DivergenceStop(),
                 *([average] if average else []),
-                Validation(measurement, validation_batches, average),
+                Validation(evaluator, validation_batches, average),
                 epochs,
-                *([_CheckpointWriter(checkpoints, variables, epochs)] if writes else []),
+                *([stopping] if stopping else []),
+                *([_CheckpointWriter(checkpoints, variables, epochs)] if saves else []),
+                *([_AfterEpoch(after_epoch, epochs)] if after_epoch and writes else []),
                 *callbacks,
             ],
             shuffle=False,  # The batches are shuffled already.
             verbose=0,
         )
+    kept_epoch = 0
     if epochs.records:
-        last = epochs.records[-1]
-        validation = last.validation_loss, last.validation_accuracy
+        kept = best_record(epochs.records) if stopping else epochs.records[-1]
+        validation = kept.validation_loss, kept.validation_accuracy
+        kept_epoch = kept.epoch
     else:
-        validation = measurement.measure(validation_batches)
+        validation = evaluator.measure(validation_batches)
     seconds = epochs.seconds_before + time.monotonic() - start
-    test = measurement.measure(evaluation_batches(dataset.test, class_count, recipe.batch_size))
-    return TrainingResult(tuple(epochs.records), *validation, *test, seconds)
+    if kept_model is not None:
+        # As tensors: a strategy's own variables are no arrays.
+        for weight, trained in zip(kept_model.weights, model.weights, strict=True):
+            weight.assign(tf.convert_to_tensor(trained))
+        evaluator = Evaluator(kept_model, loss)
+    test = evaluator.evaluate(evaluation_batches(dataset.test, class_count, recipe.batch_size))
+    return TrainingResult(
+        tuple(epochs.records), *validation, test.loss, test.accuracy, seconds, kept_epoch, test
+    )
 
 
 def categorical_loss(recipe):
@@ -202,14 +240,22 @@ def _distributed_batches(strategy, dataset, recipe, seed, first_epoch):
     A strategy divides whole batches among the replicas of one process. Several processes each read
     their own share instead: TensorFlow would let all of them read everything.
     """
-    arguments = (dataset.train, dataset.image_size, len(dataset.class_names), recipe.batch_size)
+    read = functools.partial(
+        training_batches,
+        dataset.train,
+        dataset.image_size,
+        len(dataset.class_names),
+        recipe.batch_size,
+        seed,
+        first_epoch,
+        smallest_crop=recipe.smallest_crop,
+    )
     if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
-        return training_batches(*arguments, seed, first_epoch)
+        return read()
 
     def read_share(context):
         share = Share(context.input_pipeline_id, context.num_input_pipelines)
-        batches = training_batches(*arguments, seed, first_epoch, share)
-        return batches.rebatch(recipe.batch_size // context.num_replicas_in_sync)
+        return read(share=share).rebatch(recipe.batch_size // context.num_replicas_in_sync)
 
     return strategy.distribute_datasets_from_function(read_share)
 
@@ -282,3 +328,15 @@ class _CheckpointWriter(keras.callbacks.Callback):
         arrays = tuple(tf.convert_to_tensor(variable).numpy() for variable in self._variables)
         history = [dataclasses.asdict(record) for record in self._epochs.records]
         self._checkpoints.write(Checkpoint(epoch + 1, arrays, {"history": history}))
+
+
+class _AfterEpoch(keras.callbacks.Callback):
+    """Hands the records of all epochs so far to a function."""
+
+    def __init__(self, function, epochs):
+        super().__init__()
+        self._function = function
+        self._epochs = epochs
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._function(list(self._epochs.records))

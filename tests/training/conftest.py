@@ -15,6 +15,7 @@ from tensorflow.python.framework import config as tensorflow_config
 from training import run
 from training.command_line import main
 from training.datasets import ImageDataset, Split
+from training.datasets.resizing import crop_decoded
 from training.recipes import SMALL_IMAGES
 from training.trainer import EpochRecord, TrainingResult
 
@@ -41,7 +42,11 @@ def make_split(images, labels):
         (np.asarray(images, np.uint8), np.asarray(labels, np.int32))
     )
     size = len(labels)
-    return Split(examples, lambda image: image, size=size, shuffle_buffer=max(1, size))
+
+    def decode_crop(image, choose_crop):
+        return crop_decoded(image, image.shape[:2], choose_crop)
+
+    return Split(examples, lambda image: image, decode_crop, size, shuffle_buffer=max(1, size))
 
 
 def make_tiny_dataset():
@@ -130,6 +135,23 @@ def finished_float_run(tmp_path_factory):
 def float_run_copy(finished_float_run, tmp_path):
     """A copy of the float run that a test may damage."""
     return pathlib.Path(shutil.copytree(finished_float_run, tmp_path / "copy-M0"))
+
+
+@pytest.fixture
+def small_run(float_run_copy):
+    """The copy with a small model, whose answers differ from image to image."""
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential(
+        [
+            keras.layers.Input((24, 32, 3)),
+            keras.layers.Rescaling(1 / 255),
+            keras.layers.AveragePooling2D(8),
+            keras.layers.Flatten(),
+            keras.layers.Dense(2, "softmax"),
+        ]
+    )
+    model.save(float_run_copy / "model.keras")
+    return float_run_copy
 
 
 @pytest.fixture

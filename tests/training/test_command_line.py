@@ -1,5 +1,6 @@
 import csv
 import dataclasses
+import importlib.util
 import json
 import pathlib
 import subprocess
@@ -13,8 +14,9 @@ import keras_micronet
 from keras_micronet import quantization
 from training import quantize_aware_run, run
 from training.command_line import main, parse_arguments
-from training.recipes import SMALL_IMAGES
-from training.settings import QuantizeAwareSettings
+from training.recipe_options import format_value
+from training.recipes import IMAGENET_M3, RECIPES, SMALL_IMAGES, Recipe
+from training.settings import EvaluateSettings, PredictSettings, QuantizeAwareSettings
 from training.trainer import TrainingDivergedError
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -46,6 +48,7 @@ def test_the_run_folder_holds_exactly_its_files(finished_run):
     assert sorted(path.name for path in finished_run.iterdir()) == [
         "calibration.npz",
         "class_names.txt",
+        "confusion_matrix.png",
         "history.csv",
         "learning_curve.png",
         "model.keras",
@@ -160,6 +163,16 @@ def test_mistakes_are_refused_with_one_sentence(
         ),
         (["--seed", str(2**32)], "seed must be a whole number from 0"),
         (["--no-such-option"], "unrecognized arguments"),
+        (["--recipe", "no-such"], "one of small-images, finetune, imagenet-m0, imagenet-m1"),
+        (["--recipe", "no-such"], "Received: recipe=no-such"),
+        (["--learning-rate-batch-size", "many"], "invalid int value: 'many'"),
+        (["--optimizer", "adam"], "optimizer must be one of adamw, sgd. Received: optimizer=adam"),
+        (["--patience", "-1"], "patience must be a whole number of at least 0"),
+        (["--precision", "int8"], "precision must be one of float32, bfloat16, float16. Received"),
+        (["evaluate"], "the following arguments are required: RUN"),
+        (["evaluate", "run", "--part", "all"], "part must be one of train, validation, test. Rec"),
+        (["predict", "run"], "the following arguments are required: IMAGE"),
+        (["predict", "run", "a.png", "--top", "0"], "top must be a whole number of at least 1"),
     ],
 )
 def test_wrong_values_are_refused_by_the_parser(capsys, arguments, message):
@@ -260,8 +273,13 @@ def test_help_names_every_variant_and_default_and_needs_no_tensorflow():
     )
     for variant in keras_micronet.VARIANTS:
         assert variant in finished.stdout
-    for value in (SMALL_IMAGES.epochs, SMALL_IMAGES.batch_size, SMALL_IMAGES.learning_rate):
-        assert f"(default: {value};" in " ".join(finished.stdout.split())
+    text = " ".join(finished.stdout.split())
+    for field in dataclasses.fields(Recipe):
+        if field.name not in ("name", "version"):
+            value = format_value(getattr(SMALL_IMAGES, field.name))
+            assert f"{field.metadata['help']} [{value}]" in text
+    for name in RECIPES:
+        assert name in text
     for scheme in quantization.SCHEMES:
         assert f"\n  {scheme} " in finished.stdout or f"\n  {scheme}\n" in finished.stdout
 
@@ -317,40 +335,117 @@ def test_skipped_images_are_reported(make_image_folder, capsys, monkeypatch, tmp
     assert "Skipped 1 unreadable image" in capsys.readouterr().out
 
 
+# Another value than SMALL_IMAGES has, for each field of a recipe.
+OTHER_VALUES = {
+    "image_size": ("48", (48, 48)),
+    "epochs": ("7", 7),
+    "batch_size": ("16", 16),
+    "learning_rate": ("0.5", 0.5),
+    "warmup": ("0.5", 0.5),
+    "weight_decay": ("0.25", 0.25),
+    "label_smoothing": ("0.25", 0.25),
+    "rotation": ("0.125", 0.125),
+    "translation": ("0.25", 0.25),
+    "zoom": ("0.5", 0.5),
+    "horizontal_flip": (None, True),
+    "smallest_crop": ("0.5", 0.5),
+    "evaluation_crop": ("0.875", 0.875),
+    "rand_augment": ("0.5", 0.5),
+    "mixup": ("0.25", 0.25),
+    "cutmix": ("0.75", 0.75),
+    "random_erasing": ("0.25", 0.25),
+    "optimizer": ("sgd", "sgd"),
+    "momentum": ("0.8", 0.8),
+    "decayed_weights": ("all", "all"),
+    "learning_rate_batch_size": ("64", 64),
+    "average_decay": ("0.75", 0.75),
+    "mutual_weight": ("0.5", 0.5),
+    "distillation_weight": ("0.25", 0.25),
+    "distillation_temperature": ("4.0", 4.0),
+}
+
+
 def test_every_value_of_a_recipe_has_an_option():
-    values = {
-        "--optimizer": "sgd",
-        "--momentum": "0.8",
-        "--decayed-weights": "all",
-        "--learning-rate-batch-size": "64",
-        "--weight-decay": "0.25",
-        "--warmup": "0.5",
-        "--label-smoothing": "0.25",
-        "--rotation": "0.125",
-        "--translation": "0.25",
-        "--zoom": "0.5",
-        "--average-decay": "0.75",
-        "--mutual-weight": "0.5",
-        "--distillation-weight": "0.25",
-        "--distillation-temperature": "4.0",
-        "--epochs": "7",
-        "--batch-size": "16",
-        "--learning-rate": "0.5",
-        "--image-size": "48",
+    arguments = []
+    for name, (text, _) in OTHER_VALUES.items():
+        arguments += ["--" + name.replace("_", "-"), *([text] if text else [])]
+    given = dataclasses.asdict(parse_arguments(arguments).recipe)
+    before = dataclasses.asdict(SMALL_IMAGES)
+    assert {name for name in given if given[name] == before[name]} == {"name", "version"}
+    assert {name: given[name] for name in OTHER_VALUES} == {
+        name: value for name, (_, value) in OTHER_VALUES.items()
     }
-    arguments = [word for pair in values.items() for word in pair]
-    recipe = parse_arguments([*arguments, "--horizontal-flip"]).recipe
-    expected = {
-        name.removeprefix("--").replace("-", "_"): value for name, value in values.items()
-    } | {"image_size": "(48, 48)", "horizontal_flip": "True", "name": SMALL_IMAGES.name}
-    assert {name: str(value) for name, value in dataclasses.asdict(recipe).items()} == expected
 
 
-@pytest.mark.parametrize("option", ["--strategy", "--teacher", "--mutual-weight"])
-def test_quantize_aware_training_is_alone(option, capsys):
+def test_values_that_are_not_given_are_those_of_the_named_recipe():
+    settings = parse_arguments(["--recipe", "imagenet-m3", "--epochs", "7"])
+    assert settings.recipe == dataclasses.replace(IMAGENET_M3, epochs=7)
+    assert settings.model == "M3"
+    settings = parse_arguments(
+        ["--recipe", "imagenet-m3", "--model", "m1", "--no-horizontal-flip"]
+        + ["--learning-rate-batch-size", "none"]
+    )
+    assert settings.model == "M1"
+    assert settings.recipe.horizontal_flip is False
+    assert settings.recipe.learning_rate_batch_size is None
+
+
+def test_fine_tuning_begins_with_trained_weights_unless_others_are_given():
+    assert parse_arguments(["--recipe", "finetune"]).weights == "imagenet"
+    assert parse_arguments(["--recipe", "finetune", "--weights", "none"]).weights is None
+    assert parse_arguments(["--recipe", "finetune", "--weights", "a.keras"]).weights == "a.keras"
+
+
+def test_the_commands_have_settings_of_their_own():
+    assert parse_arguments(["evaluate", "run"]) == EvaluateSettings(pathlib.Path("run"))
+    assert parse_arguments(
+        ["evaluate", "run", "--dataset", "d", "--part", "train", "--output", "o"]
+        + ["--skip-unreadable"]
+    ) == EvaluateSettings(pathlib.Path("run"), "d", "train", pathlib.Path("o"), True)
+    assert parse_arguments(["predict", "run", "a.png", "b.jpg", "--top", "2"]) == PredictSettings(
+        pathlib.Path("run"), (pathlib.Path("a.png"), pathlib.Path("b.jpg")), 2
+    )
+
+
+def test_how_to_train_is_taken_as_said():
+    settings = parse_arguments([])
+    assert (settings.patience, settings.precision) == (0, "float32")
+    assert not settings.tensorboard
+    assert not settings.dry_run
+    settings = parse_arguments(
+        ["--patience", "4", "--precision", "bfloat16", "--tensorboard", "--dry-run"]
+    )
+    assert (settings.patience, settings.precision) == (4, "bfloat16")
+    assert settings.tensorboard
+    assert settings.dry_run
+
+
+def test_tensorboard_must_be_installed(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(run, "load_dataset", lambda *_: pytest.fail("loaded"))
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    assert main(["--tensorboard", "--output", str(tmp_path / "run")]) == 2
+    assert "TensorBoard must be installed: python -m pip install" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--recipe", ["finetune"]),
+        ("--strategy", ["1"]),
+        ("--teacher", ["1"]),
+        ("--mutual-weight", ["1.0"]),
+        ("--patience", ["3"]),
+        ("--precision", ["bfloat16"]),
+        ("--tensorboard", []),
+        ("--dry-run", []),
+    ],
+)
+def test_quantize_aware_training_is_alone(option, value, capsys):
     with pytest.raises(SystemExit):
-        parse_arguments(["--quantize-aware", "run", option, "1"])
-    assert f"must not be given. Received: {option} 1" in capsys.readouterr().err
+        parse_arguments(["--quantize-aware", "run", option, *value])
+    received = " ".join([option, *value])
+    assert f"must not be given. Received: {received}" in capsys.readouterr().err
 
 
 def test_a_teacher_and_a_partner_are_too_many(capsys):

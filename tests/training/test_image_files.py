@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from training.datasets import image_files
-from training.datasets.image_files import find_unreadable, read_image
+from training.datasets.image_files import find_unreadable, read_image, read_image_size
+from training.datasets.resizing import resize
 
 LEFT, RIGHT = (250, 10, 20), (10, 20, 240)
 
@@ -86,6 +87,63 @@ def test_a_reduced_jpeg_is_no_smaller_than_asked_and_the_same_picture(tmp_path):
     assert np.abs(reduced[:, 105:].astype(int) - RIGHT).max() <= 3
 
 
+def test_a_part_of_a_reduced_jpeg_is_no_smaller_than_asked(tmp_path):
+    two_colours(1600, 800).save(tmp_path / "a.jpg", quality=95, subsampling=0)
+    # All of it can be read at an eighth of its size, a quarter of its sides at half of it.
+    part = read_image(tmp_path / "a.jpg", smallest_side=100, part=(0.25, 0.375, 0.5, 0.625))
+    assert part.shape == (100, 200, 3)
+    assert np.abs(part[:, :95].astype(int) - LEFT).max() <= 3
+    assert np.abs(part[:, 105:].astype(int) - RIGHT).max() <= 3
+    assert read_image(tmp_path / "a.jpg", smallest_side=100).shape == (100, 200, 3)
+    smaller = read_image(tmp_path / "a.jpg", smallest_side=101, part=(0.25, 0.375, 0.5, 0.625))
+    assert smaller.shape == (200, 400, 3)
+
+
+@pytest.mark.parametrize("size", [(16, 24), (96, 64), (300, 200)])
+def test_a_part_is_resized_as_evaluation_resizes(tmp_path, size):
+    rows, columns = np.indices((150, 200))
+    waves = 127.5 + 120 * np.sin(rows[..., None] / 7 + columns[..., None] / np.array([5, 9, 14]))
+    random = np.random.default_rng(0).uniform(-7, 7, waves.shape)
+    Image.fromarray((waves + random).astype(np.uint8)).save(tmp_path / "a.png")
+    part = (0.2, 0.1, 0.9, 0.7)
+    resized = read_image(tmp_path / "a.png", part=part, size=size)
+    expected = resize(read_image(tmp_path / "a.png", part=part), size)
+    assert resized.shape == (*size, 3) and resized.dtype == np.uint8
+    # Pillow rounds between the axes.
+    assert np.abs(resized.astype(int) - np.asarray(expected)).max() <= 2
+
+
+@pytest.mark.parametrize("start", [0.0, 0.5, 0.999])
+def test_the_smallest_part_is_one_pixel(tmp_path, start):
+    two_colours().save(tmp_path / "a.png")
+    part = read_image(tmp_path / "a.png", part=(start, start, start + 0.001, start + 0.001))
+    assert part.tolist() == [[list(RIGHT if start else LEFT)]]
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.webp"])
+def test_size_and_part_are_of_the_upright_image(tmp_path, name, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    two_colours(80, 48).save(tmp_path / name, exif=exif)
+    whole = read_image(tmp_path / name)
+    height, width = whole.shape[:2]
+    # EXIF 2.32: from 5 on, the stored rows are the picture's columns.
+    assert (height, width) == ((80, 48) if orientation >= 5 else (48, 80))
+    assert read_image_size(tmp_path / name).tolist() == [height, width]
+    part = read_image(tmp_path / name, part=(0.25, 0.5, 0.75, 1.0))
+    assert np.array_equal(part, whole[height // 4 : 3 * height // 4, width // 2 :])
+
+
+def test_the_size_is_read_without_decoding(tmp_path, monkeypatch):
+    for name in ("a.jpg", "a.png", "a.webp", "a.bmp"):
+        two_colours().save(tmp_path / name)
+    monkeypatch.setattr(Image.Image, "load", lambda image: pytest.fail("decoded"))
+    for path in tmp_path.iterdir():
+        size = read_image_size(path)
+        assert size.tolist() == [16, 32] and size.dtype == np.int32
+
+
 def png_that_claims(width, height):
     """A PNG of a few bytes whose header is valid, for any size."""
 
@@ -106,8 +164,9 @@ def png_that_claims(width, height):
 def test_refuses_a_decompression_bomb_without_decoding_it(tmp_path, monkeypatch, side):
     (tmp_path / "bomb.png").write_bytes(png_that_claims(side, side))
     monkeypatch.setattr(Image.Image, "load", lambda image: pytest.fail("decoded"))
-    with pytest.raises((ValueError, Image.DecompressionBombError), match="pixels"):
-        read_image(tmp_path / "bomb.png")
+    for read in (read_image, read_image_size):
+        with pytest.raises((ValueError, Image.DecompressionBombError), match="pixels"):
+            read(tmp_path / "bomb.png")
 
 
 def test_the_limit_is_below_the_size_from_which_pillow_warns():

@@ -1,5 +1,7 @@
 import numpy as np
 import pytest
+import tensorflow as tf
+from PIL import Image
 
 from training.datasets import load_dataset
 from training.datasets.image_folder import load_image_folder
@@ -39,6 +41,58 @@ def test_images_are_cropped_and_resized_bytes(make_image_folder):
         assert image.dtype == np.uint8
         assert label.dtype == np.int32
         assert np.all(image == image[0, 0])
+
+
+def gradient_folder(make_image_folder, suffix=".png", side=80, exif=b""):
+    """Images whose red and green, as fractions of 256, tell a pixel's row and column."""
+    folder = make_image_folder({"a": 3, "b": 3})
+    rows, columns = (np.indices((side, side)) + 0.5) * 256 / side
+    pixels = np.stack([rows, columns, 0 * rows + 128], axis=-1).astype(np.uint8)
+    for path in folder.glob("*/*"):
+        path.unlink()
+        Image.fromarray(pixels).save(
+            path.with_suffix(suffix), exif=exif, **({"quality": 95} if suffix == ".jpg" else {})
+        )
+    return folder
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg"])
+@pytest.mark.parametrize("side", [80, 1280])
+def test_a_chosen_part_is_cut_out(make_image_folder, suffix, side):
+    folder = gradient_folder(make_image_folder, suffix, side)
+    train = load_image_folder(folder, (8, 8)).train
+
+    def choose_crop(height, width):
+        return tf.stack([height // 4, width // 2, height // 2, width // 4])
+
+    parts = train.examples.map(lambda path, label: train.decode_crop(path, choose_crop))
+    for part in parts.as_numpy_iterator():
+        assert part.shape == (8, 8, 3) and part.dtype == np.uint8
+        # The middles of the eighths of that part.
+        middles = (np.arange(8) + 0.5) / 8
+        assert np.abs(part[..., 0].mean(1) - 256 * (0.25 + 0.5 * middles)).max() < 4
+        assert np.abs(part[..., 1].mean(0) - 256 * (0.5 + 0.25 * middles)).max() < 4
+
+
+def test_a_part_is_of_the_upright_picture(make_image_folder):
+    exif = Image.Exif()
+    exif[0x0112] = 3  # upside down
+    train = load_image_folder(gradient_folder(make_image_folder, ".jpg", exif=exif), (8, 8)).train
+    parts = train.examples.map(
+        lambda path, label: train.decode_crop(path, lambda *_: tf.constant([0, 0, 8, 8]))
+    )
+    for part in parts.as_numpy_iterator():
+        assert part[..., :2].min() > 220
+
+
+def test_evaluation_keeps_a_centred_part(make_image_folder):
+    folder = gradient_folder(make_image_folder)
+    dataset = load_dataset(str(folder), (8, 8), evaluation_crop=0.5)
+    middles = 256 * (0.25 + 0.5 * (np.arange(8) + 0.5) / 8)
+    for split in (dataset.train, dataset.validation, dataset.test):
+        for image, _ in split.images().as_numpy_iterator():
+            assert np.abs(image[..., 0].mean(1) - middles).max() < 2
+            assert np.abs(image[..., 1].mean(0) - middles).max() < 2
 
 
 def test_the_split_is_the_same_every_time(make_image_folder):

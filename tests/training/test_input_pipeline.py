@@ -1,3 +1,4 @@
+import dataclasses
 import itertools
 
 import numpy as np
@@ -98,11 +99,65 @@ def test_images_are_decoded_once_if_they_fit_in_memory(memory):
         return image
 
     split = numbered_split([0, 1] * 4)
-    counted = type(split)(split.examples, decode, split.size, split.shuffle_buffer)
+    counted = dataclasses.replace(split, decode=decode)
     batches = make_training_batches(counted)
     read_epochs(batches, 3, steps=2)
     # Who decodes anew reads a little ahead.
     assert len(decoded) == 8 if memory == "cached" else len(decoded) >= 24
+
+
+def place_split(size):
+    """Each source tells where its crop is: the image's number, then the crop in pixels."""
+    split = numbered_split([0, 1] * (size // 2))
+
+    def decode_crop(image, choose_crop):
+        values = tf.concat([[tf.cast(image[0, 0, 0], tf.int32)], choose_crop(200, 250)], axis=0)
+        return tf.cast(tf.tile(values[:, tf.newaxis, tf.newaxis], [1, 1, 3]), tf.uint8)
+
+    return dataclasses.replace(split, decode_crop=decode_crop)
+
+
+def read_crops(split, count, seed=3, steps=4, **options):
+    """Lists of `count` epochs, step by step: number, top, left, height and width of each image."""
+    batches = make_training_batches(split, seed, smallest_crop=0.1, **options)
+    images = iter(images[:, :, 0, 0].tolist() for images, _ in batches.as_numpy_iterator())
+    return [list(itertools.islice(images, steps)) for _ in range(count)]
+
+
+def test_each_image_is_cropped_anew_in_every_epoch():
+    first, second = (sum(epoch, []) for epoch in read_crops(place_split(18), 2))
+    assert len({tuple(crop) for _, *crop in first + second}) == 32
+    assert len({number for number, *_ in first}) == 16
+    assert read_crops(place_split(18), 1, seed=4)[0] != first
+
+
+def test_any_epoch_with_crops_can_be_the_first():
+    epochs = read_crops(place_split(18), 4)
+    assert read_crops(place_split(18), 2, first_epoch=2) == epochs[2:]
+
+
+def test_workers_together_see_the_crops_of_one():
+    epochs = read_crops(place_split(18), 2)
+    shares = [read_crops(place_split(18), 2, share=Share(worker, 2)) for worker in range(2)]
+    for epoch, *parts in zip(epochs, *shares, strict=True):
+        assert [first + second for first, second in zip(*parts, strict=True)] == epoch
+
+
+def test_crops_are_of_the_whole_picture_and_have_the_model_s_format():
+    split = numbered_split([0, 1, 1, 0, 1])
+    batches = make_training_batches(split, smallest_crop=0.5)
+    images, labels = next(batches.as_numpy_iterator())
+    assert images.shape == (4, *TINY_SIZE, 3)
+    assert images.dtype == labels.dtype == np.float32
+    assert np.array_equal(labels, np.eye(2)[np.array([0, 1, 1, 0, 1])[numbers(images)]])
+
+
+def test_without_random_crops_nothing_is_cropped():
+    def refuse(source, choose_crop):
+        raise AssertionError("cropped")
+
+    split = dataclasses.replace(numbered_split([0, 1] * 9), decode_crop=refuse)
+    assert len(read_epochs(make_training_batches(split, smallest_crop=1.0), 1)[0]) == 4
 
 
 def test_evaluation_reads_every_image_once_in_order():
@@ -149,7 +204,7 @@ def test_balanced_reading_stops_when_it_has_enough():
         return image
 
     split = numbered_split([0, 1] * 100)
-    collect_balanced(type(split)(split.examples, decode, split.size, 1), 4, 2)
+    collect_balanced(dataclasses.replace(split, decode=decode), 4, 2)
     # The pipeline reads ahead a little.
     assert 4 <= len(read) < 100
 

@@ -28,7 +28,7 @@ class Terminal(io.StringIO):
 def run(stream, epochs=3, steps=4):
     """First step 100 s, every other 10 s; first validation 90 s, every other 20 s."""
     now = 0.0
-    progress = ProgressLines(stream, clock=lambda: now)
+    progress = ProgressLines(30, stream, clock=lambda: now)
     progress.set_params({"epochs": epochs, "steps": steps})
     logs = {"loss": 0.5, "accuracy": 0.75, "val_loss": 0.6, "val_accuracy": 0.5}
     for epoch in range(epochs):
@@ -41,13 +41,16 @@ def run(stream, epochs=3, steps=4):
     return stream.getvalue()
 
 
+MEASURES = "loss 0.5000  accuracy 75.00%  validation 50.00%"
+
+
 def test_a_file_gets_one_line_an_epoch_with_the_time_left():
     # Neither the first step nor later the first validation counts, as they also build graphs:
     # after one epoch 3 steps took 120 s and 8 are left, after two 4 took 60 s and 4 are left.
     assert run(io.StringIO()).splitlines() == [
-        "epoch 1/3  loss 0.5000  accuracy 75.00%  validation 50.00%  220.0 s  5 min 20 s left",
-        "epoch 2/3  loss 0.5000  accuracy 75.00%  validation 50.00%  60.0 s  1 min 00 s left",
-        "epoch 3/3  loss 0.5000  accuracy 75.00%  validation 50.00%  60.0 s  0 s left",
+        f"epoch 1/3  {MEASURES}  220.0 s  3 images/s  5 min 20 s left",
+        f"epoch 2/3  {MEASURES}  60.0 s  3 images/s  1 min 00 s left",
+        f"epoch 3/3  {MEASURES}  60.0 s  3 images/s  0 s left",
     ]
 
 
@@ -55,9 +58,11 @@ def test_a_terminal_also_sees_the_steps_in_place():
     text = run(Terminal())
     assert text.count("\n") == 3
     assert "\repoch 1/3  step 1/4  time left unknown\x1b[K" in text
-    # 2 steps took 20 s, 6 are left.
-    assert "\repoch 2/3  step 2/4  1 min 00 s left\x1b[K" in text
+    # 2 steps of 30 images took 20 s, 6 are left.
+    assert "\repoch 2/3  step 2/4  3 images/s  1 min 00 s left\x1b[K" in text
 
 
 def test_a_single_step_has_no_estimate():
-    assert "time left unknown" in run(io.StringIO(), epochs=1, steps=1)
+    text = run(io.StringIO(), epochs=1, steps=1)
+    assert "time left unknown" in text
+    assert "images/s" not in text

@@ -231,6 +231,7 @@ FOLDERS = ("zero", "one")
 FILES = {
     "calibration.npz",
     "class_names.txt",
+    "confusion_matrix.png",
     "history.csv",
     "learning_curve.png",
     "model.keras",

@@ -3,7 +3,14 @@ import math
 
 import pytest
 
-from training.recipes import QUANTIZE_AWARE, SMALL_IMAGES, quantize_aware_recipe
+from training.recipes import (
+    QUANTIZE_AWARE,
+    RECIPES,
+    SMALL_IMAGES,
+    QuantizeAwareRecipe,
+    Recipe,
+    quantize_aware_recipe,
+)
 
 
 @pytest.mark.parametrize(
@@ -29,6 +36,15 @@ from training.recipes import QUANTIZE_AWARE, SMALL_IMAGES, quantize_aware_recipe
         ({"rotation": -0.1}, "rotation must be"),
         ({"translation": math.nan}, "translation must be"),
         ({"zoom": 1.5}, "zoom must be"),
+        ({"version": 0}, "version must be a whole number of at least 1"),
+        ({"smallest_crop": 0.0}, "smallest_crop must be a number above 0 and at most 1"),
+        ({"smallest_crop": 1.1}, "smallest_crop must be a number above 0 and at most 1"),
+        ({"evaluation_crop": 0.0}, "evaluation_crop must be a number above 0 and at most 1"),
+        ({"evaluation_crop": math.nan}, "evaluation_crop must be a number above 0 and at most 1"),
+        ({"rand_augment": 1.1}, "rand_augment must be a number from 0 to 1"),
+        ({"mixup": -0.1}, "mixup must be a number from 0 to 1"),
+        ({"cutmix": 1.5}, "cutmix must be a number from 0 to 1"),
+        ({"random_erasing": math.nan}, "random_erasing must be a number from 0 to 1"),
         ({"horizontal_flip": "no"}, "horizontal_flip must be true or false"),
     ],
 )
@@ -76,7 +92,7 @@ def test_quantize_aware_training_continues_the_float_training():
     assert recipe.name == "quantize-aware"
     assert recipe.learning_rate == pytest.approx(0.002)
     assert recipe.epochs < float_recipe.epochs
-    own = {"name", "epochs", "learning_rate", "warmup"}
+    own = {"name", "version", "epochs", "learning_rate", "warmup"}
     for field in dataclasses.fields(float_recipe):
         if field.name not in own:
             assert getattr(recipe, field.name) == getattr(float_recipe, field.name)
@@ -107,3 +123,86 @@ def test_digits_are_never_mirrored_by_default():
 def test_values_of_optimizer_and_companions_are_checked(name, value):
     with pytest.raises(ValueError, match=f"{name} must be .*Received: {name}={value}"):
         dataclasses.replace(SMALL_IMAGES, **{name: value})
+
+
+def test_named_recipes():
+    assert set(RECIPES) == {
+        "small-images",
+        "finetune",
+        "imagenet-m0",
+        "imagenet-m1",
+        "imagenet-m2",
+        "imagenet-m3",
+    }
+    for name, recipe in RECIPES.items():
+        assert recipe.name == name
+        assert recipe.version == 1
+
+
+@pytest.mark.parametrize("variant", ["m0", "m1", "m2", "m3"])
+def test_imagenet_recipes_are_those_of_the_release(variant):
+    recipe = RECIPES[f"imagenet-{variant}"]
+    # Every value that is not here is one that the release does not have: off.
+    assert dataclasses.asdict(recipe) == {
+        "name": f"imagenet-{variant}",
+        "version": 1,
+        "image_size": (224, 224),
+        "epochs": 600,
+        "batch_size": 512,
+        "learning_rate": 0.2,
+        "learning_rate_batch_size": 512,
+        "warmup": 5 / 600 if variant == "m3" else 0.0,
+        "optimizer": "sgd",
+        "momentum": 0.9,
+        "weight_decay": 4e-5 if variant == "m3" else 3e-5,
+        "decayed_weights": "all",
+        "horizontal_flip": True,
+        "smallest_crop": 0.08,
+        "evaluation_crop": 0.875,
+        **dict.fromkeys(("label_smoothing", "rotation", "translation", "zoom"), 0.0),
+        **dict.fromkeys(("rand_augment", "mixup", "cutmix", "random_erasing"), 0.0),
+        **dict.fromkeys(("average_decay", "mutual_weight"), 0.0),
+        # Only used with a teacher.
+        "distillation_weight": 0.5,
+        "distillation_temperature": 2.0,
+    }
+    # The authors' script for two GPUs: batches of 256 at a rate of 0.1.
+    assert dataclasses.replace(recipe, batch_size=256).peak_learning_rate == pytest.approx(0.1)
+
+
+def test_the_first_recipe_has_none_of_the_later_changes():
+    # As it was before there were any.
+    assert SMALL_IMAGES.smallest_crop == SMALL_IMAGES.evaluation_crop == 1.0
+    for name in ("rand_augment", "mixup", "cutmix", "random_erasing"):
+        assert getattr(SMALL_IMAGES, name) == 0.0
+
+
+def test_finetuning_is_gentle_with_photographs():
+    recipe = RECIPES["finetune"]
+    assert recipe.horizontal_flip
+    assert recipe.learning_rate < SMALL_IMAGES.learning_rate
+    assert 0.08 < recipe.smallest_crop < 1.0
+
+
+@pytest.mark.parametrize("name", sorted(RECIPES))
+def test_any_recipe_can_be_continued_by_quantize_aware_training(name):
+    recipe = quantize_aware_recipe(RECIPES[name])
+    assert isinstance(recipe, QuantizeAwareRecipe)
+    assert recipe.name == "quantize-aware"
+    assert recipe.peak_learning_rate == pytest.approx(RECIPES[name].peak_learning_rate / 10)
+    for kept in ("smallest_crop", "evaluation_crop", "optimizer", "weight_decay"):
+        assert getattr(recipe, kept) == getattr(RECIPES[name], kept)
+
+
+def test_recipes_of_earlier_runs_are_understood():
+    later = {"version", "smallest_crop", "evaluation_crop"}
+    later |= {"rand_augment", "mixup", "cutmix", "random_erasing"}
+    values = dataclasses.asdict(SMALL_IMAGES)
+    earlier = {name: value for name, value in values.items() if name not in later}
+    assert Recipe(**earlier) == SMALL_IMAGES
+
+
+@pytest.mark.parametrize("recipe_class", [Recipe, QuantizeAwareRecipe])
+def test_every_value_has_a_short_explanation(recipe_class):
+    for field in dataclasses.fields(recipe_class):
+        assert 0 < len(field.metadata["help"]) < 90

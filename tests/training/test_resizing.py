@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from training.datasets.resizing import crop_and_resize
+from training.datasets.resizing import crop_and_resize, crop_decoded, grey_decoders, resize
 
 
 def test_an_image_of_the_right_size_is_unchanged():
@@ -24,6 +24,45 @@ def test_keeps_the_largest_centred_part(shape, size, kept_rows, kept_columns):
     result = crop_and_resize(outside, size)
     assert result.shape == (*size, 3)
     assert np.all(result == inside)
+
+
+@pytest.mark.parametrize(
+    ("shape", "size", "kept", "rows", "columns"),
+    [
+        ((256, 300), (7, 7), 224 / 256, slice(16, 240), slice(38, 262)),
+        ((16, 16), (4, 4), 0.5, slice(4, 12), slice(4, 12)),
+        ((16, 40), (4, 8), 0.75, slice(2, 14), slice(8, 32)),
+    ],
+)
+def test_keeps_a_part_of_each_side_of_it(shape, size, kept, rows, columns):
+    image = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
+    result = crop_and_resize(image, size, kept)
+    assert np.array_equal(result, resize(image[rows, columns], size))
+
+
+def test_a_part_has_at_least_one_pixel():
+    image = np.arange(9, dtype=np.uint8).reshape(3, 3, 1)
+    assert np.array_equal(crop_and_resize(image, (2, 2), 0.01), np.full((2, 2, 1), 4))
+
+
+def test_cuts_out_the_chosen_part():
+    image = np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8)
+    asked = []
+
+    def choose_crop(height, width):
+        asked.append((int(height), int(width)))
+        return np.array([3, 5, 8, 12], np.int32)
+
+    assert np.array_equal(crop_decoded(image, (8, 12), choose_crop), image[3:11, 5:17])
+    assert asked == [(20, 30)]
+
+
+def test_grey_images_become_rgb_either_way():
+    image = np.random.default_rng(0).integers(0, 256, (12, 12), np.uint8)
+    decode, decode_crop = grey_decoders((6, 6), 0.5)
+    part = decode_crop(image, lambda height, width: np.array([3, 3, 6, 6], np.int32))
+    for result in (decode(image), part):
+        assert np.array_equal(result, np.repeat(image[3:9, 3:9, np.newaxis], 3, axis=2))
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 3), (1, 50, 3), (50, 1, 3)])

@@ -1,6 +1,7 @@
-"""A whole run that is stopped and continued by the same command."""
+"""Whole runs, of a small model: also one that is stopped and continued by the same command."""
 
 import contextlib
+import json
 
 import keras
 import numpy as np
@@ -9,6 +10,8 @@ import pytest
 from tests.training.conftest import build_tiny_model, write_image_folder
 from training import run, trainer
 from training.command_line import main
+from training.datasets import load_dataset
+from training.run_folder import RunFolder
 
 
 class Stop(Exception):
@@ -66,3 +69,106 @@ def test_another_seed_is_refused(arguments, tmp_path, capsys):
     assert "seed=0 instead of 9" in capsys.readouterr().err
     assert main([*arguments, folder, "--no-resume"]) == 2
     assert "--overwrite is given" in capsys.readouterr().err
+
+
+def test_an_interrupted_run_has_the_history_of_its_epochs(arguments, tmp_path, monkeypatch):
+    histories = []
+    begin = trainer._EpochRecorder.on_epoch_begin
+
+    def stop_in_the_second_epoch(recorder, epoch, logs=None):
+        begin(recorder, epoch, logs)
+        if epoch == 1:
+            histories.extend((tmp_path / "run" / "history.csv").read_text().splitlines())
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(trainer._EpochRecorder, "on_epoch_begin", stop_in_the_second_epoch)
+    assert main([*arguments, str(tmp_path / "run")]) == 130
+    assert len(histories) == 2
+    assert histories[1].startswith("1,")
+
+
+def test_a_history_that_cannot_be_written_stops_no_training(
+    arguments, tmp_path, monkeypatch, capsys
+):
+    write = RunFolder.write_history
+    calls = []
+
+    def fail_at_first(folder, *history):
+        calls.append(history)
+        if len(calls) == 1:
+            raise OSError(28, "No space left on device")
+        write(folder, *history)
+
+    monkeypatch.setattr(RunFolder, "write_history", fail_at_first)
+    assert main([*arguments, str(tmp_path / "run")]) == 0
+    assert "No history.csv after epoch 1: [Errno 28]" in capsys.readouterr().out
+    assert len((tmp_path / "run" / "history.csv").read_text().splitlines()) == 3
+
+
+def test_the_summary_names_recipe_version_and_ways_of_training(arguments, tmp_path, capsys):
+    command = [*arguments, str(tmp_path / "run"), "--patience", "5", "--zoom", "0.3"]
+    assert main(command) == 0
+    summary = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert (summary["recipe"]["name"], summary["recipe"]["version"]) == ("small-images", 1)
+    assert summary["recipe"]["zoom"] == 0.3
+    assert (summary["patience"], summary["precision"]) == (5, "float32")
+    assert summary["results"]["kept_epoch"] in (1, 2)
+    assert summary["results"]["test_top_5_accuracy"] is None
+    text = capsys.readouterr().out
+    assert "Recipe small-images, version 1 with image_size=8x12, epochs=2, batch_size=14, " in text
+    assert "zoom=0.3: 2 epochs of 2 steps of 14 images." in text
+    assert f"Kept the weights of epoch {summary['results']['kept_epoch']}, the best of 2" in text
+
+
+@pytest.mark.parametrize("option", [["--patience", "1"], ["--precision", "bfloat16"]])
+def test_a_stopped_run_cannot_be_continued_in_another_way(arguments, tmp_path, capsys, option):
+    folder = str(tmp_path / "run")
+    with stopped_after_an_epoch():
+        main([*arguments, folder])
+    assert main([*arguments, folder, *option]) == 2
+    name = option[0].removeprefix("--")
+    assert f"{name}={'0' if name == 'patience' else 'float32'} instead of" in (
+        capsys.readouterr().err
+    )
+
+
+def test_a_run_in_half_precision_writes_a_float32_model(arguments, tmp_path):
+    folder = tmp_path / "run"
+    with stopped_after_an_epoch():
+        main([*arguments, str(folder), "--precision", "bfloat16"])
+    assert main([*arguments, str(folder), "--precision", "bfloat16"]) == 0
+    model = keras.saving.load_model(folder / "model.keras")
+    assert {layer.compute_dtype for layer in model.layers} == {"float32"}
+    summary = json.loads((folder / "run.json").read_text())
+    assert summary["precision"] == "bfloat16"
+    with np.load(folder / "test.npz") as arrays:
+        images, labels = arrays["images"], arrays["labels"]
+    predictions = model.predict(images.astype("float32"), verbose=0).argmax(1)
+    assert np.mean(predictions == labels) == summary["results"]["test_accuracy"]
+    assert keras.config.dtype_policy().name == "float32"
+
+
+def test_logs_for_tensorboard_do_not_hinder_continuing(arguments, tmp_path):
+    pytest.importorskip("tensorboard")
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    assert main([*arguments, str(whole), "--tensorboard"]) == 0
+    assert list((whole / "tensorboard").rglob("events*"))
+    with stopped_after_an_epoch():
+        main([*arguments, str(stopped), "--tensorboard"])
+    assert main([*arguments, str(stopped), "--tensorboard"]) == 0
+    for weight, expected in zip(weights_of(stopped), weights_of(whole), strict=True):
+        np.testing.assert_array_equal(weight, expected)
+
+
+@pytest.mark.parametrize("crop", [1.0, 0.5])
+def test_the_recipe_decides_what_evaluation_sees(arguments, tmp_path, crop, monkeypatch):
+    crops = []
+
+    def load(name, image_size, skip_unreadable, evaluation_crop):
+        crops.append(evaluation_crop)
+        return load_dataset(name, image_size, skip_unreadable, evaluation_crop)
+
+    monkeypatch.setattr(run, "load_dataset", load)
+    monkeypatch.setattr(run, "execute", lambda _: None)
+    assert main([*arguments, str(tmp_path / "run"), "--evaluation-crop", str(crop)]) == 0
+    assert crops == [crop]

@@ -202,3 +202,33 @@ def test_who_overwrites_begins_anew(unfinished):
     folder = RunFolder(unfinished, overwrite=True, resume=True)
     folder.begin()
     assert not folder.checkpoints.exists()
+
+
+@pytest.mark.parametrize(
+    "names", [["tensorboard"], ["checkpoints"], ["checkpoints", "tensorboard"]]
+)
+def test_an_unfinished_run_with_logs_can_be_continued(tmp_path, names):
+    for name in names:
+        (tmp_path / name).mkdir()
+    RunFolder(tmp_path, resume=True).begin()
+    assert sorted(path.name for path in tmp_path.iterdir()) == names
+    with pytest.raises(ValueError, match="that of an unfinished"):
+        RunFolder(tmp_path)
+
+
+def test_logs_beside_other_files_are_no_unfinished_run(tmp_path):
+    (tmp_path / "tensorboard").mkdir()
+    (tmp_path / "thesis.txt").write_text("")
+    with pytest.raises(ValueError, match="that of an unfinished"):
+        RunFolder(tmp_path, resume=True)
+
+
+def test_overwriting_removes_logs_history_and_plots(tmp_path):
+    for name in ("checkpoints", "tensorboard"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").write_text("")
+    for name in ("history.csv", "learning_curve.png", "confusion_matrix.png", "run.json"):
+        (tmp_path / name).write_text("")
+    (tmp_path / "thesis.txt").write_text("")
+    RunFolder(tmp_path, overwrite=True).begin()
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]

@@ -1,6 +1,10 @@
+import io
+
 import numpy as np
 import pytest
+import tensorflow as tf
 import tensorflow_datasets as tfds
+from PIL import Image
 
 from training.datasets import load_dataset
 from training.datasets.tensorflow_datasets import load_tensorflow_dataset
@@ -82,6 +86,34 @@ class TinyTransparent(_Builder):
     }
 
 
+ROWS, COLUMNS = np.indices((64, 96))
+PICTURE = np.stack([4 * ROWS, 2 * COLUMNS, 255 - 2 * ROWS - COLUMNS], axis=-1).astype(np.uint8)
+
+
+class TinyPhotographs(_Builder):
+    """The same picture every time, as JPEG."""
+
+    SPLITS = {"train": 4, "validation": 2, "test": 2}
+    FEATURES = _Builder.FEATURES | {
+        "image": tfds.features.Image(shape=(None, None, 3), encoding_format="jpeg")
+    }
+    FORMATS = ("JPEG",)
+
+    def _generate_examples(self, split):
+        for number in range(self.SPLITS[split]):
+            file = io.BytesIO()
+            image_format = self.FORMATS[number % len(self.FORMATS)]
+            Image.fromarray(PICTURE).save(file, format=image_format, quality=98, subsampling=0)
+            file.seek(0)
+            yield number, {"image": file, "label": number % 2}
+
+
+class TinyMixed(TinyPhotographs):
+    """That picture as JPEG and as PNG by turns."""
+
+    FORMATS = ("JPEG", "PNG")
+
+
 class TinyWithoutImage(_Builder):
     FEATURES = {"text": tfds.features.Text(), "label": tfds.features.ClassLabel(num_classes=2)}
 
@@ -156,6 +188,48 @@ def test_slices_missing_parts_off_the_training_images(
     assert np.all(parts[2][..., 1] == test_green)
     colours = {tuple(image[0, 0]) for part in parts for image in part}
     assert len(colours) == sum(sizes)
+
+
+def crops(split, crop):
+    parts = split.examples.map(
+        lambda source, label: split.decode_crop(source, lambda *sides: tf.constant(crop))
+    )
+    return np.stack(list(parts.as_numpy_iterator()))
+
+
+@pytest.mark.parametrize("builder_class", [TinyPhotographs, TinyMixed])
+def test_a_chosen_part_is_cut_out_of_any_format(tmp_path, builder_class):
+    split = load(tmp_path, builder_class, size=(16, 24)).train
+    parts = crops(split, [20, 32, 16, 24])
+    assert parts.shape == (4, 16, 24, 3) and parts.dtype == np.uint8
+    # JPEG is a little off, but no other part of that picture is as close.
+    assert np.abs(parts.astype(int) - PICTURE[20:36, 32:56]).max() < 12
+
+
+def test_a_jpeg_is_decoded_as_far_as_needed(tmp_path, monkeypatch):
+    split = load(tmp_path, TinyPhotographs, size=(16, 24)).train
+    source, _ = next(iter(split.examples))
+    # A constant, so that a graph made of it has the decoder's branch for its format alone.
+    monkeypatch.setattr(tf, "cond", lambda is_jpeg, yes, no: yes() if is_jpeg else no())
+    monkeypatch.setattr(tf.image, "decode_image", lambda *_, **__: pytest.fail("all decoded"))
+    part = split.decode_crop(source, lambda height, width: tf.stack([height // 4, 0, 16, 24]))
+    assert part.shape == (16, 24, 3)
+
+
+@pytest.mark.parametrize(("builder_class", "channels"), [(TinyGrey, 1), (TinyTransparent, 4)])
+def test_parts_of_other_images_become_rgb(tmp_path, builder_class, channels):
+    parts = crops(load(tmp_path, builder_class).train, [2, 3, 6, 8])
+    assert parts.shape == (5, 6, 8, 3)
+    assert sorted(parts[:, 0, 0, 0]) == list(range(5))
+    # Grey is repeated; the fourth channel, 255, is left out.
+    assert np.all(parts[..., 2] == (parts[..., 0] if channels == 1 else 50))
+
+
+def test_evaluation_keeps_a_centred_part(tmp_path):
+    images, _ = examples(
+        load_tensorflow_dataset(TinyMixed.name, (16, 24), tmp_path, evaluation_crop=0.25).test
+    )
+    assert np.abs(images.astype(int) - PICTURE[24:40, 36:60]).max() < 12
 
 
 def test_reading_twice_gives_the_same_order(tmp_path):

@@ -10,7 +10,7 @@ __all__ = ["ImageDataset", "Split", "load_dataset"]
 TENSORFLOW_DATASETS_PREFIX = "tfds:"
 
 
-def load_dataset(name, image_size, skip_unreadable=False):
+def load_dataset(name, image_size, skip_unreadable=False, evaluation_crop=1.0):
     """Loads a dataset by the name it has on the command line.
 
     Args:
@@ -18,6 +18,8 @@ def load_dataset(name, image_size, skip_unreadable=False):
         image_size: height and width, in pixels, of the images to produce.
         skip_unreadable: whether image files that cannot be decoded are left out of a folder
             dataset, rather than refused.
+        evaluation_crop: part of each side of the largest centred crop that is kept where crops are
+            not random, above 0 and at most 1.
 
     Returns:
         An `ImageDataset`.
@@ -26,12 +28,14 @@ def load_dataset(name, image_size, skip_unreadable=False):
         ValueError: if there is no such dataset, or it cannot be trained on.
     """
     if name == digits.NAME:
-        return digits.load_digits(image_size)
+        return digits.load_digits(image_size, evaluation_crop)
     if name == fashion_mnist.NAME:
-        return fashion_mnist.load_fashion_mnist(image_size)
+        return fashion_mnist.load_fashion_mnist(image_size, evaluation_crop)
     if name.startswith(TENSORFLOW_DATASETS_PREFIX):
         return tensorflow_datasets.load_tensorflow_dataset(
-            name.removeprefix(TENSORFLOW_DATASETS_PREFIX), image_size
+            name.removeprefix(TENSORFLOW_DATASETS_PREFIX),
+            image_size,
+            evaluation_crop=evaluation_crop,
         )
     folder = pathlib.Path(name)
     if not name or not folder.is_dir():
@@ -40,4 +44,4 @@ def load_dataset(name, image_size, skip_unreadable=False):
             f"'{TENSORFLOW_DATASETS_PREFIX}NAME' or an existing folder of images. "
             f"Received: dataset={name}"
         )
-    return image_folder.load_image_folder(folder, image_size, skip_unreadable)
+    return image_folder.load_image_folder(folder, image_size, skip_unreadable, evaluation_crop)

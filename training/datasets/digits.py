@@ -9,7 +9,7 @@ import sklearn.datasets
 import tensorflow as tf
 
 from training.datasets.image_dataset import ImageDataset, Split
-from training.datasets.resizing import crop_and_resize
+from training.datasets.resizing import grey_decoders
 from training.datasets.stratified_split import (
     TEST_FRACTION,
     VALIDATION_FRACTION,
@@ -20,11 +20,12 @@ NAME = "digits"
 _LARGEST_VALUE = 16
 
 
-def load_digits(image_size):
+def load_digits(image_size, evaluation_crop=1.0):
     """Loads the handwritten digits, enlarged smoothly to RGB images.
 
     Args:
         image_size: height and width, in pixels, of the images to produce.
+        evaluation_crop: part of each side that is kept, centred, where crops are not random.
 
     Returns:
         An `ImageDataset` with 10 classes. Its split never changes.
@@ -34,12 +35,11 @@ def load_digits(image_size):
     labels = digits.target.astype(np.int32)
     train, validation, test = stratified_split(labels, (VALIDATION_FRACTION, TEST_FRACTION))
 
-    def decode(image):
-        return tf.image.grayscale_to_rgb(crop_and_resize(image[..., tf.newaxis], image_size))
+    decode, decode_crop = grey_decoders(image_size, evaluation_crop)
 
     def make_split(indices):
         examples = tf.data.Dataset.from_tensor_slices((images[indices], labels[indices]))
-        return Split(examples, decode, size=len(indices), shuffle_buffer=len(indices))
+        return Split(examples, decode, decode_crop, size=len(indices), shuffle_buffer=len(indices))
 
     return ImageDataset(
         name=NAME,

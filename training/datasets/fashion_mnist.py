@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from training.datasets.image_dataset import ImageDataset, Split
-from training.datasets.resizing import crop_and_resize
+from training.datasets.resizing import grey_decoders
 from training.datasets.stratified_split import stratified_split
 
 NAME = "fashion-mnist"
@@ -37,11 +37,12 @@ _VALIDATION_FRACTION = 0.1  # of the 60,000 images that are not for testing
 _UINT8 = 8  # the IDX format's number for this type
 
 
-def load_fashion_mnist(image_size):
+def load_fashion_mnist(image_size, evaluation_crop=1.0):
     """Loads Fashion-MNIST, resized smoothly to RGB images.
 
     Args:
         image_size: height and width, in pixels, of the images to produce.
+        evaluation_crop: part of each side that is kept, centred, where crops are not random.
 
     Returns:
         An `ImageDataset` with 10 classes, the authors' test images and a split of the others that
@@ -55,12 +56,11 @@ def load_fashion_mnist(image_size):
     test_images, test_labels = _read_pair(folder, "t10k")
     train, validation = stratified_split(labels, (_VALIDATION_FRACTION,))
 
-    def decode(image):
-        return tf.image.grayscale_to_rgb(crop_and_resize(image[..., tf.newaxis], image_size))
+    decode, decode_crop = grey_decoders(image_size, evaluation_crop)
 
     def make_split(images, labels):
         examples = tf.data.Dataset.from_tensor_slices((images, labels))
-        return Split(examples, decode, size=len(labels), shuffle_buffer=len(labels))
+        return Split(examples, decode, decode_crop, size=len(labels), shuffle_buffer=len(labels))
 
     return ImageDataset(
         name=NAME,

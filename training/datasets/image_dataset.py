@@ -18,12 +18,17 @@ class Split:
             path, and a label is an int32 scalar.
         decode: turns a source into a uint8 image `(height, width, 3)`, RGB in [0, 255]; runs inside
             `tf.data`.
+        decode_crop: called as `decode_crop(source, choose_crop)`, gives a part of the whole picture
+            in the same format; runs inside `tf.data`, too. It calls `choose_crop(height, width)`
+            with the picture's sides in pixels, int32 scalars, for the part's top, left, height and
+            width, int32 `(4,)`, and decodes no more than it has to.
         size: number of examples.
         shuffle_buffer: how many undecoded examples may be in memory at once for shuffling.
     """
 
     examples: tf.data.Dataset
     decode: Callable
+    decode_crop: Callable
     size: int
     shuffle_buffer: int
 
@@ -33,14 +38,10 @@ class Split:
         Returns:
             A `tf.data.Dataset` of pairs: a uint8 image `(height, width, 3)` and its int32 label.
         """
-        return decode_examples(self.examples, self.decode)
-
-
-def decode_examples(examples, decode):
-    """Decodes pairs `(source, label)`, in parallel and in order."""
-    return examples.map(
-        lambda source, label: (decode(source), label), num_parallel_calls=tf.data.AUTOTUNE
-    )
+        return self.examples.map(
+            lambda source, label: (self.decode(source), label),
+            num_parallel_calls=tf.data.AUTOTUNE,
+        )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,13 +13,19 @@ dataset's notes say how many of the last two there were.
 """
 
 import dataclasses
+import math
 import os
 
 import numpy as np
 import tensorflow as tf
 
 from training.datasets.image_dataset import ImageDataset, Split
-from training.datasets.image_files import SUFFIXES, find_unreadable, read_image
+from training.datasets.image_files import (
+    SUFFIXES,
+    find_unreadable,
+    read_image,
+    read_image_size,
+)
 from training.datasets.resizing import crop_and_resize
 from training.datasets.stratified_split import (
     TEST_FRACTION,
@@ -46,7 +52,7 @@ class _LabelledFiles:
         )
 
 
-def load_image_folder(folder, image_size, skip_unreadable=False):
+def load_image_folder(folder, image_size, skip_unreadable=False, evaluation_crop=1.0):
     """Loads a folder of images; every file is decoded once here, to find the damaged ones.
 
     Args:
@@ -54,6 +60,7 @@ def load_image_folder(folder, image_size, skip_unreadable=False):
         image_size: height and width, in pixels, of the images to produce. The largest centred part
             of an image with these proportions is used.
         skip_unreadable: whether images that cannot be decoded are left out, rather than refused.
+        evaluation_crop: part of each side that is kept, centred, where crops are not random.
 
     Returns:
         An `ImageDataset` whose classes are the names of the sub-folders in alphabetical order.
@@ -88,7 +95,7 @@ def load_image_folder(folder, image_size, skip_unreadable=False):
         image_size=tuple(image_size),
         class_names=class_names,
         notes=tuple(notes),
-        **{part: _make_split(files, image_size) for part, files in parts.items()},
+        **{part: _make_split(files, image_size, evaluation_crop) for part, files in parts.items()},
     )
 
 
@@ -200,19 +207,38 @@ def _split_off_missing_parts(parts, class_names):
         parts[part] = train.subset(part_indices)
 
 
-def _make_split(files, image_size):
+def _make_split(files, image_size, evaluation_crop):
     # Half-resolution headroom: a JPEG decoded at no less than twice the size loses nothing visible.
     smallest_side = 2 * max(image_size)
 
     def read(path):
-        return read_image(os.fsdecode(path), smallest_side)
+        return read_image(os.fsdecode(path), math.ceil(smallest_side / evaluation_crop))
+
+    def read_size(path):
+        return read_image_size(os.fsdecode(path))
+
+    def read_part(path, part):
+        return read_image(os.fsdecode(path), smallest_side, part.tolist(), image_size)
 
     def decode(path):
-        # Marked stateless, or TensorFlow's deterministic mode would decode one image at a time.
-        image = tf.numpy_function(read, [path], tf.uint8, stateful=False)
-        image.set_shape((None, None, 3))
-        return crop_and_resize(image, image_size)
+        image = _call(read, [path], tf.uint8, (None, None, 3))
+        return crop_and_resize(image, image_size, evaluation_crop)
+
+    def decode_crop(path, choose_crop):
+        size = _call(read_size, [path], tf.int32, (2,))
+        crop = choose_crop(size[0], size[1])
+        edges = tf.concat([crop[:2], crop[:2] + crop[2:]], axis=0)
+        part = edges / tf.tile(size, [2])
+        return _call(read_part, [path, part], tf.uint8, (*image_size, 3))
 
     paths = [os.fsencode(path) for path in files.paths]
     examples = tf.data.Dataset.from_tensor_slices((paths, np.asarray(files.labels, np.int32)))
-    return Split(examples, decode, size=len(files), shuffle_buffer=len(files))
+    return Split(examples, decode, decode_crop, size=len(files), shuffle_buffer=len(files))
+
+
+def _call(function, arguments, dtype, shape):
+    """The result of a Python function within `tf.data`."""
+    # Marked stateless, or TensorFlow's deterministic mode would decode one image at a time.
+    result = tf.numpy_function(function, arguments, dtype, stateful=False)
+    result.set_shape(shape)
+    return result

@@ -1,14 +1,20 @@
-"""The one way in which images of any size become the model's input."""
+"""The one way in which images of any size become the model's input: bicubic with antialiasing.
+
+It serves random crops, too, although the release's were bilinear: training and evaluation then see
+equally sharp images. `image_files.read_image` can do the same while it reads a file.
+"""
 
 import tensorflow as tf
 
 
-def crop_and_resize(image, image_size):
-    """Cuts out the largest centred part with the right proportions and resizes it smoothly.
+def crop_and_resize(image, image_size, kept=1.0):
+    """Cuts out a centred part with the right proportions and resizes it smoothly.
 
     Args:
         image: uint8 `(any_height, any_width, channels)`, values in [0, 255].
         image_size: height and width of the result, in pixels.
+        kept: part of each side of the largest such part, above 0 and at most 1; 224 / 256 is what
+            resizing to 256 pixels and then cropping to 224 keeps.
 
     Returns:
         uint8 `(height, width, channels)`, values in [0, 255].
@@ -17,9 +23,67 @@ def crop_and_resize(image, image_size):
     shape = tf.shape(image)
     crop_height = tf.clip_by_value(shape[1] * height // width, 1, shape[0])
     crop_width = tf.clip_by_value(shape[0] * width // height, 1, shape[1])
+    if kept < 1.0:
+        crop_height, crop_width = _part(crop_height, kept), _part(crop_width, kept)
     top = (shape[0] - crop_height) // 2
     left = (shape[1] - crop_width) // 2
-    crop = image[top : top + crop_height, left : left + crop_width]
+    return resize(image[top : top + crop_height, left : left + crop_width], image_size)
+
+
+def _part(side, kept):
+    """A part of a side, in whole pixels and at least one."""
+    return tf.maximum(1, tf.cast(tf.round(kept * tf.cast(side, tf.float32)), tf.int32))
+
+
+def resize(image, image_size):
+    """Resizes a whole image smoothly, whatever its proportions are.
+
+    Args:
+        image: uint8 `(any_height, any_width, channels)`, values in [0, 255].
+        image_size: height and width of the result, in pixels.
+
+    Returns:
+        uint8 `(height, width, channels)`, values in [0, 255].
+    """
     # Antialiasing matters when a photograph shrinks tenfold; cubic interpolation can overshoot.
-    resized = tf.image.resize(crop, image_size, method="bicubic", antialias=True)
+    resized = tf.image.resize(image, image_size, method="bicubic", antialias=True)
     return tf.cast(tf.clip_by_value(tf.round(resized), 0.0, 255.0), tf.uint8)
+
+
+def crop_decoded(image, image_size, choose_crop):
+    """Cuts any part out of a decoded image and resizes it smoothly.
+
+    Args:
+        image: uint8 `(any_height, any_width, channels)`, values in [0, 255].
+        image_size: height and width of the result, in pixels.
+        choose_crop: called with the image's height and width, int32 scalars; returns the part's
+            top, left, height and width, int32 `(4,)`, in pixels.
+
+    Returns:
+        uint8 `(height, width, channels)`, values in [0, 255].
+    """
+    shape = tf.shape(image)
+    top, left, height, width = tf.unstack(choose_crop(shape[0], shape[1]))
+    return resize(image[top : top + height, left : left + width], image_size)
+
+
+def grey_decoders(image_size, kept):
+    """What a split of grey images in memory takes as its `decode` and `decode_crop`.
+
+    Args:
+        image_size: height and width of the results, in pixels.
+        kept: as `crop_and_resize` takes it.
+
+    Returns:
+        Two functions from uint8 images `(any_height, any_width)`.
+    """
+
+    def decode(image):
+        image = crop_and_resize(image[..., tf.newaxis], image_size, kept)
+        return tf.image.grayscale_to_rgb(image)
+
+    def decode_crop(image, choose_crop):
+        image = crop_decoded(image[..., tf.newaxis], image_size, choose_crop)
+        return tf.image.grayscale_to_rgb(image)
+
+    return decode, decode_crop

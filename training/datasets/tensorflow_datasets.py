@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from training.datasets.image_dataset import ImageDataset, Split
-from training.datasets.resizing import crop_and_resize
+from training.datasets.resizing import crop_and_resize, crop_decoded, resize
 
 # A plain name with an optional configuration and version. Names with a namespace are left out on
 # purpose: TensorFlow Datasets would fetch code for them and run it.
@@ -22,7 +22,7 @@ _SHUFFLE_BUFFER = 4096
 _VALIDATION_NAMES = ("validation", "val", "valid")
 
 
-def load_tensorflow_dataset(name, image_size, data_dir=None):
+def load_tensorflow_dataset(name, image_size, data_dir=None, evaluation_crop=1.0):
     """Loads a dataset for image classification from TensorFlow Datasets.
 
     The dataset's own `test` and `validation` splits serve as such. A `test` split that was
@@ -34,6 +34,7 @@ def load_tensorflow_dataset(name, image_size, data_dir=None):
         image_size: height and width, in pixels, of the images to produce.
         data_dir: where the prepared dataset is or will be kept; the default is TensorFlow
             Datasets' own.
+        evaluation_crop: part of each side that is kept, centred, where crops are not random.
 
     Returns:
         An `ImageDataset`.
@@ -51,13 +52,13 @@ def load_tensorflow_dataset(name, image_size, data_dir=None):
     image_key, label_key = _find_features(builder)
     _prepare(builder)
     parts = _choose_parts(builder, label_key)
-    decode = _make_decoder(builder.info.features[image_key], image_size)
+    decoders = _make_decoders(builder.info.features[image_key], image_size, evaluation_crop)
     return ImageDataset(
         name=builder.name,
         image_size=tuple(image_size),
         class_names=tuple(builder.info.features[label_key].names),
         **{
-            part: _make_split(builder, instruction, image_key, label_key, decode)
+            part: _make_split(builder, instruction, image_key, label_key, decoders)
             for part, instruction in parts.items()
         },
     )
@@ -168,17 +169,35 @@ def _is_labelled(builder, split, label_key):
     return any(label >= 0 for label in labels.take(100).as_numpy_iterator())
 
 
-def _make_decoder(image_feature, image_size):
+def _make_decoders(image_feature, image_size, evaluation_crop):
+    """The functions `decode` and `decode_crop` of a split."""
+    channels = image_feature.shape[-1]
+
+    def as_rgb(image):
+        return tf.image.grayscale_to_rgb(image) if channels == 1 else image[..., :3]
+
     def decode(encoded):
-        image = image_feature.decode_example(encoded)
-        if image_feature.shape[-1] == 1:
-            image = tf.image.grayscale_to_rgb(image)
-        return crop_and_resize(image[..., :3], image_size)
+        image = as_rgb(image_feature.decode_example(encoded))
+        return crop_and_resize(image, image_size, evaluation_crop)
 
-    return decode
+    def decode_crop(encoded, choose_crop):
+        def decode_part():
+            shape = tf.image.extract_jpeg_shape(encoded)
+            crop = choose_crop(shape[0], shape[1])
+            part = tf.image.decode_and_crop_jpeg(encoded, crop, channels=min(channels, 3))
+            return resize(as_rgb(part), image_size)
+
+        def decode_all():
+            image = as_rgb(image_feature.decode_example(encoded))
+            return crop_decoded(image, image_size, choose_crop)
+
+        # Each example's own bytes tell: a dataset may mix formats.
+        return tf.cond(tf.io.is_jpeg(encoded), decode_part, decode_all)
+
+    return decode, decode_crop
 
 
-def _make_split(builder, instruction, image_key, label_key, decode):
+def _make_split(builder, instruction, image_key, label_key, decoders):
     import tensorflow_datasets as tfds
 
     size = builder.info.splits[instruction].num_examples
@@ -192,4 +211,4 @@ def _make_split(builder, instruction, image_key, label_key, decode):
     )
     # Without a known number of batches there would be no estimate of the time left.
     examples = examples.apply(tf.data.experimental.assert_cardinality(size))
-    return Split(examples, decode, size=size, shuffle_buffer=max(1, min(size, _SHUFFLE_BUFFER)))
+    return Split(examples, *decoders, size=size, shuffle_buffer=max(1, min(size, _SHUFFLE_BUFFER)))
