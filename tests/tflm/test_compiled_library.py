@@ -7,13 +7,16 @@ import keras
 import numpy as np
 import pytest
 
+from benchmarks import models
 from keras_micronet.layer_chain import INPUT, unroll
 from keras_micronet.quantization.plan import plan, range_names
 from tests.keras_micronet.quantization import chains
 from tests.tflm import fused_models
 from tflm import (
     builtin_operations,
+    flatbuffer,
     fused_operations,
+    kernel_sources,
     lowering,
     quantization,
     static_c,
@@ -25,6 +28,7 @@ from tflm.compiled_library import (
     require_equal_outputs,
 )
 from tflm.host_compiler import HostCompilerError
+from tflm.interpreter import MicroInterpreter
 from tflm.kernels import c_files
 from tflm.verification import VerificationError
 
@@ -69,6 +73,17 @@ def test_both_ways_give_the_definitions_outputs(stem, stem_library):
     np.testing.assert_array_equal(stem_library.run(images), outputs)
     np.testing.assert_array_equal(stem_library.run_rows(images), outputs)
     require_equal_outputs(stem_library, [(images[:2], outputs[:2]), (images[2:], outputs[2:])])
+
+
+@pytest.mark.parametrize("variant", models.VARIANTS)
+def test_whole_models_give_the_interpreters_bytes(variant):
+    """At 224x224 with 1000 classes, both ways: what TensorFlow Lite Micro makes of the model."""
+    graph = models.fused_graph(variant, 224)
+    interpreter = MicroInterpreter(flatbuffer.serialize(graph), kernel_sources.operators(graph))
+    images = np.random.default_rng(0).integers(-128, 128, (2, 224, 224, 3)).astype(np.int8)
+    outputs = interpreter.run(images).reshape(2, -1)
+    assert np.any(outputs[0] != outputs[1])
+    require_equal_outputs(library_of(graph), [(images, outputs)])
 
 
 def test_library_tells_its_arenas(stem, stem_library):

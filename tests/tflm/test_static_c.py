@@ -43,10 +43,16 @@ LIBRARIES = {
     "m2_odd": ("M2", ODD, DENSE),
     "m3_odd": ("M3", ODD, DENSE),
     "m0_full": ("M0", FULL, DENSE),
+    "m1_full": ("M1", FULL, FOUR_BITS),
+    "m2_full": ("M2", FULL, DENSE),
     "m3_full": ("M3", FULL, DENSE),
 }
 # Those that one program has: all would be too large for the flash of the emulated boards.
-GROUPS = (("m0_odd", "m1_odd", "m2_odd", "m0_full"), ("m3_odd", "m3_full"))
+GROUPS = (
+    ("m0_odd", "m1_odd", "m2_odd", "m0_full"),
+    ("m1_full", "m2_full"),
+    ("m3_odd", "m3_full"),
+)
 # Bytes at 224x224 with the image in the arena and without. Image and stem take 150528 + 2272 (M0);
 # if the first depthwise convolution's output overlaps the stem's, it lies before that, and the
 # image behind (M2: 29568 + 224 more). Where the two are apart, they are 112 * 112 * 6, 56 * 56 * 24
