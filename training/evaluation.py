@@ -53,7 +53,9 @@ class Evaluator:
     def __init__(self, network, loss):
         self._network = network
         self._loss = loss
-        self._measure_batch = tf.function(self._measure_batch, reduce_retracing=True)
+        self._measure_batch = tf.function(
+            self._measure_batch, autograph=False, reduce_retracing=True
+        )
 
     def measure(self, batches):
         """The loss and the top-1 accuracy of `evaluate`, the latter in [0, 1]."""

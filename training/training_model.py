@@ -58,13 +58,14 @@ class TrainingModel(keras.Model):
         strategy = self.distribute_strategy
 
         def step(iterator):
-            results = strategy.run(self.train_step, args=(next(iterator),))
+            results = strategy.run(self.train_step, args=(iterator.get_next(),))
             return {
                 name: strategy.reduce(tf.distribute.ReduceOp.MEAN, value, axis=None)
                 for name, value in results.items()
             }
 
         self.train_function = step if self.run_eagerly else tf.function(
-            step, jit_compile=self.jit_compile, reduce_retracing=True
+            # Keras keeps its steps from AutoGraph, too: nothing in them needs it.
+            step, autograph=False, jit_compile=self.jit_compile, reduce_retracing=True
         )
         return self.train_function
