@@ -80,7 +80,7 @@ def depthwise_convolution(images, kernel, strides=(1, 1), bias=None):
     outputs = tf.nn.depthwise_conv2d(images, kernel, [1, stride, stride, 1], padding)
     if strides[0] != strides[1]:
         outputs = outputs[:, :: strides[0], :: strides[1]]
-    return _with_bias(outputs, bias)
+    return _with_unfused_bias(outputs, bias, views.sizes(outputs))
 
 
 def _packed_column_convolution(images, kernel, stride, bias):
@@ -113,8 +113,7 @@ def _column_convolution(images, kernel, stride, bias):
     outputs = channels * kernel.shape[3]
     signals = tf.reshape(images, [batch, height, 1, width * channels])
     convolved = _one_axis_convolution(signals, tf.tile(kernel, [1, 1, width, 1]), stride)
-    convolved = _with_bias(convolved, _tiled(bias, width))
-    return tf.reshape(convolved, [batch, -(-height // stride), width, outputs])
+    return _with_unfused_bias(convolved, bias, [batch, -(-height // stride), width, outputs])
 
 
 def _row_convolution(images, kernel, stride, bias):
@@ -123,8 +122,7 @@ def _row_convolution(images, kernel, stride, bias):
     outputs = channels * kernel.shape[3]
     signals = tf.reshape(images, [batch * height, width, 1, channels])
     convolved = _one_axis_convolution(signals, tf.transpose(kernel, [1, 0, 2, 3]), stride)
-    convolved = _with_bias(convolved, bias)
-    return tf.reshape(convolved, [batch, height, -(-width // stride), outputs])
+    return _with_unfused_bias(convolved, bias, [batch, height, -(-width // stride), outputs])
 
 
 def _one_axis_convolution(signals, kernel, stride):
@@ -159,6 +157,17 @@ def _dense_row_convolution(images, kernel, stride, bias):
 
 def _tiled(bias, count):
     return bias if bias is None else tf.tile(bias, [count])
+
+
+def _with_unfused_bias(outputs, bias, shape):
+    """Gives a depthwise convolution's outputs their shape, and a bias if there is one.
+
+    The bias is added to a list of pixels: where oneDNN is on, TensorFlow 2.21 would fuse it with
+    the convolution itself, lose the sizes of the padding and abort the process.
+    """
+    if bias is not None:
+        outputs = tf.nn.bias_add(tf.reshape(outputs, [-1, shape[-1]]), bias)
+    return tf.reshape(outputs, shape)
 
 
 def _with_bias(outputs, bias):

@@ -23,14 +23,22 @@ def logits_model(variant, **arguments):
     return builder(variant)(**{**defaults, **arguments})
 
 
-def small_classifier(classes=2):
+def small_classifier(classes=2, full_rank=False):
     """A trainable model of stem, Micro-Block-A and last row: quick to compile."""
     inputs = keras.Input((16, 16, 3))
-    x = layers.FactorizedStem((2, 2))(inputs)
+    x = layers.FactorizedStem((2, 2), full_rank=full_rank)(inputs)
     x = layers.MicroBlock(
-        8, kernel_size=3, strides=2, expansion=(2, 4), expand_groups=(0, 4), project_groups=(2, 2)
+        8,
+        kernel_size=3,
+        strides=2,
+        expansion=(2, 4),
+        expand_groups=(0, 4),
+        project_groups=(2, 2),
+        full_rank=full_rank,
     )(x)
-    x = layers.MicroBlock(32, expand_groups=(4, 4), project_groups=(0, 0))(x)
+    x = layers.MicroBlock(
+        32, expand_groups=(4, 4), project_groups=(0, 0), full_rank=full_rank
+    )(x)
     x = keras.layers.GlobalAveragePooling2D()(x)
     return keras.Model(inputs, keras.layers.Dense(classes, dtype="float32")(x))
 

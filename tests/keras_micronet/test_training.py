@@ -1,5 +1,8 @@
-"""The models learn: in half precision, on frozen features, without oneDNN, on two devices."""
+"""The models learn: in half precision, on frozen features, with oneDNN and without, on two
+devices.
+"""
 
+import os
 import pathlib
 import subprocess
 import sys
@@ -90,17 +93,22 @@ def test_seeds_make_training_repeatable():
     assert not np.allclose(losses[0], losses[2], rtol=1e-3)
 
 
-def test_without_onednn_and_on_two_devices():
+@pytest.mark.parametrize("onednn", ["0", "1"], ids=["without_onednn", "with_onednn"])
+def test_one_device_and_two_with_and_without_onednn(onednn):
     result = subprocess.run(
         [sys.executable, "-m", "tests.keras_micronet.subprocess_training"],
         cwd=ROOT,
+        env=os.environ | {"TF_ENABLE_ONEDNN_OPTS": onednn},
         capture_output=True,
         text=True,
         timeout=300,
     )
     assert result.returncode == 0, result.stderr[-2000:]
     lines = [line.split() for line in result.stdout.splitlines()]
-    losses = {name: (float(first), float(last)) for name, first, last in lines}
-    assert set(losses) == {"without_onednn", "two_devices"}
-    for first, last in losses.values():
+    losses = {name: [float(loss) for loss in values] for name, *values in lines}
+    assert set(losses) == {"one_device", "full_rank", "two_devices"}
+    for first, last, *evaluated in losses.values():
         assert np.isfinite(first) and last < 0.6 * first
+        if evaluated:
+            by_graph, without_graph = evaluated
+            assert by_graph == pytest.approx(without_graph, rel=1e-4)
