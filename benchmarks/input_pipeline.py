@@ -21,8 +21,8 @@ import tensorflow as tf
 from PIL import Image
 
 import keras_micronet
+from benchmarks.contenders import training_step
 from benchmarks.results_file import RESULTS, write_text
-from benchmarks.speed import training_step
 from training.augmentation import random_changes
 from training.datasets import load_dataset
 from training.input_pipeline import training_batches
