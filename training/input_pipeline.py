@@ -1,14 +1,15 @@
 """From a dataset's parts to the batches that training and evaluation read."""
 
 import dataclasses
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
 
 from training.datasets.random_crop import random_crop
 
-# Decoded images that fit are kept, as uint8, so that only the first epoch decodes them.
-_LARGEST_CACHE_BYTES = 512 * 2**20
+# What fits is kept decoded, as uint8, so that only the first epoch decodes it.
+LARGEST_CACHE_BYTES = 2**30
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,6 +34,7 @@ def training_batches(
     first_epoch=0,
     share=Share(),
     smallest_crop=1.0,
+    cache_bytes=LARGEST_CACHE_BYTES,
 ):
     """One split, over and over, in an order that every epoch has anew.
 
@@ -51,44 +53,72 @@ def training_batches(
         share: `Share` of this worker; all workers together read what one alone would.
         smallest_crop: smallest part of an image's area that a random crop keeps, above 0, see
             `datasets.random_crop`; 1 for no random crops but the part that evaluation sees.
+        cache_bytes: how much memory decoded images, or whole pictures to cut random crops from, may
+            take; what does not fit is decoded anew in every epoch.
 
     Returns:
         An endless `tf.data.Dataset` of float32 images `(batch_size / workers, height, width, 3)` in
         [0, 255] and one-hot float32 labels `(batch_size / workers, class_count)`; an epoch has
         `split.size // batch_size` of them.
     """
-    has_crops = smallest_crop < 1.0
-    # Crops have nothing decoded that could be used again.
-    decoded_bytes = split.size * image_size[0] * image_size[1] * 3
-    is_cached = not has_crops and decoded_bytes <= _LARGEST_CACHE_BYTES
-    examples = split.images().cache() if is_cached else split.examples
-    shuffle_buffer = split.size if is_cached else split.shuffle_buffer
+    source = _image_source(split, smallest_crop, cache_bytes)
     images_used = split.size // batch_size * batch_size
 
     def read_epoch(epoch):
         # Of this function's graph: the order shall depend on the epoch's seed alone.
         tf.random.set_seed(1)
         epoch_seed = _epoch_seed(seed, epoch)
-        shuffled = examples.shuffle(shuffle_buffer, epoch_seed, reshuffle_each_iteration=False)
+        shuffled = source.examples.shuffle(
+            source.shuffle_buffer, epoch_seed, reshuffle_each_iteration=False
+        )
         mine = _share_of_batches(shuffled.take(images_used).enumerate(), batch_size, share)
         return mine.map(lambda number, example: (*example, tf.stack([epoch_seed, number])))
 
-    def decode(source, label, crop_seed):
-        if is_cached:
-            return source, label
-        if not has_crops:
-            return split.decode(source), label
-
+    def finish(example, label, crop_seed):
         def choose_crop(height, width):
             return random_crop(height, width, image_size, smallest_crop, crop_seed)
 
-        return split.decode_crop(source, choose_crop), label
+        return source.finish(example, choose_crop), label
 
     images = tf.data.Dataset.range(first_epoch, np.iinfo(np.int64).max).flat_map(read_epoch)
-    images = images.map(decode, num_parallel_calls=tf.data.AUTOTUNE)
+    images = images.map(finish, num_parallel_calls=tf.data.AUTOTUNE)
     batches = images.batch(batch_size // share.workers, drop_remainder=True)
     batches = batches.map(_to_model_format(class_count), num_parallel_calls=tf.data.AUTOTUNE)
     return batches.prefetch(tf.data.AUTOTUNE)
+
+
+@dataclasses.dataclass(frozen=True)
+class _ImageSource:
+    """What an epoch shuffles, and how that becomes images.
+
+    Attributes:
+        examples: `tf.data.Dataset` of pairs of anything and a label.
+        shuffle_buffer: how many of them may be in memory at once for shuffling.
+        finish: called as `finish(example, choose_crop)`, gives the uint8 image.
+    """
+
+    examples: tf.data.Dataset
+    shuffle_buffer: int
+    finish: Callable
+
+
+def _image_source(split, smallest_crop, cache_bytes):
+    if smallest_crop < 1.0:
+        kept = split.keep_pictures and split.keep_pictures(smallest_crop)
+        if kept and kept.fit(cache_bytes):
+            return _ImageSource(split.decoded(kept.decode).cache(), split.size, kept.crop)
+        return _ImageSource(split.examples, split.shuffle_buffer, split.decode_crop)
+    images = split.images()
+    if _fit(images, split.size, cache_bytes):
+        return _ImageSource(images.cache(), split.size, lambda image, _: image)
+    return _ImageSource(
+        split.examples, split.shuffle_buffer, lambda example, _: split.decode(example)
+    )
+
+
+def _fit(images, count, byte_limit):
+    """Whether so many images, of one size and a byte a value, take no more than the limit."""
+    return count * images.element_spec[0].shape.num_elements() <= byte_limit
 
 
 def _epoch_seed(seed, epoch):
@@ -105,19 +135,24 @@ def _share_of_batches(numbered, batch_size, share):
     return numbered.filter(lambda number, _: number % batch_size // size == share.worker)
 
 
-def evaluation_batches(split, class_count, batch_size):
+def evaluation_batches(split, class_count, batch_size, cache_bytes=0):
     """One split as it is, every image once, in its fixed order.
 
     Args:
         split: a `datasets.Split`.
         class_count: number of classes.
         batch_size: images a batch; the last batch may be smaller.
+        cache_bytes: how much memory decoded images may take, to be decoded only the first time that
+            the batches are read.
 
     Returns:
         A `tf.data.Dataset` of float32 images `(batch, height, width, 3)` in [0, 255] and one-hot
         float32 labels `(batch, class_count)`.
     """
-    batches = split.images().batch(batch_size)
+    images = split.images()
+    if _fit(images, split.size, cache_bytes):
+        images = images.cache()
+    batches = images.batch(batch_size)
     batches = batches.map(_to_model_format(class_count), num_parallel_calls=tf.data.AUTOTUNE)
     return batches.prefetch(tf.data.AUTOTUNE)
 

@@ -13,7 +13,12 @@ from training.augmentation import random_changes
 from training.checkpoints import Checkpoint
 from training.early_stopping import EarlyStopping, best_record
 from training.evaluation import Evaluation, Evaluator
-from training.input_pipeline import Share, evaluation_batches, training_batches
+from training.input_pipeline import (
+    LARGEST_CACHE_BYTES,
+    Share,
+    evaluation_batches,
+    training_batches,
+)
 from training.optimizers import make_optimizer
 from training.precision import scale_losses
 from training.settings import FLOAT32
@@ -154,7 +159,9 @@ def train(
         epochs = _EpochRecorder()
         stopping = EarlyStopping(model, patience, epochs, average) if patience else None
     evaluator = Evaluator(model, loss)
-    validation_batches = evaluation_batches(dataset.validation, class_count, recipe.batch_size)
+    validation_batches = evaluation_batches(
+        dataset.validation, class_count, recipe.batch_size, LARGEST_CACHE_BYTES
+    )
     variables = [*training_model.variables, *training_model.optimizer.variables]
     variables += average.state if average else []
     variables += stopping.variables if stopping else []

@@ -59,5 +59,5 @@ def test_measures_every_contender_every_round(tmp_path, monkeypatch):
     input_pipeline.write_photographs(tmp_path, 20)
     monkeypatch.setattr(input_pipeline, "training_step", lambda model, batch_size: lambda: 0.0)
     rates = input_pipeline.measure(tmp_path, 32, batch_size=5, batch_count=1, rounds=2)
-    assert len(rates) == 2 + len(input_pipeline.OPTIONS)
+    assert len(rates) == 3 + len(input_pipeline.OPTIONS)
     assert all(len(values) == 2 and np.all(np.array(values) > 0) for values in rates.values())

@@ -41,8 +41,8 @@ def test_table_of_steps_without_stock_layers():
 def test_table_of_whole_trainings_has_medians_of_ratios():
     rates = {
         training.BARE: [100.0, 200.0, 100.0],
-        training.DECODED: [95.0, 180.0, 99.0],
-        training.JPEG: [50.0, 150.0, 80.0],
+        training.KEPT: [95.0, 180.0, 99.0],
+        training.FILES: [50.0, 150.0, 80.0],
     }
     row = training.whole_table({"M1": rates}).splitlines()[-1]
     # Ratios: 0.95, 0.90 and 0.99; 0.5, 0.75 and 0.8.
@@ -75,7 +75,7 @@ def test_measures_every_way_every_round(monkeypatch):
         rates = training.measure_whole(["M0"], 32, batch_size=5, batch_count=1, rounds=2)
     finally:
         tensorflow_config.disable_op_determinism()
-    assert list(rates["M0"]) == [training.BARE, training.DECODED, training.JPEG]
+    assert list(rates["M0"]) == [training.BARE, training.KEPT, training.FILES]
     for values in rates["M0"].values():
         assert len(values) == 2 and np.all(np.array(values) > 0)
 

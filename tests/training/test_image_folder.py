@@ -85,6 +85,46 @@ def test_a_part_is_of_the_upright_picture(make_image_folder):
         assert part[..., :2].min() > 220
 
 
+@pytest.mark.parametrize("suffix", [".png", ".jpg"])
+@pytest.mark.parametrize("side", [80, 1280])
+def test_parts_of_kept_pictures_are_those_of_files(make_image_folder, suffix, side):
+    train = load_image_folder(gradient_folder(make_image_folder, suffix, side), (8, 8)).train
+    kept = train.keep_pictures(0.1)
+
+    def choose_crop(height, width):
+        return tf.stack([height // 4, width // 2, height // 2, width // 4])
+
+    pictures = train.decoded(kept.decode)
+    parts = pictures.map(lambda picture, label: kept.crop(picture, choose_crop))
+    expected = train.examples.map(lambda path, label: train.decode_crop(path, choose_crop))
+    for part, other in zip(parts.as_numpy_iterator(), expected.as_numpy_iterator(), strict=True):
+        assert part.shape == (8, 8, 3) and part.dtype == np.uint8
+        assert np.abs(part.astype(int) - other).max() <= (1 if side == 80 else 4)
+
+
+@pytest.mark.parametrize(
+    ("smallest_part", "suffix", "kept_side"),
+    [
+        # A crop of a quarter of the area, stretched by 4/3, has a side of 1280 / 2 * sqrt(3 / 4),
+        # that is 554 pixels. A model of 64 pixels wants 128 of them: a quarter of the resolution.
+        (0.25, ".jpg", 320),
+        (0.04, ".jpg", 1280),
+        (0.06, ".jpg", 640),
+        (0.25, ".png", 1280),
+    ],
+)
+def test_photographs_are_kept_as_large_as_their_smallest_crop_needs(
+    make_image_folder, smallest_part, suffix, kept_side
+):
+    train = load_image_folder(gradient_folder(make_image_folder, suffix, 1280), (64, 64)).train
+    kept = train.keep_pictures(smallest_part)
+    pictures = list(train.decoded(kept.decode).as_numpy_iterator())
+    assert {picture.shape for picture, _ in pictures} == {(kept_side, kept_side, 3)}
+    assert kept_side * np.sqrt(smallest_part * 3 / 4) >= 2 * 64
+    byte_count = sum(picture.nbytes for picture, _ in pictures)
+    assert kept.fit(byte_count) and not kept.fit(byte_count - 1)
+
+
 def test_evaluation_keeps_a_centred_part(make_image_folder):
     folder = gradient_folder(make_image_folder)
     dataset = load_dataset(str(folder), (8, 8), evaluation_crop=0.5)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from training.datasets.random_crop import random_crop
+from training.datasets.random_crop import narrowest_crop, random_crop
 
 
 def draw(height, width, image_size, smallest_part, count=2000):
@@ -81,3 +81,16 @@ def test_the_seed_decides():
 
     assert crop(1, 2) == crop(1, 2)
     assert len({tuple(crop(*seed)) for seed in ((1, 2), (2, 1), (1, 3), (2, 2))}) == 4
+
+
+@pytest.mark.parametrize("image_size", [(64, 64), (48, 96), (96, 48)])
+@pytest.mark.parametrize(("height", "width"), [(1000, 1000), (600, 1500)])
+def test_narrowest_crop_bounds_the_sides_of_all(height, width, image_size):
+    crops = draw(height, width, image_size, 0.1)
+    narrowest = narrowest_crop(height, width, image_size, 0.1)
+    # Sides are whole pixels; two thousand draws come close to the bound.
+    assert narrowest - 0.5 <= crops[:, 2:].min() < 1.1 * narrowest
+
+
+def test_narrowest_crop_is_no_wider_than_the_image():
+    assert narrowest_crop(10, 1000, (64, 64), 0.5) == 10

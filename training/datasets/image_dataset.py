@@ -7,6 +7,22 @@ import tensorflow as tf
 
 
 @dataclasses.dataclass(frozen=True)
+class KeptPictures:
+    """How whole pictures are kept in memory, decoded once, for random crops of every epoch.
+
+    Attributes:
+        fit: called as `fit(byte_limit)`, tells whether all of a split's pictures take no more.
+        decode: turns a source into the uint8 picture to keep `(any_height, any_width, 3)`, RGB in
+            [0, 255]; runs inside `tf.data`.
+        crop: called as `crop(picture, choose_crop)`, gives what `Split.decode_crop` gives.
+    """
+
+    fit: Callable
+    decode: Callable
+    crop: Callable
+
+
+@dataclasses.dataclass(frozen=True)
 class Split:
     """One part of a dataset, in a fixed order, decoded only when the images are wanted.
 
@@ -24,6 +40,8 @@ class Split:
             width, int32 `(4,)`, and decodes no more than it has to.
         size: number of examples.
         shuffle_buffer: how many undecoded examples may be in memory at once for shuffling.
+        keep_pictures: called as `keep_pictures(smallest_part)`, gives the `KeptPictures` for crops
+            of at least that part of a picture's area; `None` where only the sources are kept.
     """
 
     examples: tf.data.Dataset
@@ -31,6 +49,7 @@ class Split:
     decode_crop: Callable
     size: int
     shuffle_buffer: int
+    keep_pictures: Callable | None = None
 
     def images(self):
         """The decoded examples in their fixed order.
@@ -38,9 +57,12 @@ class Split:
         Returns:
             A `tf.data.Dataset` of pairs: a uint8 image `(height, width, 3)` and its int32 label.
         """
+        return self.decoded(self.decode)
+
+    def decoded(self, decode):
+        """The examples in their fixed order, with `decode` applied to their sources."""
         return self.examples.map(
-            lambda source, label: (self.decode(source), label),
-            num_parallel_calls=tf.data.AUTOTUNE,
+            lambda source, label: (decode(source), label), num_parallel_calls=tf.data.AUTOTUNE
         )
 
 

@@ -36,13 +36,14 @@ def _open_image(path):
         yield image
 
 
-def read_image_size(path):
+def read_image_size(path, smallest_side=None):
     """Reads how large an image is, upright, without decoding it.
 
     A PNG file that tells only behind its pixels that it is turned counts as upright.
 
     Args:
         path: the file, of any of the four formats.
+        smallest_side: if given, the size is that of `read_image` with the same value.
 
     Returns:
         int32 array `(2,)`: height and width in pixels.
@@ -52,6 +53,8 @@ def read_image_size(path):
         Exception: whatever Pillow raises for a file that is damaged or no image.
     """
     with _open_image(path) as image:
+        if smallest_side is not None:
+            _reduce(image, smallest_side)
         width, height = image.size
         # Pillow decodes a PNG file to see whether an orientation follows its pixels.
         is_known = image.format != "PNG" or "exif" in image.info
@@ -83,15 +86,34 @@ def read_image(path, smallest_side=None, part=(0.0, 0.0, 1.0, 1.0), size=None):
     top, left, bottom, right = part
     with _open_image(path) as image:
         if smallest_side is not None:
-            side = math.ceil(smallest_side / min(bottom - top, right - left))
-            image.draft("RGB", (side, side))
+            _reduce(image, math.ceil(smallest_side / min(bottom - top, right - left)))
         upright = ImageOps.exif_transpose(image)
         left, right = _pixels(left, right, upright.width)
         top, bottom = _pixels(top, bottom, upright.height)
         image = _as_rgb(upright.crop((left, top, right, bottom)))
-        if size is not None:
-            image = image.resize(size[::-1], Image.Resampling.BICUBIC)
-        return np.array(image)
+        return np.array(image if size is None else _resize(image, size))
+
+
+def resize_image(image, size):
+    """Resizes a decoded image as `read_image` does.
+
+    Args:
+        image: uint8 array `(any_height, any_width, 3)`.
+        size: height and width of the result.
+
+    Returns:
+        uint8 array `(height, width, 3)`.
+    """
+    return np.array(_resize(Image.fromarray(image), size))
+
+
+def _resize(image, size):
+    return image.resize(size[::-1], Image.Resampling.BICUBIC)
+
+
+def _reduce(image, smallest_side):
+    """Lets a JPEG that is not decoded yet be decoded at a reduced size, of at least that side."""
+    image.draft("RGB", (smallest_side, smallest_side))
 
 
 def _pixels(start, end, side):

@@ -13,19 +13,22 @@ dataset's notes say how many of the last two there were.
 """
 
 import dataclasses
+import functools
 import math
 import os
 
 import numpy as np
 import tensorflow as tf
 
-from training.datasets.image_dataset import ImageDataset, Split
+from training.datasets.image_dataset import ImageDataset, KeptPictures, Split
 from training.datasets.image_files import (
     SUFFIXES,
     find_unreadable,
     read_image,
     read_image_size,
+    resize_image,
 )
+from training.datasets.random_crop import narrowest_crop
 from training.datasets.resizing import crop_and_resize
 from training.datasets.stratified_split import (
     TEST_FRACTION,
@@ -207,9 +210,13 @@ def _split_off_missing_parts(parts, class_names):
         parts[part] = train.subset(part_indices)
 
 
+def _smallest_side(image_size):
+    """Half-resolution headroom: a JPEG decoded at twice the size or more loses nothing visible."""
+    return 2 * max(image_size)
+
+
 def _make_split(files, image_size, evaluation_crop):
-    # Half-resolution headroom: a JPEG decoded at no less than twice the size loses nothing visible.
-    smallest_side = 2 * max(image_size)
+    smallest_side = _smallest_side(image_size)
 
     def read(path):
         return read_image(os.fsdecode(path), math.ceil(smallest_side / evaluation_crop))
@@ -233,7 +240,48 @@ def _make_split(files, image_size, evaluation_crop):
 
     paths = [os.fsencode(path) for path in files.paths]
     examples = tf.data.Dataset.from_tensor_slices((paths, np.asarray(files.labels, np.int32)))
-    return Split(examples, decode, decode_crop, size=len(files), shuffle_buffer=len(files))
+    return Split(
+        examples,
+        decode,
+        decode_crop,
+        size=len(files),
+        shuffle_buffer=len(files),
+        keep_pictures=functools.partial(_keep_pictures, files.paths, image_size),
+    )
+
+
+def _keep_pictures(paths, image_size, smallest_part):
+    """Photographs are kept at a reduced size of which the smallest crop still has headroom."""
+
+    def reduced_side(path):
+        height, width = read_image_size(path).tolist()
+        narrowest = narrowest_crop(height, width, image_size, smallest_part)
+        return math.ceil(min(height, width) * _smallest_side(image_size) / narrowest)
+
+    def fit(byte_limit):
+        byte_count = 0
+        for path in paths:
+            byte_count += 3 * int(np.prod(read_image_size(path, reduced_side(path))))
+            if byte_count > byte_limit:
+                return False
+        return True
+
+    def read_whole(path):
+        path = os.fsdecode(path)
+        return read_image(path, reduced_side(path))
+
+    def crop_and_resize_picture(picture, crop):
+        top, left, height, width = crop.tolist()
+        return resize_image(picture[top : top + height, left : left + width], image_size)
+
+    def crop(picture, choose_crop):
+        shape = tf.shape(picture)
+        chosen = choose_crop(shape[0], shape[1])
+        return _call(crop_and_resize_picture, [picture, chosen], tf.uint8, (*image_size, 3))
+
+    return KeptPictures(
+        fit, lambda path: _call(read_whole, [path], tf.uint8, (None, None, 3)), crop
+    )
 
 
 def _call(function, arguments, dtype, shape):

@@ -8,6 +8,19 @@ _TRIES = 10
 _LARGEST_STRETCH = 4 / 3
 
 
+def narrowest_crop(height, width, image_size, smallest_part):
+    """The shorter side, in pixels, of the smallest and most stretched part that may be drawn.
+
+    Args:
+        height, width: of the image, in pixels.
+        image_size, smallest_part: as for `random_crop`.
+    """
+    area = smallest_part * height * width
+    proportions = image_size[1] / image_size[0]
+    flattest = min(proportions, 1 / proportions) / _LARGEST_STRETCH
+    return min(math.sqrt(area * flattest), height, width)
+
+
 def random_crop(height, width, image_size, smallest_part, seed):
     """Draws the part of an image that is to be cut out and resized.
 
