@@ -83,6 +83,25 @@ def images_per_second(consume, batches, count, batch_size):
     return count * batch_size / (time.perf_counter() - start)
 
 
+def crop_batches(dataset, recipe, cache_bytes):
+    """Batches of random crops as a recipe's training reads them.
+
+    Args:
+        dataset: an `ImageDataset` of photographs.
+        recipe: a `Recipe`.
+        cache_bytes: how much memory decoded photographs may take.
+    """
+    return training_batches(
+        dataset.train,
+        recipe.image_size,
+        CLASSES,
+        recipe.batch_size,
+        0,
+        smallest_crop=recipe.smallest_crop,
+        cache_bytes=cache_bytes,
+    )
+
+
 def measure(folder, size, batch_size, batch_count, rounds):
     """Images per second of every contender.
 
@@ -96,21 +115,9 @@ def measure(folder, size, batch_size, batch_count, rounds):
     Returns:
         Dict from names to lists of images per second, one of each round.
     """
-    recipe = dataclasses.replace(IMAGENET_M0, image_size=(size, size))
+    recipe = dataclasses.replace(IMAGENET_M0, image_size=(size, size), batch_size=batch_size)
     dataset = load_dataset(str(folder), recipe.image_size)
-
-    def read(cache_bytes):
-        return training_batches(
-            dataset.train,
-            recipe.image_size,
-            CLASSES,
-            batch_size,
-            0,
-            smallest_crop=recipe.smallest_crop,
-            cache_bytes=cache_bytes,
-        )
-
-    batches, kept = read(0), read(LARGEST_CACHE_BYTES)
+    batches, kept = (crop_batches(dataset, recipe, limit) for limit in (0, LARGEST_CACHE_BYTES))
     for _ in kept.take(math.ceil(dataset.train.size / batch_size)):
         pass  # the first epoch decodes the pictures
     model = keras_micronet.MicroNetM0(input_shape=(size, size, 3), classes=CLASSES, weights=None)

@@ -20,12 +20,12 @@ import tensorflow as tf
 
 import keras_micronet
 from benchmarks.contenders import MOBILENET, networks, training_step
-from benchmarks.input_pipeline import CLASSES, PHOTOGRAPH, write_photographs
+from benchmarks.input_pipeline import CLASSES, PHOTOGRAPH, crop_batches, write_photographs
 from benchmarks.race import race, ratio
 from benchmarks.results_file import RESULTS, write_text
 from training.augmentation import random_changes
 from training.datasets import load_dataset
-from training.input_pipeline import LARGEST_CACHE_BYTES, training_batches
+from training.input_pipeline import LARGEST_CACHE_BYTES
 from training.models import build_model
 from training.optimizers import make_optimizer
 from training.recipes import RECIPES
@@ -74,27 +74,15 @@ def whole_training(variant, dataset, size, batch_size):
     recipe = dataclasses.replace(
         RECIPES[f"imagenet-{variant.lower()}"], image_size=(size, size), batch_size=batch_size
     )
-
-    def read(cache_bytes):
-        return training_batches(
-            dataset.train,
-            recipe.image_size,
-            CLASSES,
-            batch_size,
-            0,
-            smallest_crop=recipe.smallest_crop,
-            cache_bytes=cache_bytes,
-        )
-
     network = build_model(variant, recipe.image_size, CLASSES)
     bare, changing = (
         _compiled_step(network, recipe, changes) for changes in ([], random_changes(recipe, 0))
     )
-    batch = next(iter(read(0)))
+    files = crop_batches(dataset, recipe, 0)
     return {
-        BARE: (bare, tf.data.Dataset.from_tensors(batch).repeat()),
-        KEPT: (changing, read(LARGEST_CACHE_BYTES)),
-        FILES: (changing, read(0)),
+        BARE: (bare, tf.data.Dataset.from_tensors(next(iter(files))).repeat()),
+        KEPT: (changing, crop_batches(dataset, recipe, LARGEST_CACHE_BYTES)),
+        FILES: (changing, files),
     }
 
 
