@@ -65,12 +65,8 @@ def training_batches(
     images_used = split.size // batch_size * batch_size
 
     def read_epoch(epoch):
-        # Of this function's graph: the order shall depend on the epoch's seed alone.
-        tf.random.set_seed(1)
         epoch_seed = _epoch_seed(seed, epoch)
-        shuffled = source.examples.shuffle(
-            source.shuffle_buffer, epoch_seed, reshuffle_each_iteration=False
-        )
+        shuffled = _shuffled(source.examples, source.shuffle_buffer, epoch_seed)
         mine = _share_of_batches(shuffled.take(images_used).enumerate(), batch_size, share)
         return mine.map(lambda number, example: (*example, tf.stack([epoch_seed, number])))
 
@@ -125,6 +121,25 @@ def _epoch_seed(seed, epoch):
     """One number of two: seeds of neighbouring runs must not be those of neighbouring epochs."""
     pair = tf.stack([tf.cast(seed, tf.int64), epoch])
     return tf.random.stateless_uniform([], pair, 0, 2**62, tf.int64)
+
+
+def _shuffled(examples, buffer_size, seed):
+    """`examples.shuffle`, whose order depends on the seed, an integer tensor, alone.
+
+    The operation that has no state: with that of `shuffle` within `flat_map`, and kernels that must
+    be deterministic, TensorFlow runs nothing behind it in parallel, nor beside the training's step.
+    """
+    specs = tf.nest.flatten(examples.element_spec)
+    variant = tf.raw_ops.ShuffleDataset(
+        input_dataset=tf.data.experimental.to_variant(examples),
+        buffer_size=buffer_size,
+        seed=1,
+        seed2=seed,
+        reshuffle_each_iteration=False,
+        output_types=[spec.dtype for spec in specs],
+        output_shapes=[spec.shape for spec in specs],
+    )
+    return tf.data.experimental.from_variant(variant, examples.element_spec)
 
 
 def _share_of_batches(numbered, batch_size, share):

@@ -1,5 +1,7 @@
 import dataclasses
 import itertools
+import os
+import threading
 
 import numpy as np
 import pytest
@@ -111,6 +113,26 @@ def test_images_are_decoded_once_if_they_fit_in_memory(cache_bytes):
     read_epochs(make_training_batches(counted, cache_bytes=cache_bytes), 3, steps=2)
     # Who decodes anew reads a little ahead.
     assert len(decoded) == 8 if cache_bytes else len(decoded) >= 24
+
+
+@pytest.mark.skipif(os.cpu_count() == 1, reason="nothing runs in parallel")
+@pytest.mark.parametrize("smallest_crop", [1.0, 0.5], ids=["whole", "crops"])
+def test_images_are_decoded_in_parallel_though_training_is_repeatable(smallest_crop):
+    tf.config.experimental.enable_op_determinism()
+    two_at_once = threading.Barrier(2)
+
+    def wait_for_another(image):
+        # An error once that no other comes: in every later call at once.
+        two_at_once.wait(timeout=20)
+        return image
+
+    def decode(image, choose_crop=None):
+        decoded = tf.numpy_function(wait_for_another, [image], tf.uint8, stateful=False)
+        return tf.ensure_shape(decoded, (*TINY_SIZE, 3))
+
+    split = dataclasses.replace(numbered_split([0, 1] * 8), decode=decode, decode_crop=decode)
+    batches = make_training_batches(split, cache_bytes=0, smallest_crop=smallest_crop)
+    assert len(read_epochs(batches, 1)[0]) == 4
 
 
 PICTURE_BYTES = 18 * 200 * 250 * 3
