@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from tests.training.resumable import EPOCHS, train_tiny_model
-from training.augmentation import RandAugment, random_changes
+from training.augmentation import RandAugment, RandomFlip, random_changes
 from training.recipes import SMALL_IMAGES
 
 SIZE = (20, 30)
@@ -103,6 +103,16 @@ def test_flip_mirrors_about_half_of_the_images_left_to_right():
     unchanged = np.isclose(images, blob(row=5, column=4, count=200)).all((1, 2, 3))
     assert np.all(mirrored ^ unchanged)
     assert 60 < mirrored.sum() < 140
+
+
+@pytest.mark.parametrize("size", [(5, 8, 3), (4, 7, 1)])
+def test_flip_gives_what_keras_gives(size):
+    images = np.random.default_rng(0).uniform(0, 255, (20, *size)).astype(np.float32)
+    ours, keras_own = RandomFlip(seed=6), keras.layers.RandomFlip("horizontal", seed=6)
+    for training in (True, False, True):
+        flipped = ours(images, training=training)
+        np.testing.assert_array_equal(flipped, keras_own(images, training=training))
+        assert np.array_equal(flipped, images) == (not training)
 
 
 @pytest.mark.parametrize("value", [0.0, 255.0])
