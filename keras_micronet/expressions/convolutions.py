@@ -5,7 +5,7 @@ Each takes an optional bias `(out_channels,)`, which is added where TensorFlow c
 
 import tensorflow as tf
 
-from keras_micronet.expressions import kernels, views
+from keras_micronet.expressions import devices, kernels, views
 
 _PACKED_CHANNELS = 32
 _PACKED_ROW_OUTPUTS = 8
@@ -77,7 +77,7 @@ def depthwise_convolution(images, kernel, strides=(1, 1), bias=None):
         return _row_convolution(images, kernel, strides[1], bias)
     stride = strides[0] if strides[0] == strides[1] else 1
     padding = [[0, 0], *([size // 2] * 2 for size in kernel.shape[:2]), [0, 0]]
-    outputs = tf.nn.depthwise_conv2d(images, kernel, [1, stride, stride, 1], padding)
+    outputs = _equally_strided_depthwise(images, kernel, stride, padding)
     if strides[0] != strides[1]:
         outputs = outputs[:, :: strides[0], :: strides[1]]
     return _with_unfused_bias(outputs, bias, views.sizes(outputs))
@@ -128,7 +128,16 @@ def _row_convolution(images, kernel, stride, bias):
 def _one_axis_convolution(signals, kernel, stride):
     half = kernel.shape[0] // 2
     padding = [[0, 0], [half, half], [0, 0], [0, 0]]
-    return tf.nn.depthwise_conv2d(signals, kernel, [1, stride, stride, 1], padding)
+    return _equally_strided_depthwise(signals, kernel, stride, padding)
+
+
+def _equally_strided_depthwise(images, kernel, stride, padding):
+    multiplier = kernel.shape[3]
+    if multiplier > 1 and devices.onednn_computes():
+        # Which takes five to fourteen times as long for several outputs of a channel.
+        images = tf.repeat(images, multiplier, axis=-1)
+        kernel = tf.reshape(kernel, [*kernel.shape[:2], -1, 1])
+    return tf.nn.depthwise_conv2d(images, kernel, [1, stride, stride, 1], padding)
 
 
 def _dense_row_convolution(images, kernel, stride, bias):

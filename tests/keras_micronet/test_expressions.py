@@ -132,9 +132,7 @@ DEPTHWISE = [
 ]
 
 
-@pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("kernel_size, strides, channels", DEPTHWISE)
-def test_depthwise_convolution(kernel_size, strides, channels, size):
+def assert_depthwise_convolution(kernel_size, strides, channels, size):
     channels, multiplier = channels
     bias = random(channels * multiplier)
     tensors = [random(2, *size, channels), random(*kernel_size, channels, multiplier), bias]
@@ -143,6 +141,23 @@ def test_depthwise_convolution(kernel_size, strides, channels, size):
         lambda x, kernel, bias: plain_depthwise_convolution(x, kernel, strides, bias),
         tensors,
     )
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("kernel_size, strides, channels", DEPTHWISE)
+def test_depthwise_convolution(kernel_size, strides, channels, size):
+    assert_depthwise_convolution(kernel_size, strides, channels, size)
+
+
+@pytest.mark.parametrize("onednn", [True, False])
+@pytest.mark.parametrize(
+    "kernel_size, strides, channels", [case for case in DEPTHWISE if case[2][1] > 1]
+)
+def test_depth_multiplier_with_and_without_onednn(
+    kernel_size, strides, channels, onednn, monkeypatch
+):
+    monkeypatch.setattr(devices, "onednn_computes", lambda: onednn)
+    assert_depthwise_convolution(kernel_size, strides, channels, (7, 16))
 
 
 @pytest.mark.parametrize("size", SIZES[:3])
