@@ -11,7 +11,6 @@ os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 import keras
 import tensorflow as tf
 
-from keras_micronet.expressions import devices
 from tests.keras_micronet import models
 
 
@@ -28,13 +27,12 @@ def trained(full_rank=False):
 
 
 def main():
-    """Prints whether oneDNN is on, and one line for each way of training: its name and losses.
+    """Prints one line for each way of training: its name and losses.
 
     Two devices have batch statistics of their own, so that their last two losses differ.
     """
     (cpu,) = tf.config.list_physical_devices("CPU")
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-    print("onednn", int(devices.onednn_computes()))
     keras.utils.set_random_seed(1)
     print("one_device", *trained())
     print("full_rank", *trained(full_rank=True))

@@ -149,14 +149,14 @@ def test_depthwise_convolution(kernel_size, strides, channels, size):
     assert_depthwise_convolution(kernel_size, strides, channels, size)
 
 
-@pytest.mark.parametrize("onednn", [True, False])
+@pytest.mark.parametrize("only_cpus", [True, False])
 @pytest.mark.parametrize(
     "kernel_size, strides, channels", [case for case in DEPTHWISE if case[2][1] > 1]
 )
-def test_depth_multiplier_with_and_without_onednn(
-    kernel_size, strides, channels, onednn, monkeypatch
+def test_depth_multiplier_for_cpus_and_for_others(
+    kernel_size, strides, channels, only_cpus, monkeypatch
 ):
-    monkeypatch.setattr(devices, "onednn_computes", lambda: onednn)
+    monkeypatch.setattr(devices, "only_cpus", lambda: only_cpus)
     assert_depthwise_convolution(kernel_size, strides, channels, (7, 16))
 
 

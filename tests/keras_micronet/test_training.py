@@ -4,7 +4,6 @@ devices.
 
 import os
 import pathlib
-import platform
 import subprocess
 import sys
 
@@ -107,9 +106,6 @@ def test_one_device_and_two_with_and_without_onednn(onednn):
     assert result.returncode == 0, result.stderr[-2000:]
     lines = [line.split() for line in result.stdout.splitlines()]
     losses = {name: [float(loss) for loss in values] for name, *values in lines}
-    (is_on,) = losses.pop("onednn")
-    # TensorFlow for other processors may be built without it.
-    assert is_on == int(onednn) or platform.machine() not in ("x86_64", "AMD64")
     assert set(losses) == {"one_device", "full_rank", "two_devices"}
     for first, last, *evaluated in losses.values():
         assert np.isfinite(first) and last < 0.6 * first
