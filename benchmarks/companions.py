@@ -43,7 +43,8 @@ _HEAD = """# What a partner or a teacher gains
 MicroNetM0 by the recipe for small images: top-1 accuracy in percent on the whole test set, mean of
 {seeds} seeds and half the distance between the best and the worst; and the mean of the differences
 from the training by the labels alone from the same seed, with each of them. The partner, and the
-teacher, is the same network at full rank. By `python -m benchmarks.companions --write`.
+teacher, is the same network at full rank. Of the recipe differ: {changes}. By
+`python -m benchmarks.companions --write`.
 
 """
 
@@ -132,7 +133,12 @@ def table(results):
         results: for each dataset, what `Case.accuracies` gives for its seeds.
     """
     seeds = min(len(group) for group in results.values())
-    lines = [_HEAD.format(seeds=seeds)]
+    changes = [
+        f"{name} {value} for {dataset}"
+        for dataset in results
+        for name, value in STUDIES[dataset].items()
+    ]
+    lines = [_HEAD.format(seeds=seeds, changes=", ".join(changes) or "no values")]
     lines.append("| dataset | training | top-1 | gain | of each seed |\n|---|---|---|---|---|\n")
     for dataset, group in results.items():
         percents = {name: 100 * np.array([case[name] for case in group]) for name in group[0]}
