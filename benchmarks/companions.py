@@ -43,8 +43,9 @@ _HEAD = """# What a partner or a teacher gains
 MicroNetM0 by the recipe for small images: top-1 accuracy in percent on the whole test set, mean of
 {seeds} seeds and half the distance between the best and the worst; and the mean of the differences
 from the training by the labels alone from the same seed, with each of them. The partner, and the
-teacher, is the same network at full rank. Of the recipe differ: {changes}. By
-`python -m benchmarks.companions --write`.
+teacher, is the same network at full rank. By `python -m benchmarks.companions --write`.
+
+Other than in the recipe: {changes}.
 
 """
 

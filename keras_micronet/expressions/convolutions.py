@@ -1,6 +1,7 @@
 """Convolutions with symmetric padding of half the kernel on each convolved axis.
 
-Each takes an optional bias `(out_channels,)`, which is added where TensorFlow can fuse it.
+Each takes an optional bias `(out_channels,)`, which is added where TensorFlow can fuse it, except
+with a depthwise convolution.
 """
 
 import tensorflow as tf
