@@ -7,7 +7,13 @@ import pytest
 from PIL import Image
 
 from training.datasets import image_files
-from training.datasets.image_files import find_unreadable, read_image, read_image_size
+from training.datasets.image_files import (
+    find_unreadable,
+    read_image,
+    read_image_size,
+    read_image_sizes,
+    resize_image,
+)
 from training.datasets.resizing import resize
 
 LEFT, RIGHT = (250, 10, 20), (10, 20, 240)
@@ -205,3 +211,30 @@ def test_finds_what_is_no_image_and_keeps_the_order(tmp_path):
 def test_finds_files_that_cannot_be_opened(tmp_path):
     ((_, reason),) = find_unreadable([tmp_path / "missing.png"])
     assert "No such file" in reason
+
+
+def test_sizes_are_in_the_order_of_the_files(tmp_path):
+    paths = [tmp_path / f"{width}.png" for width in (30, 10, 20)]
+    for path in paths:
+        two_colours(int(path.stem), 16).save(path)
+    sizes = read_image_sizes(paths)
+    assert sizes.tolist() == [[16, 30], [16, 10], [16, 20]] and sizes.dtype == np.int32
+    assert read_image_sizes([]).shape == (0, 2)
+
+
+@pytest.mark.parametrize(
+    ("smallest_side", "size"), [(100, (100, 140)), (101, (200, 280)), (401, (800, 1120))]
+)
+def test_size_of_a_photograph_that_is_read_reduced(tmp_path, smallest_side, size):
+    """By 8, 4 or 2, as long as no side gets smaller than wanted."""
+    path = tmp_path / "a.jpg"
+    two_colours(1120, 800).save(path)
+    assert tuple(read_image_size(path, smallest_side)) == size
+    assert read_image(path, smallest_side).shape == (*size, 3)
+
+
+def test_a_decoded_image_is_resized_as_one_that_is_read(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 30, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    expected = read_image(tmp_path / "a.png", size=(12, 17))
+    assert np.array_equal(resize_image(pixels, (12, 17)), expected)
