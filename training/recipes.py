@@ -44,6 +44,11 @@ class Recipe:
             random crop, and training sees the part that evaluation sees.
         evaluation_crop: part of each side of the largest centred crop that evaluation keeps, above
             0 and at most 1.
+        brightness: largest random change of an image's brightness, as a fraction of the range of
+            values, either way.
+        contrast: each image's differences from its mean are multiplied by a random number from 1
+            minus this to 1 plus this.
+        saturation: the same for the differences of its colours from grey.
         rand_augment: magnitude from 0 to 1 of RandAugment, see `augmentation.RandAugment`; 0 for
             none.
         mixup: parameter, up to 1, of the beta distribution that MixUp draws the shares of two
@@ -83,6 +88,13 @@ class Recipe:
     )
     evaluation_crop: float = _value(
         "part of each side that evaluation keeps, centred; 1 for the largest crop", 1.0
+    )
+    brightness: float = _value(
+        "largest random change of brightness, as a fraction of the range, 0 for none", 0.0
+    )
+    contrast: float = _value("largest random change of contrast, as a fraction, 0 for none", 0.0)
+    saturation: float = _value(
+        "largest random change of saturation, as a fraction, 0 for none", 0.0
     )
     rand_augment: float = _value("magnitude of RandAugment from 0 to 1, 0 for none", 0.0)
     mixup: float = _value("alpha up to 1 of MixUp, which blends images in pairs, 0 for none", 0.0)
@@ -132,7 +144,15 @@ class Recipe:
             _check_fraction(name, getattr(self, name))
         for name in ("smallest_crop", "evaluation_crop"):
             _check_part(name, getattr(self, name))
-        for name in ("rand_augment", "mixup", "cutmix", "random_erasing"):
+        for name in (
+            "brightness",
+            "contrast",
+            "saturation",
+            "rand_augment",
+            "mixup",
+            "cutmix",
+            "random_erasing",
+        ):
             _check_number(name, getattr(self, name), 0, 1)
         _check_number("mutual_weight", self.mutual_weight, 0, 100)
         _check_number("distillation_weight", self.distillation_weight, 0, 1)

@@ -44,6 +44,9 @@ from training.recipes import (
         ({"rand_augment": 1.1}, "rand_augment must be a number from 0 to 1"),
         ({"mixup": -0.1}, "mixup must be a number from 0 to 1"),
         ({"cutmix": 1.5}, "cutmix must be a number from 0 to 1"),
+        ({"brightness": 1.1}, "brightness must be a number from 0 to 1"),
+        ({"contrast": -0.1}, "contrast must be a number from 0 to 1"),
+        ({"saturation": math.nan}, "saturation must be a number from 0 to 1"),
         ({"random_erasing": math.nan}, "random_erasing must be a number from 0 to 1"),
         ({"horizontal_flip": "no"}, "horizontal_flip must be true or false"),
     ],
@@ -160,6 +163,7 @@ def test_imagenet_recipes_are_those_of_the_release(variant):
         "smallest_crop": 0.08,
         "evaluation_crop": 0.875,
         **dict.fromkeys(("label_smoothing", "rotation", "translation", "zoom"), 0.0),
+        **dict.fromkeys(("brightness", "contrast", "saturation"), 0.0),
         **dict.fromkeys(("rand_augment", "mixup", "cutmix", "random_erasing"), 0.0),
         **dict.fromkeys(("average_decay", "mutual_weight"), 0.0),
         # Only used with a teacher.
@@ -173,7 +177,8 @@ def test_imagenet_recipes_are_those_of_the_release(variant):
 def test_the_first_recipe_has_none_of_the_later_changes():
     # As it was before there were any.
     assert SMALL_IMAGES.smallest_crop == SMALL_IMAGES.evaluation_crop == 1.0
-    for name in ("rand_augment", "mixup", "cutmix", "random_erasing"):
+    later = ("brightness", "contrast", "saturation")
+    for name in (*later, "rand_augment", "mixup", "cutmix", "random_erasing"):
         assert getattr(SMALL_IMAGES, name) == 0.0
 
 
@@ -196,6 +201,7 @@ def test_any_recipe_can_be_continued_by_quantize_aware_training(name):
 
 def test_recipes_of_earlier_runs_are_understood():
     later = {"version", "smallest_crop", "evaluation_crop"}
+    later |= {"brightness", "contrast", "saturation"}
     later |= {"rand_augment", "mixup", "cutmix", "random_erasing"}
     values = dataclasses.asdict(SMALL_IMAGES)
     earlier = {name: value for name, value in values.items() if name not in later}

@@ -1,0 +1,156 @@
+"""`python -m benchmarks.photograph_recipes DATA`: which recipe suits photographs, by short runs.
+
+Trains M0 from scratch for a few epochs by each of a list of recipes that differ in one value or
+two, and tells the accuracy on the validation images and the processor's time. The test images stay
+unseen. What is finished is kept in files and a training continues after its last epoch, so that an
+interrupted search goes on where it was. `--write` stores the table.
+"""
+
+import argparse
+import dataclasses
+import json
+import pathlib
+import time
+
+import keras
+
+import keras_micronet
+from benchmarks.results_file import RESULTS, write_text
+from keras_micronet.layers import FactorizedStem, MicroBlock
+from training.checkpoints import CheckpointFolder
+from training.datasets import load_dataset
+from training.progress import ProgressLines
+from training.recipes import SMALL_IMAGES
+from training.trainer import make_reproducible, train
+
+RESULT = RESULTS / "photograph_recipes.md"
+FIGURES = RESULTS / "photograph_recipes.json"
+VARIANT = "M0"
+SEED = 0
+# What the other trials differ from.
+BASE = dataclasses.replace(
+    SMALL_IMAGES,
+    name="photographs-trial",
+    image_size=(64, 64),
+    epochs=3,
+    batch_size=64,
+    rotation=0.0,
+    translation=0.0,
+    zoom=0.0,
+    horizontal_flip=True,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Trial:
+    """One recipe that is tried.
+
+    Attributes:
+        name: what the table calls it.
+        changes: values of the recipe other than those of `BASE`.
+        strides: of the stem, and of the blocks in their order; the variant's own if `None`.
+        dropout_rate: of the head; the variant's own if `None`.
+    """
+
+    name: str
+    changes: dict = dataclasses.field(default_factory=dict)
+    strides: tuple | None = None
+    dropout_rate: float | None = None
+
+    @property
+    def recipe(self):
+        return dataclasses.replace(BASE, **self.changes)
+
+    def build(self, class_count):
+        """The network, with random weights."""
+        model = getattr(keras_micronet, f"MicroNet{VARIANT}")(
+            input_shape=(*self.recipe.image_size, 3),
+            classes=class_count,
+            weights=None,
+            dropout_rate=self.dropout_rate,
+        )
+        return model if self.strides is None else with_strides(model, self.strides)
+
+
+def with_strides(model, strides):
+    """A new MicroNet with other strides and random weights.
+
+    Args:
+        model: a MicroNet.
+        strides: of the stem, and of the blocks in their order.
+    """
+    remaining = list(strides)
+
+    def clone(layer):
+        config = layer.get_config()
+        if isinstance(layer, (FactorizedStem, MicroBlock)):
+            config["strides"] = remaining.pop(0)
+        return type(layer).from_config(config)
+
+    return keras.models.clone_model(model, clone_function=clone)
+
+
+TRIALS = (
+    Trial("base: flips alone, batch 64"),
+    Trial("learning rate 1e-2", {"learning_rate": 1e-2}),
+    Trial("no label smoothing", {"label_smoothing": 0.0}),
+    Trial("batch 128", {"batch_size": 128}),
+    Trial("batch 32", {"batch_size": 32}),
+    Trial("crops of half and more", {"smallest_crop": 0.5}),
+    Trial("shifts, turns and zoom", {"rotation": 0.03, "translation": 0.08, "zoom": 0.1}),
+)
+
+
+def run(trial, data, folder):
+    """Figures of a trial by name, from their file if there is one."""
+    stem = trial.name.replace(" ", "-").replace(",", "").replace(":", "")
+    path = folder / f"{stem}.json"
+    if not path.is_file():
+        write_text(path, json.dumps(_measure(trial, data, folder / stem), indent=1) + "\n")
+    return json.loads(path.read_text())
+
+
+def _measure(trial, data, folder):
+    make_reproducible(SEED)
+    recipe = trial.recipe
+    dataset = load_dataset(data, recipe.image_size, evaluation_crop=recipe.evaluation_crop)
+    model = trial.build(len(dataset.class_names))
+    identity = {"trial": dataclasses.asdict(trial), "recipe": dataclasses.asdict(recipe)}
+    checkpoints = CheckpointFolder(folder, identity, print)
+    print(f"{trial.name}: {recipe.epochs} epochs", flush=True)
+    start = time.process_time()
+    result = train(
+        model,
+        dataset,
+        recipe,
+        SEED,
+        callbacks=[ProgressLines(recipe.batch_size)],
+        checkpoints=checkpoints,
+    )
+    checkpoints.remove()
+    last = result.history[-1]
+    return {
+        "validation_accuracy": result.validation_accuracy,
+        "training_accuracy": last.accuracy,
+        "processor_seconds": time.process_time() - start,
+        "epochs": recipe.epochs,
+        "multiply_adds": keras_micronet.summarize(model).multiply_adds,
+    }
+
+
+def main(arguments=None):
+    """Runs what is missing and prints the table; `--write` stores it."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("data", help="a folder of images, or tfds:cifar10")
+    parser.add_argument(
+        "--folder", type=pathlib.Path, default=pathlib.Path("runs/photograph_recipes")
+    )
+    parser.add_argument("--write", action="store_true", help=f"store the table in {RESULT.name}")
+    options = parser.parse_args(arguments)
+    options.folder.mkdir(parents=True, exist_ok=True)
+    for trial in TRIALS:
+        print(trial.name, run(trial, options.data, options.folder), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,227 @@
+"""`python -m benchmarks.photographs DATA`: MicroNet on photographs, beside what else one might pick.
+
+Trains each network at each size from scratch, all for the same epochs with the same random changes
+of the images, optimizer and schedule; quantizes it after training and aware of it; counts the right
+answers of the whole test set as a device gives them; and measures what a device takes: multiply-
+adds, instructions of an emulated Cortex-M4, RAM, flash. Each figure is stored at once, and a
+training continues after its last epoch, so that an interrupted study goes on where it was.
+
+The stages of a case are stored one by one: `--again after-training` measures that one anew from the
+trained models, which stay in `--folder`. `--write` stores figures, table and plot.
+"""
+
+import argparse
+import dataclasses
+import functools
+import json
+import pathlib
+import tempfile
+
+import keras
+import numpy as np
+
+import keras_micronet
+from benchmarks import export_size, models, photographs_report, rivals
+from benchmarks.results_file import RESULTS, write_text
+from keras_micronet.quantization import FreezeSchedule, quantize_aware
+from tflm import exporter
+from tflm.emulator import Core
+from tflm.interpreter import MicroInterpreter
+from training.checkpoints import CheckpointFolder
+from training.datasets import load_dataset
+from training.input_pipeline import collect_balanced, collect_evenly
+from training.models import build_model
+from training.progress import ProgressLines
+from training.recipes import RECIPES, quantize_aware_recipe
+from training.run_folder import atomic_path, write_figure
+from training.trainer import make_reproducible, train
+
+TABLE = RESULTS / "photographs.md"
+FIGURES = RESULTS / "photographs.json"
+PLOT = RESULTS / "photographs.png"
+SEED = 0
+MICRONETS = tuple(keras_micronet.VARIANTS)
+NETWORKS = (*MICRONETS, *rivals.RIVALS)
+SIZES = (32, 64, 96)
+EPOCHS = 20
+AWARE_EPOCHS = 2
+DEVICE, FLOAT, AFTER_TRAINING, AWARE = STAGES = ("device", "float", "after-training", "aware")
+_RECIPE = RECIPES["photographs"]
+_CALIBRATION_IMAGES = 300
+_CLASSES = 10  # of the models whose size and instructions are measured
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """A network at a size, trained for some epochs.
+
+    Attributes:
+        network: one of `NETWORKS`.
+        size: height and width of the images, in pixels.
+        epochs: of the training.
+        data: the dataset, as `python -m training --dataset` takes it.
+        folder: where trained models and checkpoints of all cases are.
+        tflite_micro: root of a source tree of TensorFlow Lite Micro in which its library for a
+            Cortex-M4 has been built, or `None` to leave a rival's instructions out.
+    """
+
+    network: str
+    size: int
+    epochs: int
+    data: str
+    folder: pathlib.Path
+    tflite_micro: pathlib.Path | None = None
+
+    @property
+    def name(self):
+        return f"{self.network.replace(' ', '-')}-{self.size}-{self.epochs}"
+
+    @property
+    def is_micronet(self):
+        return self.network in MICRONETS
+
+    @property
+    def recipe(self):
+        size = (self.size, self.size)
+        return dataclasses.replace(_RECIPE, image_size=size, epochs=self.epochs)
+
+    @functools.cached_property
+    def dataset(self):
+        recipe = self.recipe
+        return load_dataset(self.data, recipe.image_size, evaluation_crop=recipe.evaluation_crop)
+
+    def build(self, classes):
+        """The network with random weights, from raw images to probabilities."""
+        if self.is_micronet:
+            return build_model(self.network, (self.size, self.size), classes)
+        return rivals.build(self.network, self.size, classes)
+
+    def measure(self, stage):
+        """The figures of one of `STAGES` by name; what it needs of earlier ones is made."""
+        make_reproducible(SEED)
+        return {
+            DEVICE: self._device,
+            FLOAT: self._float,
+            AFTER_TRAINING: self._after_training,
+            AWARE: self._aware,
+        }[stage]()
+
+    def _device(self):
+        """What a device takes, which training does not change: weights are random."""
+        cost = keras_micronet.summarize(self.build(_CLASSES))
+        figures = {"multiply_adds": cost.multiply_adds, "parameters": cost.parameters}
+        with tempfile.TemporaryDirectory() as folder:
+            if self.is_micronet:
+                return figures | _of_static_library(self.network, self.size, pathlib.Path(folder))
+            return figures | _of_rival(self, pathlib.Path(folder))
+
+    def _float(self):
+        model = self.build(len(self.dataset.class_names))
+        result = self._train(model, self.recipe, "float")
+        with atomic_path(self._model_path) as path:
+            model.save(path)
+        last = result.history[-1]
+        return {
+            "accuracy": result.test_accuracy,
+            "validation_accuracy": result.validation_accuracy,
+            "training_accuracy": last.accuracy,
+            "seconds": result.seconds,
+            "recipe": f"{_RECIPE.name}, version {_RECIPE.version}",
+        }
+
+    @property
+    def _model_path(self):
+        return self.folder / f"{self.name}.keras"
+
+    def _float_model(self):
+        if not self._model_path.is_file():
+            self._float()
+            make_reproducible(SEED)  # what follows is the same as with a model from the file
+        return keras.saving.load_model(self._model_path)
+
+    def _train(self, model, recipe, name, callbacks=()):
+        print(f"{self.name}, {name}: {recipe.epochs} epochs", flush=True)
+        settings = {"case": self.name, "recipe": dataclasses.asdict(recipe)}
+        checkpoints = CheckpointFolder(self.folder / f"{self.name}-{name}", settings, print)
+        result = train(
+            model,
+            self.dataset,
+            recipe,
+            SEED,
+            callbacks=[*callbacks, ProgressLines(recipe.batch_size)],
+            checkpoints=checkpoints,
+        )
+        checkpoints.remove()
+        return result
+
+    def _after_training(self):
+        model, images = self._float_model(), self._calibration_images()
+        if self.is_micronet:
+            return self._on_device(quantize_aware(model, images))
+        return self._rival_on_device(model, images)
+
+    def _aware(self):
+        if not self.is_micronet:
+            return {}
+        model = quantize_aware(self._float_model(), self._calibration_images())
+        recipe = quantize_aware_recipe(self.recipe, epochs=AWARE_EPOCHS)
+        schedule = FreezeSchedule(recipe.freeze_batch_normalization, recipe.freeze_ranges)
+        result = self._train(model, recipe, "aware", [schedule])
+        with atomic_path(self.folder / f"{self.name}-aware.keras") as path:
+            model.save(path)
+        return self._on_device(model) | {
+            "simulated_accuracy": result.test_accuracy,
+            "seconds": result.seconds,
+            "epochs": AWARE_EPOCHS,
+        }
+
+    def _calibration_images(self):
+        dataset = self.dataset
+        classes = len(dataset.class_names)
+        return collect_balanced(dataset.train, _CALIBRATION_IMAGES, classes)[0]
+
+    def _on_device(self, quantized):
+        """Accuracy with fused kernels, whose bytes the static library gives, too."""
+        deployment = exporter.deploy(quantized, kernels=exporter.FUSED)
+        images, labels = collect_evenly(self.dataset.test, self.dataset.test.size)
+        classes = deployment.interpreter.run(deployment.quantized_images(images)).argmax(axis=-1)
+        return {"accuracy": float(np.mean(classes == labels))}
+
+    def _rival_on_device(self, model, calibration_images):
+        """Accuracy by TensorFlow's converter, in TensorFlow Lite Micro."""
+        core = rivals.core(model)
+        data = export_size.convert(core, rivals.normalize(calibration_images))
+        images, labels = collect_evenly(self.dataset.test, self.dataset.test.size)
+        scale, zero_point = export_size.input_quantization(data)
+        inputs = np.round(rivals.normalize(images) / scale + zero_point)
+        inputs = np.clip(inputs, -128, 127).astype(np.int8)
+        classes = MicroInterpreter(data).run(inputs).argmax(axis=-1)
+        return {"accuracy": float(np.mean(classes == labels))}
+
+
+def _of_static_library(variant, size, folder):
+    graph = models.fused_graph(variant, size, _CLASSES)
+    name = f"{variant.lower()}_{size}"
+    (measured,) = models.measure(graph, name, [Core.CORTEX_M4], folder).values()
+    return {
+        "instructions": measured.image.instructions,
+        "ram_bytes": measured.image.ram_bytes,
+        "flash_bytes": measured.code_bytes + measured.weight_bytes,
+    }
+
+
+def _of_rival(case, folder):
+    model = case.build(_CLASSES)
+    size = (_IMAGES_TO_SETTLE, case.size, case.size, 3)
+    images = np.random.default_rng(SEED).uniform(-1, 1, size).astype(np.float32)
+    core = rivals.core(model)
+    export_size.settle(core, images)
+    data = export_size.convert(core, images)
+    if case.tflite_micro is None:
+        return {"ram_bytes": MicroInterpreter(data).arena.total_bytes, "model_bytes": len(data)}
+    from benchmarks import tflite_micro
+
+    return tflite_micro.measure(data, case.tflite_micro, folder)
+
+
+_IMAGES_TO_SETTLE = 32
