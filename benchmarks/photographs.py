@@ -19,9 +19,10 @@ import tempfile
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 import keras_micronet
-from benchmarks import export_size, models, photographs_report, rivals
+from benchmarks import export_size, models, photographs_report, rivals, tflite_micro
 from benchmarks.results_file import RESULTS, write_text
 from keras_micronet.quantization import FreezeSchedule, quantize_aware
 from tflm import exporter
@@ -48,6 +49,7 @@ AWARE_EPOCHS = 2
 DEVICE, FLOAT, AFTER_TRAINING, AWARE = STAGES = ("device", "float", "after-training", "aware")
 _RECIPE = RECIPES["photographs"]
 _CALIBRATION_IMAGES = 300
+_IMAGES_TO_SETTLE = 32
 _CLASSES = 10  # of the models whose size and instructions are measured
 
 
@@ -90,6 +92,10 @@ class Case:
         recipe = self.recipe
         return load_dataset(self.data, recipe.image_size, evaluation_crop=recipe.evaluation_crop)
 
+    def can_tell_more(self, stage, figures):
+        """Whether some of a stage's figures could not be measured before, but can be now."""
+        return stage == DEVICE and self.tflite_micro is not None and "instructions" not in figures
+
     def build(self, classes):
         """The network with random weights, from raw images to probabilities."""
         if self.is_micronet:
@@ -108,12 +114,14 @@ class Case:
 
     def _device(self):
         """What a device takes, which training does not change: weights are random."""
-        cost = keras_micronet.summarize(self.build(_CLASSES))
+        model = self.build(_CLASSES)
+        cost = keras_micronet.summarize(model)
         figures = {"multiply_adds": cost.multiply_adds, "parameters": cost.parameters}
         with tempfile.TemporaryDirectory() as folder:
             if self.is_micronet:
                 return figures | _of_static_library(self.network, self.size, pathlib.Path(folder))
-            return figures | _of_rival(self, pathlib.Path(folder))
+            core = rivals.core(model)
+            return figures | _of_rival(core, self.tflite_micro, pathlib.Path(folder))
 
     def _float(self):
         model = self.build(len(self.dataset.class_names))
@@ -192,11 +200,16 @@ class Case:
         core = rivals.core(model)
         data = export_size.convert(core, rivals.normalize(calibration_images))
         images, labels = collect_evenly(self.dataset.test, self.dataset.test.size)
-        scale, zero_point = export_size.input_quantization(data)
-        inputs = np.round(rivals.normalize(images) / scale + zero_point)
-        inputs = np.clip(inputs, -128, 127).astype(np.int8)
+        inputs = _quantized_input(data, rivals.normalize(images))
         classes = MicroInterpreter(data).run(inputs).argmax(axis=-1)
         return {"accuracy": float(np.mean(classes == labels))}
+
+
+def _quantized_input(data, images):
+    """Float images as the model of a flatbuffer takes them, int8."""
+    (details,) = tf.lite.Interpreter(model_content=data).get_input_details()
+    scale, zero_point = details["quantization"]
+    return np.clip(np.round(images / scale + zero_point), -128, 127).astype(np.int8)
 
 
 def _of_static_library(variant, size, folder):
@@ -210,18 +223,152 @@ def _of_static_library(variant, size, folder):
     }
 
 
-def _of_rival(case, folder):
-    model = case.build(_CLASSES)
-    size = (_IMAGES_TO_SETTLE, case.size, case.size, 3)
-    images = np.random.default_rng(SEED).uniform(-1, 1, size).astype(np.float32)
-    core = rivals.core(model)
+def _of_rival(core, tflite_micro_root, folder):
+    shape = (_IMAGES_TO_SETTLE, *core.input_shape[1:])
+    images = np.random.default_rng(SEED).uniform(-1, 1, shape).astype(np.float32)
     export_size.settle(core, images)
     data = export_size.convert(core, images)
-    if case.tflite_micro is None:
-        return {"ram_bytes": MicroInterpreter(data).arena.total_bytes, "model_bytes": len(data)}
-    from benchmarks import tflite_micro
-
-    return tflite_micro.measure(data, case.tflite_micro, folder)
+    if tflite_micro_root is None:
+        return {"model_bytes": len(data)}
+    return tflite_micro.measure(data, tflite_micro_root, folder)
 
 
-_IMAGES_TO_SETTLE = 32
+class Figures:
+    """All figures of the study, by network, size, epochs and stage; stored when they change.
+
+    Args:
+        path: `pathlib.Path` of the file to keep them in.
+        earlier: of the figures that were stored before, which that file's own replace.
+    """
+
+    def __init__(self, path, earlier=FIGURES):
+        self._path = path
+        self._figures = {}
+        for source in (earlier, path):
+            if source.is_file():
+                for row in json.loads(source.read_text()):
+                    key = tuple(row.pop(name) for name in ("network", "size", "epochs", "stage"))
+                    self._figures[key] = row
+
+    def get(self, case, stage):
+        """Figures by name, `None` if there are none."""
+        return self._figures.get(_key(case, stage))
+
+    def put(self, case, stage, figures):
+        self._figures[_key(case, stage)] = figures
+        write_text(self._path, self.text())
+
+    def text(self):
+        """JSON text, of one line for the figures of a stage."""
+        names = ("network", "size", "epochs", "stage")
+        rows = [
+            json.dumps(dict(zip(names, key, strict=True)) | figures)
+            for key, figures in sorted(self._figures.items(), key=lambda item: _order(item[0]))
+        ]
+        return "[\n" + ",\n".join(rows) + "\n]\n"
+
+    def results(self, epochs):
+        """Mapping (network, size) -> figures by stage, for so many epochs; all cases are there."""
+        cases = {
+            (network, size): {}
+            for network in NETWORKS
+            for size in SIZES
+            if size in sizes_of(network)
+        }
+        for (network, size, trained, stage), figures in self._figures.items():
+            if trained in (epochs, None) and (network, size) in cases:
+                cases[network, size][stage] = figures
+        return cases
+
+    def epochs(self):
+        """Numbers of epochs of the trainings, in their order."""
+        return sorted({key[2] for key in self._figures if key[2] is not None})
+
+
+def _key(case, stage):
+    # What a device takes does not depend on the training.
+    return case.network, case.size, None if stage == DEVICE else case.epochs, stage
+
+
+def _order(key):
+    network, size, epochs, stage = key
+    return NETWORKS.index(network), size, epochs or 0, STAGES.index(stage)
+
+
+def sizes_of(network):
+    """The sizes that a network is made for, of `SIZES`."""
+    return SIZES[:1] if network == rivals.RESNET8 else SIZES
+
+
+def run(cases, stages, figures, again=()):
+    """Measures what is missing of some cases, and stores each stage at once.
+
+    Args:
+        cases: `Case`s.
+        stages: of `STAGES`, those to measure.
+        figures: `Figures`.
+        again: of `STAGES`, those to measure although there are figures.
+    """
+    for case in cases:
+        for stage in stages:
+            known = figures.get(case, stage)
+            if known is not None and stage not in again and not case.can_tell_more(stage, known):
+                continue
+            if stage == AWARE and not case.is_micronet:
+                continue
+            measured = case.measure(stage)
+            figures.put(case, stage, measured)
+            print(f"{case.name}, {stage}: {measured}", flush=True)
+        keras.backend.clear_session()
+
+
+def main(arguments=None):
+    """Measures what is missing and prints the table; `--write` stores it."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.photographs",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("data", help="a folder of images, as for python -m training, or tfds:cifar10")
+    add("--networks", nargs="+", choices=NETWORKS, default=NETWORKS, metavar="NETWORK")
+    add("--sizes", nargs="+", type=int, choices=SIZES, default=SIZES)
+    add("--epochs", type=int, default=EPOCHS, help="of each training (default: %(default)s)")
+    add("--stages", nargs="*", choices=STAGES, default=STAGES, help="what to measure")
+    add("--again", nargs="+", choices=STAGES, default=(), help="what to measure anew")
+    add(
+        "--folder",
+        type=pathlib.Path,
+        default=pathlib.Path("runs/photographs"),
+        help="where trained models, checkpoints and figures are kept (default: %(default)s)",
+    )
+    add(
+        "--tflite-micro",
+        type=pathlib.Path,
+        metavar="FOLDER",
+        help="root of a source tree of TensorFlow Lite Micro in which its library for a Cortex-M4 "
+        "has been built, see benchmarks/tflite_micro.py: for the others' instructions",
+    )
+    add("--write", action="store_true", help=f"store {FIGURES.name}, {TABLE.name}, {PLOT.name}")
+    options = parser.parse_args(arguments)
+    options.folder.mkdir(parents=True, exist_ok=True)
+    figures = Figures(options.folder / "figures.json")
+    cases = [
+        Case(network, size, options.epochs, options.data, options.folder, options.tflite_micro)
+        for network in options.networks
+        for size in options.sizes
+        if size in sizes_of(network)
+    ]
+    run(cases, options.stages, figures, options.again)
+    text = photographs_report.page(
+        {epochs: figures.results(epochs) for epochs in (EPOCHS, *figures.epochs())}, AWARE_EPOCHS
+    )
+    print(text)
+    if options.write:
+        write_text(FIGURES, figures.text())
+        write_text(TABLE, text)
+        write_figure(PLOT, photographs_report.plot(figures.results(EPOCHS)))
+
+
+if __name__ == "__main__":
+    main()
