@@ -47,7 +47,7 @@ SIZES = (32, 64, 96)
 EPOCHS = 20
 AWARE_EPOCHS = 2
 DEVICE, FLOAT, AFTER_TRAINING, AWARE = STAGES = ("device", "float", "after-training", "aware")
-_RECIPE = RECIPES["photographs"]
+RECIPE = RECIPES["photographs"]
 _CALIBRATION_IMAGES = 300
 _IMAGES_TO_SETTLE = 32
 _CLASSES = 10  # of the models whose size and instructions are measured
@@ -84,8 +84,7 @@ class Case:
 
     @property
     def recipe(self):
-        size = (self.size, self.size)
-        return dataclasses.replace(_RECIPE, image_size=size, epochs=self.epochs)
+        return dataclasses.replace(RECIPE, image_size=_image_size(self.size), epochs=self.epochs)
 
     @functools.cached_property
     def dataset(self):
@@ -99,7 +98,7 @@ class Case:
     def build(self, classes):
         """The network with random weights, from raw images to probabilities."""
         if self.is_micronet:
-            return build_model(self.network, (self.size, self.size), classes)
+            return build_model(self.network, _image_size(self.size), classes)
         return rivals.build(self.network, self.size, classes)
 
     def measure(self, stage):
@@ -134,7 +133,7 @@ class Case:
             "validation_accuracy": result.validation_accuracy,
             "training_accuracy": last.accuracy,
             "seconds": result.seconds,
-            "recipe": f"{_RECIPE.name}, version {_RECIPE.version}",
+            "recipe": f"{RECIPE.name}, version {RECIPE.version}",
         }
 
     @property
@@ -203,6 +202,10 @@ class Case:
         inputs = _quantized_input(data, rivals.normalize(images))
         classes = MicroInterpreter(data).run(inputs).argmax(axis=-1)
         return {"accuracy": float(np.mean(classes == labels))}
+
+
+def _image_size(side):
+    return side, side
 
 
 def _quantized_input(data, images):
@@ -322,6 +325,14 @@ def run(cases, stages, figures, again=()):
         keras.backend.clear_session()
 
 
+def page(figures):
+    """The table's page of all `Figures`, in Markdown."""
+    lengths = dict.fromkeys((EPOCHS, *figures.epochs()))
+    return photographs_report.page(
+        {epochs: figures.results(epochs) for epochs in lengths}, AWARE_EPOCHS
+    )
+
+
 def main(arguments=None):
     """Measures what is missing and prints the table; `--write` stores it."""
     parser = argparse.ArgumentParser(
@@ -360,9 +371,7 @@ def main(arguments=None):
         if size in sizes_of(network)
     ]
     run(cases, options.stages, figures, options.again)
-    text = photographs_report.page(
-        {epochs: figures.results(epochs) for epochs in (EPOCHS, *figures.epochs())}, AWARE_EPOCHS
-    )
+    text = page(figures)
     print(text)
     if options.write:
         write_text(FIGURES, figures.text())
