@@ -284,7 +284,7 @@ PHOTOGRAPHS = Recipe(
     translation=0.0,
     zoom=0.0,
     horizontal_flip=True,
-    smallest_crop=0.5,
+    smallest_crop=0.8,
 )
 
 
