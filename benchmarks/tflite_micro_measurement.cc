@@ -6,7 +6,7 @@
 #include <cstdarg>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
+#include <new>
 
 #include MODEL_HEADER
 #include "tensorflow/lite/micro/debug_log.h"
@@ -47,10 +47,13 @@ extern "C" int DebugVsnprintf(char* buffer, std::size_t size, const char*, std::
 }
 
 int main() {
-  static OpResolver operators;
+  // Never destroyed: there is nothing to return to.
+  alignas(OpResolver) static unsigned char operators_room[sizeof(OpResolver)];
+  OpResolver& operators = *new (operators_room) OpResolver;
   if (AddOperators(operators) != kTfLiteOk) Stop("an operator cannot be registered\n");
-  static tflite::MicroInterpreter interpreter(tflite::GetModel(kModel), operators, arena,
-                                              sizeof(arena));
+  alignas(tflite::MicroInterpreter) static unsigned char room[sizeof(tflite::MicroInterpreter)];
+  tflite::MicroInterpreter& interpreter = *new (room)
+      tflite::MicroInterpreter(tflite::GetModel(kModel), operators, arena, sizeof(arena));
   if (interpreter.AllocateTensors() != kTfLiteOk) Stop("the model cannot be prepared\n");
   host_read(interpreter.input(0)->data.int8, interpreter.input(0)->bytes);
   const uint64_t instructions = instruction_counter_measure(Invoke, &interpreter);
