@@ -113,22 +113,25 @@ def with_strides(model, strides):
 
 TRIALS = (
     Trial("base: flips alone, batch 64"),
-    Trial("crops of half and more", {"smallest_crop": 0.5}),
-    Trial("32 pixels", {"image_size": (32, 32)}),
     Trial(
         "32 pixels, stem of stride 1",
         {"image_size": (32, 32)},
         strides=(1, 2, 2, 2, 1, 2, 1, 1),
     ),
+    Trial("32 pixels", {"image_size": (32, 32)}),
+    Trial("crops of four fifths and more", {"smallest_crop": 0.8}),
+    Trial("crops of half and more", {"smallest_crop": 0.5}),
     Trial("shifts, turns and zoom", {"rotation": 0.03, "translation": 0.08, "zoom": 0.1}),
     Trial("batch 128", {"batch_size": 128}),
+    Trial("batch 32", {"batch_size": 32}),
+    Trial("learning rate 1e-2", {"learning_rate": 1e-2}),
+    Trial("learning rate 2e-3", {"learning_rate": 2e-3}),
     Trial("no label smoothing", {"label_smoothing": 0.0}),
     Trial("colours", {"brightness": 0.1, "contrast": 0.2, "saturation": 0.2}),
-    Trial("learning rate 1e-2", {"learning_rate": 1e-2}),
-    Trial("batch 32", {"batch_size": 32}),
     Trial("weight decay 0.05", {"weight_decay": 0.05}),
     Trial("average of the weights", {"average_decay": 0.999}),
     Trial("no dropout", dropout_rate=0.0),
+    Trial("96 pixels", {"image_size": (96, 96)}),
 )
 
 

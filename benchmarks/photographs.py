@@ -22,7 +22,7 @@ import numpy as np
 import tensorflow as tf
 
 import keras_micronet
-from benchmarks import export_size, models, photographs_report, rivals, tflite_micro
+from benchmarks import aware_rivals, export_size, models, photographs_report, rivals, tflite_micro
 from benchmarks.results_file import RESULTS, write_text
 from keras_micronet.quantization import FreezeSchedule, quantize_aware
 from tflm import exporter
@@ -48,6 +48,7 @@ EPOCHS = 20
 AWARE_EPOCHS = 2
 DEVICE, FLOAT, AFTER_TRAINING, AWARE = STAGES = ("device", "float", "after-training", "aware")
 RECIPE = RECIPES["photographs"]
+_KEY = ("network", "size", "epochs", "stage")
 _CALIBRATION_IMAGES = 300
 _IMAGES_TO_SETTLE = 32
 _CLASSES = 10  # of the models whose size and instructions are measured
@@ -165,13 +166,16 @@ class Case:
         model, images = self._float_model(), self._calibration_images()
         if self.is_micronet:
             return self._on_device(quantize_aware(model, images))
-        return self._rival_on_device(model, images)
+        core = rivals.core(model)
+        return self._converted_on_device(export_size.convert(core, rivals.normalize(images)))
 
     def _aware(self):
-        if not self.is_micronet:
-            return {}
-        model = quantize_aware(self._float_model(), self._calibration_images())
         recipe = quantize_aware_recipe(self.recipe, epochs=AWARE_EPOCHS)
+        if not self.is_micronet:
+            core = rivals.core(self._float_model())
+            data = aware_rivals.train(self.network, core, self.dataset, recipe, SEED)
+            return self._converted_on_device(data) | {"epochs": AWARE_EPOCHS}
+        model = quantize_aware(self._float_model(), self._calibration_images())
         schedule = FreezeSchedule(recipe.freeze_batch_normalization, recipe.freeze_ranges)
         result = self._train(model, recipe, "aware", [schedule])
         with atomic_path(self.folder / f"{self.name}-aware.keras") as path:
@@ -194,14 +198,21 @@ class Case:
         classes = deployment.interpreter.run(deployment.quantized_images(images)).argmax(axis=-1)
         return {"accuracy": float(np.mean(classes == labels))}
 
-    def _rival_on_device(self, model, calibration_images):
-        """Accuracy by TensorFlow's converter, in TensorFlow Lite Micro."""
-        core = rivals.core(model)
-        data = export_size.convert(core, rivals.normalize(calibration_images))
-        images, labels = collect_evenly(self.dataset.test, self.dataset.test.size)
-        inputs = _quantized_input(data, rivals.normalize(images))
-        classes = MicroInterpreter(data).run(inputs).argmax(axis=-1)
-        return {"accuracy": float(np.mean(classes == labels))}
+    def _converted_on_device(self, data):
+        test = collect_evenly(self.dataset.test, self.dataset.test.size)
+        return {"accuracy": converted_accuracy(data, *test)}
+
+
+def converted_accuracy(data, images, labels):
+    """Part of the images that a converted rival recognises in TensorFlow Lite Micro.
+
+    Args:
+        data: bytes of its flatbuffer.
+        images: uint8 `(count, height, width, 3)`.
+        labels: integers `(count,)`.
+    """
+    inputs = _quantized_input(data, rivals.normalize(images))
+    return float(np.mean(MicroInterpreter(data).run(inputs).argmax(axis=-1) == labels))
 
 
 def _image_size(side):
@@ -248,24 +259,27 @@ class Figures:
         self._path = path
         self._figures = {}
         for source in (earlier, path):
-            if source.is_file():
-                for row in json.loads(source.read_text()):
-                    key = tuple(row.pop(name) for name in ("network", "size", "epochs", "stage"))
-                    self._figures[key] = row
+            self._read(source)
+
+    def _read(self, source):
+        if source.is_file():
+            for row in json.loads(source.read_text()):
+                key = tuple(row.pop(name) for name in _KEY)
+                self._figures[key] = row
 
     def get(self, case, stage):
         """Figures by name, `None` if there are none."""
         return self._figures.get(_key(case, stage))
 
     def put(self, case, stage, figures):
+        self._read(self._path)  # others may have measured other cases meanwhile
         self._figures[_key(case, stage)] = figures
         write_text(self._path, self.text())
 
     def text(self):
         """JSON text, of one line for the figures of a stage."""
-        names = ("network", "size", "epochs", "stage")
         rows = [
-            json.dumps(dict(zip(names, key, strict=True)) | figures)
+            json.dumps(dict(zip(_KEY, key, strict=True)) | figures)
             for key, figures in sorted(self._figures.items(), key=lambda item: _order(item[0]))
         ]
         return "[\n" + ",\n".join(rows) + "\n]\n"
@@ -303,6 +317,11 @@ def sizes_of(network):
     return SIZES[:1] if network == rivals.RESNET8 else SIZES
 
 
+def can_be_trained_aware(network):
+    """Whether there is a way to train a network with its quantization simulated."""
+    return network in MICRONETS or network in aware_rivals.TRAINABLE
+
+
 def run(cases, stages, figures, again=()):
     """Measures what is missing of some cases, and stores each stage at once.
 
@@ -317,7 +336,7 @@ def run(cases, stages, figures, again=()):
             known = figures.get(case, stage)
             if known is not None and stage not in again and not case.can_tell_more(stage, known):
                 continue
-            if stage == AWARE and not case.is_micronet:
+            if stage == AWARE and not can_be_trained_aware(case.network):
                 continue
             measured = case.measure(stage)
             figures.put(case, stage, measured)

@@ -12,9 +12,9 @@ RESNET8 = "ResNet8"
 MOBILENET_V2 = "MobileNetV2 0.35"
 MOBILENET_V3 = "MobileNetV3-Small 0.35"
 RIVALS = (RESNET8, MOBILENET_V2, MOBILENET_V3)
+ALPHA = 0.35
 _CORE = "core"
 _HALF_RANGE = 127.5
-_ALPHA = 0.35
 
 
 def build(name, size, classes):
@@ -44,7 +44,7 @@ def normalize(images):
     return images.astype("float32") / _HALF_RANGE - 1.0
 
 
-def resnet8(input_shape, classes, name):
+def resnet8(input_shape, classes, name=None, layers=keras.layers, model_class=keras.Model):
     """MLPerf Tiny's network for image classification (arXiv 2106.07597, section 4.2).
 
     ResNet version 1 (arXiv 1512.03385) with three stacks of one residual block of 16, 32 and 64
@@ -54,40 +54,38 @@ def resnet8(input_shape, classes, name):
         input_shape: height, width and channels; 32 x 32 in the benchmark.
         classes: number of classes.
         name: of the model.
+        layers, model_class: of Keras, or of Keras 2.
 
     Returns:
-        A Keras model from normalized images to probabilities.
+        A model from normalized images to probabilities.
     """
-    images = keras.Input(input_shape)
-    x = keras.layers.ReLU()(_normalized(_convolution(16)(images)))
+
+    def convolution(x, filters, kernel_size=3, strides=1):
+        return layers.Conv2D(
+            filters, kernel_size, strides, padding="same", kernel_initializer="he_normal"
+        )(x)
+
+    def normalized(x, filters, strides=1):
+        return layers.BatchNormalization()(convolution(x, filters, strides=strides))
+
+    images = layers.Input(input_shape)
+    x = layers.ReLU()(normalized(images, 16))
     for filters, strides in ((16, 1), (32, 2), (64, 2)):
-        y = keras.layers.ReLU()(_normalized(_convolution(filters, strides=strides)(x)))
-        y = _normalized(_convolution(filters)(y))
-        shortcut = x if strides == 1 else _convolution(filters, 1, strides)(x)
-        x = keras.layers.ReLU()(keras.layers.Add()([shortcut, y]))
-    x = keras.layers.GlobalAveragePooling2D()(x)
-    outputs = keras.layers.Dense(
-        classes, activation="softmax", kernel_initializer="he_normal", name="classifier"
-    )(x)
-    return keras.Model(images, outputs, name=name)
-
-
-def _convolution(filters, kernel_size=3, strides=1):
-    return keras.layers.Conv2D(
-        filters, kernel_size, strides, padding="same", kernel_initializer="he_normal"
-    )
-
-
-def _normalized(x):
-    return keras.layers.BatchNormalization()(x)
+        y = layers.ReLU()(normalized(x, filters, strides))
+        y = normalized(y, filters)
+        shortcut = x if strides == 1 else convolution(x, filters, 1, strides)
+        x = layers.ReLU()(layers.Add()([shortcut, y]))
+    x = layers.GlobalAveragePooling2D()(x)
+    outputs = layers.Dense(classes, activation="softmax", kernel_initializer="he_normal")(x)
+    return model_class(images, outputs, name=name)
 
 
 _BUILDERS = {
     RESNET8: resnet8,
-    MOBILENET_V2: functools.partial(keras.applications.MobileNetV2, alpha=_ALPHA, weights=None),
+    MOBILENET_V2: functools.partial(keras.applications.MobileNetV2, alpha=ALPHA, weights=None),
     MOBILENET_V3: functools.partial(
         keras.applications.MobileNetV3Small,
-        alpha=_ALPHA,
+        alpha=ALPHA,
         weights=None,
         include_preprocessing=False,
     ),

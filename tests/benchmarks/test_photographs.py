@@ -47,21 +47,24 @@ RESULTS = {
         FLOAT: {"accuracy": 0.85},
         AFTER_TRAINING: {"accuracy": 0.84},
     },
+    ("MobileNetV3-Small 0.35", 64): {FLOAT: {"accuracy": 0.7}},
 }
 
 
 def test_every_figure_is_in_the_table_and_what_is_missing_is_said():
-    m0, m3, resnet = photographs_report.table(RESULTS).splitlines()[2:]
+    m0, m3, resnet, mobilenet = photographs_report.table(RESULTS).splitlines()[2:]
     costs = "557,360 | 1,488,939 | 13,336 | 455,754 |"
     assert m0 == f"| MicroNet M0 | 64 | 75.12 | 75.00 | 75.10 | {costs}"
     assert m3 == "| MicroNet M3 | 96 | not yet run | not yet run | not yet run |  |  |  |  |"
-    assert resnet.startswith("| ResNet8 | 32 | 85.00 | 84.00 |  | 557,360 | 31,900,000 |")
+    assert resnet.startswith("| ResNet8 | 32 | 85.00 | 84.00 | not yet run | 557,360 | 31,900,000 |")
+    # Nothing trains it aware.
+    assert mobilenet == "| MobileNetV3-Small 0.35 | 64 | 70.00 | not yet run |  |  |  |  |  |"
 
 
 def test_a_page_has_the_trainings_of_other_lengths_alone():
     page = photographs_report.page({20: RESULTS, 60: RESULTS | {("ResNet8", 32): {}}}, 2)
     own, longer = page.split("## 60 epochs")
-    assert own.count("\n| ") == 4 and longer.count("\n| ") == 2
+    assert own.count("\n| ") == 5 and longer.count("\n| ") == 3
     assert "| MicroNet M3 |" in own and "| MicroNet M3 |" not in longer
 
 
@@ -105,6 +108,16 @@ def test_figures_are_kept_by_case_and_stage(tmp_path):
     assert again.epochs() == [2]
 
 
+def test_two_processes_share_the_file_of_figures(tmp_path):
+    path, nothing = tmp_path / "figures.json", tmp_path / "none.json"
+    one, other = Figures(path, nothing), Figures(path, nothing)
+    one.put(case(tmp_path), FLOAT, {"accuracy": 0.5})
+    other.put(case(tmp_path, "M1"), FLOAT, {"accuracy": 0.6})
+    both = Figures(path, nothing)
+    assert both.get(case(tmp_path), FLOAT) == {"accuracy": 0.5}
+    assert both.get(case(tmp_path, "M1"), FLOAT) == {"accuracy": 0.6}
+
+
 def test_each_stage_is_stored_at_once_and_measured_once(tmp_path, monkeypatch):
     measured = []
 
@@ -115,22 +128,23 @@ def test_each_stage_is_stored_at_once_and_measured_once(tmp_path, monkeypatch):
         return {"accuracy": 0.5}
 
     monkeypatch.setattr(Case, "measure", measure)
-    cases = [case(tmp_path), case(tmp_path, "ResNet8")]
+    cases = [case(tmp_path), case(tmp_path, "MobileNetV3-Small 0.35")]
     path, nothing = tmp_path / "figures.json", tmp_path / "none.json"
     stages = (FLOAT, AFTER_TRAINING, AWARE)
     with pytest.raises(KeyboardInterrupt):
         photographs.run(cases, stages, Figures(path, nothing))
     assert len(json.loads(path.read_text())) == 2
     photographs.run(cases, stages, Figures(path, nothing))
-    # The stage that was interrupted is measured again; others than MicroNets have no aware one.
+    # The stage that was interrupted is measured again; MobileNetV3 has no aware one.
+    rival = "MobileNetV3-Small 0.35"
     assert measured[2:] == [
         ("M0", AWARE),
         ("M0", AWARE),
-        ("ResNet8", FLOAT),
-        ("ResNet8", AFTER_TRAINING),
+        (rival, FLOAT),
+        (rival, AFTER_TRAINING),
     ]
     photographs.run(cases, stages, Figures(path, nothing), again=[AFTER_TRAINING])
-    assert measured[6:] == [("M0", AFTER_TRAINING), ("ResNet8", AFTER_TRAINING)]
+    assert measured[6:] == [("M0", AFTER_TRAINING), (rival, AFTER_TRAINING)]
 
 
 def test_instructions_that_could_not_be_measured_are_when_they_can(tmp_path):

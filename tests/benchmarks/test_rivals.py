@@ -3,9 +3,12 @@
 import keras
 import numpy as np
 import pytest
+import tf_keras
 
 import keras_micronet
-from benchmarks import export_size, rivals, tflite_micro
+from benchmarks import aware_rivals, export_size, photographs, rivals, tflite_micro
+from tests.training.conftest import TINY_SIZE, make_tiny_dataset
+from training.recipes import SMALL_IMAGES, quantize_aware_recipe
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +35,37 @@ def test_raw_images_are_normalized_before_the_core(name):
     probabilities = model(images.astype(np.float32)).numpy()
     np.testing.assert_allclose(probabilities, rivals.core(model)(normalized), atol=1e-6)
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", aware_rivals.TRAINABLE)
+def test_the_copy_of_keras_2_is_the_same_function(name):
+    core = rivals.core(rivals.build(name, 32, 3))
+    copy = aware_rivals.keras_2_copy(name, core)
+    images = np.random.default_rng(0).uniform(-1, 1, (2, 32, 32, 3)).astype(np.float32)
+    np.testing.assert_allclose(copy(images), core(images), atol=1e-6)
+
+
+def test_a_rival_learns_with_its_quantization_simulated(monkeypatch):
+    """A small one from random weights, so that what it knows in the end it has learned so."""
+    layers = tf_keras.layers
+    small = tf_keras.Sequential(
+        [
+            layers.Input((*TINY_SIZE, 3)),
+            layers.Conv2D(4, 3, strides=2, activation="relu"),
+            layers.GlobalAveragePooling2D(),
+            layers.Dense(2, activation="softmax"),
+        ]
+    )
+    weights = small.get_weights()
+    monkeypatch.setattr(aware_rivals, "keras_2_copy", lambda name, core: small)
+    dataset = make_tiny_dataset()
+    recipe = quantize_aware_recipe(
+        SMALL_IMAGES, image_size=TINY_SIZE, batch_size=8, epochs=10, learning_rate=0.05
+    )
+    data = aware_rivals.train("a rival", None, dataset, recipe, seed=0)
+    assert all(map(np.array_equal, small.get_weights(), weights))
+    images, labels = zip(*dataset.test.images().as_numpy_iterator(), strict=True)
+    assert photographs.converted_accuracy(data, np.stack(images), np.array(labels)) == 1.0
 
 
 def test_what_a_converted_model_needs_of_the_resolver_is_known(resnet8):

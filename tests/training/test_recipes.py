@@ -131,6 +131,7 @@ def test_values_of_optimizer_and_companions_are_checked(name, value):
 def test_named_recipes():
     assert set(RECIPES) == {
         "small-images",
+        "photographs",
         "finetune",
         "imagenet-m0",
         "imagenet-m1",
@@ -180,6 +181,16 @@ def test_the_first_recipe_has_none_of_the_later_changes():
     later = ("brightness", "contrast", "saturation")
     for name in (*later, "rand_augment", "mixup", "cutmix", "random_erasing"):
         assert getattr(SMALL_IMAGES, name) == 0.0
+
+
+def test_photographs_are_mirrored_and_hardly_distorted():
+    """A small network learns too little of them rather than by heart."""
+    recipe = RECIPES["photographs"]
+    assert recipe.horizontal_flip
+    assert 0.5 <= recipe.smallest_crop < 1.0
+    assert recipe.rotation == recipe.translation == recipe.zoom == 0.0
+    # A side of 32 pixels would leave a single place of the last map.
+    assert min(recipe.image_size) >= 64
 
 
 def test_finetuning_is_gentle_with_photographs():
