@@ -127,7 +127,7 @@ def plot(results):
     panels[0].set_ylabel("top-1 accuracy on the device, percent")
     handles, labels = panels[0].get_legend_handles_labels()
     if handles:
-        panels[0].legend(handles, labels, loc="lower right", fontsize=8)
+        figure.legend(handles, labels, loc="outside lower center", ncols=4, fontsize=9)
     return figure
 
 
@@ -148,5 +148,6 @@ def _draw_panel(axes, results, cost):
     front = pareto_front([point[:2] for group in points.values() for point in group])
     if front:
         costs, accuracies = zip(*front)
-        axes.step(costs, accuracies, where="post", color="0.7", linewidth=4, zorder=0)
+        style = {"color": "0.7", "linewidth": 4, "zorder": 0, "label": "Pareto front"}
+        axes.step(costs, accuracies, where="post", **style)
     axes.grid(alpha=0.3)

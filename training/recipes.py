@@ -72,7 +72,9 @@ class Recipe:
 
     name: str = _value("name of the recipe")
     version: int = _value("version of the recipe of this name, from 1", 1)
-    image_size: tuple[int, int] = _value("height and width of the model's input, in pixels")
+    image_size: tuple[int, int] = _value(
+        "height and width of the model's input, in pixels; smaller pictures are enlarged"
+    )
     epochs: int = _value("passes over the training images")
     batch_size: int = _value("images a step, at least 2")
     learning_rate: float = _value("peak learning rate")

@@ -51,6 +51,9 @@ RESULTS = {
 }
 
 
+SHOWN = [("M0", 64), ("ResNet8", 32)]  # with an accuracy and costs
+
+
 def test_every_figure_is_in_the_table_and_what_is_missing_is_said():
     m0, m3, resnet, mobilenet = photographs_report.table(RESULTS).splitlines()[2:]
     costs = "557,360 | 1,488,939 | 13,336 | 455,754 |"
@@ -74,7 +77,11 @@ def test_plot_shows_the_better_accuracy_on_the_device_over_both_costs():
         lines = {line.get_label(): line.get_xydata().tolist() for line in panel.get_lines()}
         assert lines["MicroNet M0"] == [[DEVICE_FIGURES[cost], pytest.approx(75.1)]]
         assert lines["ResNet8"] == [[RESULTS["ResNet8", 32][DEVICE][cost], pytest.approx(84.0)]]
-        assert len(lines) == 3  # and the front
+        # At equal cost the better one alone is on the front.
+        costs, accuracies = zip(*lines["Pareto front"], strict=True)
+        assert costs == tuple(sorted({RESULTS[it][DEVICE][cost] for it in SHOWN}))
+        assert accuracies[-1] == pytest.approx(84.0)
+        assert len(lines) == 3
     assert photographs_report.plot({("M3", 96): {}}).axes
 
 
