@@ -1,4 +1,4 @@
-"""`python -m benchmarks.photographs DATA`: MicroNet on photographs, beside what else one might pick.
+"""`python -m benchmarks.photographs DATA`: MicroNet on photographs, beside what else one may pick.
 
 Trains each network at each size from scratch, all for the same epochs with the same random changes
 of the images, optimizer and schedule; quantizes it after training and aware of it; counts the right

@@ -4,7 +4,7 @@ import matplotlib.figure
 
 from benchmarks.rivals import MOBILENET_V3, RIVALS
 
-_HEAD = """# Photographs: MicroNet beside what else one might pick
+_HEAD = """# Photographs: MicroNet beside what else one may pick
 
 CIFAR-10: ten classes, 50,000 photographs of 32 x 32 pixels to train on, a tenth of them to validate
 with; top-1 accuracy in percent on all 10,000 test images. Every network was trained from scratch
@@ -140,7 +140,8 @@ def _draw_panel(axes, results, cost):
             points.setdefault(network, []).append((value, 100 * accuracy, size))
     for network, group in points.items():
         values, accuracies, sizes = zip(*sorted(group))
-        axes.plot(values, accuracies, "s--" if network in RIVALS else "o-", label=_title(network), markersize=5)
+        style = "s--" if network in RIVALS else "o-"
+        axes.plot(values, accuracies, style, label=_title(network), markersize=5)
         for value, accuracy, size in zip(values, accuracies, sizes):
             axes.annotate(
                 f"{size}", (value, accuracy), (4, 4), textcoords="offset points", fontsize=8

@@ -34,7 +34,7 @@ def test_a_stem_of_stride_1_does_at_32_pixels_what_one_of_stride_2_does_at_64():
     assert model.input_shape == (None, 32, 32, 3)
     for layer, its_larger in zip(model.layers[2:], larger.layers[2:], strict=True):
         assert layer.output.shape == its_larger.output.shape
-    # The stem's first convolution, 3 x 1 to 2 channels, only halves the rows: of 64 columns 32 less.
+    # The stem's first convolution, 3 x 1 to 2 channels, only halves the rows: 32 columns less.
     assert multiply_adds(TRIALS[0]) - multiply_adds(trial) == 32 * 32 * 3 * 3 * 2
 
 
