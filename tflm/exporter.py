@@ -8,9 +8,10 @@ import keras
 import numpy as np
 
 import keras_micronet
-from keras_micronet.quantization import QuantizeAwareModel, quantize_aware
+from keras_micronet.quantization import QuantizeAwareModel, quantize_aware, recalibrated
 from tflm import (
     c_arrays,
+    channel_factors,
     channel_layout,
     compiled_library,
     flatbuffer,
@@ -82,7 +83,7 @@ def export(run, announce=lambda line: None, kernels=None, runtime=TFLM):
         CompiledLibraryError: if the library refuses an image.
     """
     kernels = kernels_for(runtime, kernels)
-    deployment = deploy(quantized_model(run, announce), announce, kernels, runtime)
+    deployment = deploy(quantized_model(run, announce, kernels), announce, kernels, runtime)
     announce("measuring the noise of each activation")
     noise = tensor_noise.measure(
         deployment.float_graph,
@@ -150,12 +151,25 @@ class Deployment:
         return self.normalization.quantized_images(images, self.input_quantization)
 
 
-def quantized_model(run, announce=lambda line: None):
-    """The run's model if it has learned its quantization, or one quantized after training."""
-    if isinstance(run.model, QuantizeAwareModel):
-        return run.model
-    announce(f"quantizing after training, on {len(run.calibration)} images")
-    return quantize_aware(run.model, lowering.model_inputs(run.model, run.calibration.images))
+def quantized_model(run, announce=lambda line: None, kernels=FUSED):
+    """The run's model if it has learned its quantization, or one quantized after training.
+
+    Args:
+        run, announce: as for `export`.
+        kernels: those that will compute on the device.
+    """
+    is_aware = isinstance(run.model, QuantizeAwareModel)
+    float_model = run.model.float_model if is_aware else run.model
+    images = lowering.model_inputs(float_model, run.calibration.images)
+    if not is_aware:
+        announce(f"quantizing after training, on {len(images)} images")
+        return quantize_aware(run.model, images, kernels=kernels)
+    if run.model.kernels != kernels:
+        announce(
+            f"this run has learned {run.model.kernels} kernels: its ranges for {kernels} ones are "
+            f"calibrated on {len(images)} images"
+        )
+    return recalibrated(run.model, images, kernels)
 
 
 def deploy(model, announce=lambda line: None, kernels=None, runtime=TFLM):
@@ -175,7 +189,9 @@ def deploy(model, announce=lambda line: None, kernels=None, runtime=TFLM):
     kernels = kernels_for(runtime, kernels)
     announce("lowering the model: folding batch normalization and shuffles")
     float_model = model.float_model
-    float_graph = lowering.lower(float_model)
+    float_graph = channel_factors.scale_channels(
+        lowering.lower(float_model), model.channel_factors
+    )
     if kernels == FUSED:
         operations = to_builtin(fused_operations.fuse(float_graph))
         float_graph = fused_operations.float_reference(float_graph, operations)

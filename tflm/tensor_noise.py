@@ -93,7 +93,7 @@ def measure(float_graph, quantized_graph, images, most_images=32):
             real = reals[name]
             if _is_read_by_maximum_only(quantized_graph, name):
                 real = np.maximum(real, _limits(quantization)[0])
-            sums[name].add(real, integers, quantization)
+            sums[name].add(real, integers, quantization, float_graph.tensors[name].channel_factors)
     return _rows(quantized_graph, sums)
 
 
@@ -126,8 +126,16 @@ class _Sums:
         self.signal = self.noise = 0.0
         self.low, self.high = math.inf, -math.inf
 
-    def add(self, real, integers, quantization):
-        """Adds the float values of a batch and the device's integers, alike but for sizes of 1."""
+    def add(self, real, integers, quantization, factors=None):
+        """Adds the float values of a batch and the device's integers, alike but for sizes of 1.
+
+        Where channels have factors, signal and noise are those of the model's own units; range
+        and clipping are those of the values that are stored.
+        """
+        errors = real.astype(np.float64) - quantization.dequantize(integers).reshape(real.shape)
+        factors = 1.0 if factors is None else factors
+        self.signal += np.sum((real * factors) ** 2)
+        self.noise += np.sum((errors * factors) ** 2)
         real = real.astype(np.float64).ravel()
         half_step = quantization.scale[0] / 2
         lowest, highest = _limits(quantization)
@@ -135,8 +143,6 @@ class _Sums:
         self.clipped += np.count_nonzero(
             (real < lowest - half_step) | (real > highest + half_step)
         )
-        self.signal += np.sum(real**2)
-        self.noise += np.sum((real - quantization.dequantize(integers).ravel()) ** 2)
         self.low = min(self.low, real.min())
         self.high = max(self.high, real.max())
 

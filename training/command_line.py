@@ -201,11 +201,12 @@ def _predict_settings(given):
 
 
 def _run_settings(given):
-    if "scheme" in given:
-        raise ValueError(
-            "--scheme must be given together with --quantize-aware, as only that quantizes. "
-            f"Received: --scheme {given['scheme']}"
-        )
+    for name in ("scheme", "kernels"):
+        if name in given:
+            raise ValueError(
+                f"--{name} must be given together with --quantize-aware, as only that quantizes. "
+                f"Received: --{name} {given[name]}"
+            )
     name = given.pop("recipe", SMALL_IMAGES.name)
     if name not in RECIPES:
         raise ValueError(f"recipe must be one of {', '.join(RECIPES)}. Received: recipe={name}")
@@ -313,6 +314,12 @@ def _add_task_options(group):
         "the dataset and the random changes of the images",
     )
     add("--scheme", help="how --quantize-aware quantizes, see below (default: int8)")
+    add(
+        "--kernels",
+        help="what --quantize-aware prepares for: fused, this project's own kernels, which `python "
+        "-m tflm --kernels fused` and `--runtime static` export (default); or builtin, the "
+        "operators that every TensorFlow Lite Micro has",
+    )
 
 
 def _add_process_options(group):

@@ -85,6 +85,7 @@ class QuantizeAwareSettings:
         skip_unreadable: whether image files that cannot be decoded are left out, also if the float
             run was not asked to.
         resume: whether `output` may hold an unfinished run of the same settings, to continue.
+        kernels: whose arithmetic is simulated, `"fused"` or `"builtin"`.
     """
 
     float_run: pathlib.Path
@@ -96,6 +97,7 @@ class QuantizeAwareSettings:
     overwrite: bool
     skip_unreadable: bool
     resume: bool = True
+    kernels: str = "fused"
 
     def __post_init__(self):
         _check_seed(self.seed)

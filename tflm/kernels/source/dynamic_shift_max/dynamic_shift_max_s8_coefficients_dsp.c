@@ -109,12 +109,31 @@ static void excite(const shift_max_params *params, const uint32_t *hidden,
   }
 }
 
+/* Multiplies the words of coefficients by the factors of their channels. */
+static void apply_factors(const shift_max_params *params, uint32_t *coefficients) {
+  const int32_t channels = params->channels, fusions = params->fusions;
+  const int32_t step = micronet_dynamic_shift_max_s8_rounded_up(channels);
+  for (int32_t channel = 0; channel < channels; ++channel, ++coefficients) {
+    const micronet_dynamic_shift_max_s8_factors factors =
+        micronet_dynamic_shift_max_s8_factors_of(params, channel);
+    uint32_t *word = coefficients;
+    int32_t k = fusions;
+    do {
+      const int32_t a = micronet_smlabb(*word, (uint32_t)factors.a, 512) >> 10;
+      const int32_t b = micronet_smlatb(*word, (uint32_t)factors.b, 512) >> 10;
+      *word = micronet_pack_low((uint32_t)a, (uint32_t)b);
+      word += step;
+    } while (--k > 0);
+  }
+}
+
 void micronet_dynamic_shift_max_s8_coefficients_dsp(
     const micronet_dynamic_shift_max_s8_params *params, const int8_t *input,
     const micronet_dynamic_shift_max_s8_buffer *buffer) {
   average(params, input, buffer->means);
   squeeze(params, buffer->means, buffer->hidden);
   excite(params, buffer->hidden, buffer->coefficients);
+  if (params->channel_factors != 0) apply_factors(params, buffer->coefficients);
 }
 
 #endif
