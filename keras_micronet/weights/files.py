@@ -105,7 +105,7 @@ def _stored(key, value, origin):
             tuple(value.shape), lambda: _as_floats(key, lambda: _of_tensor(value), origin)
         )
     try:
-        array = np.asarray(value, np.float32)
+        array = _floats(value)
     except (TypeError, ValueError):
         raise ValueError(
             "Every entry of a checkpoint must be an array of numbers. "
@@ -114,14 +114,18 @@ def _stored(key, value, origin):
     return StoredArray(array.shape, lambda: array)
 
 
+def _floats(values):
+    with np.errstate(over="ignore"):  # infinities are refused later, with all the others
+        return np.asarray(values, np.float32)
+
+
 def _of_tensor(tensor):
     return tensor.detach().cpu().float().numpy()
 
 
 def _as_floats(key, read, origin):
     try:
-        with np.errstate(over="ignore"):  # infinities are refused with the rest
-            return np.asarray(read(), np.float32)
+        return _floats(read())
     except Exception as error:  # as in `parse_state`, or a tensor without values
         raise _not_a_checkpoint(origin, f"{key}: {error}") from error
 

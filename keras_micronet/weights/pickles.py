@@ -162,7 +162,7 @@ class _Machine:
 
     def _global(self, name):
         if name not in self._names:
-            raise ValueError(f"it asks for {_shortened(name)}, which is not plain data")
+            raise ValueError(f"it asks for {_shortened(name)}, which is no plain data and no plain array")
         self._stack.append(self._names[name])
 
     def _stack_global(self, _):

@@ -204,36 +204,10 @@ def _dictionary():
     return {}
 
 
-def _refuse(kind):
-    def refuse(*_):
-        raise ValueError(f"it has a {kind} tensor, and only dense ones of floats can be read")
-
-    return refuse
-
-
+# Sparse, quantized and meta tensors have names of their own, which are not here.
 _NAMES = {
     **_ELEMENTS,
     "collections OrderedDict": _dictionary,
     "torch._utils _rebuild_tensor_v2": _tensor,
     "torch._utils _rebuild_parameter": _parameter,
-    "torch._utils _rebuild_meta_tensor_no_storage": _refuse("meta"),
-    "torch._utils _rebuild_qtensor": _refuse("quantized"),
-    "torch._utils _rebuild_sparse_tensor": _refuse("sparse"),
-    "torch._utils _rebuild_nested_tensor": _refuse("nested"),
-    # What such tensors name before they are refused.
-    **{
-        f"torch {name}": name
-        for name in (
-            "QInt8Storage",
-            "QInt32Storage",
-            "QUInt8Storage",
-            "bfloat16",
-            "float16",
-            "float32",
-            "float64",
-            "per_channel_affine",
-            "per_tensor_affine",
-            "sparse_coo",
-        )
-    },
 }

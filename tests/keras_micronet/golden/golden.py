@@ -120,7 +120,7 @@ def paddle_state_dict():
         shape = state[key].shape
         state[key] = weight(key, shape, PADDLE_SEED)
         if len(shape) == 2:  # scaled by the inputs, which are the first axis here
-            state[key] *= np.sqrt(np.float32(shape[1] / shape[0]))
+            state[key] = (state[key] * np.sqrt(shape[1] / shape[0])).astype(np.float32)
     return state
 
 
