@@ -1,4 +1,4 @@
-"""Keras's own `.keras` and `.weights.h5` files of a MicroNet, of which the classifier may be left out.
+"""Keras's own `.keras` and `.weights.h5` files of a MicroNet; the classifier may be left out.
 
 Keras itself reads them, into a twin of the model: nothing is assigned before all is known to fit.
 """

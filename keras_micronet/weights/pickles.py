@@ -103,7 +103,7 @@ class _Machine:
         elif name in self._handlers:
             self._handlers[name](argument)
         elif name not in _IGNORED:
-            raise ValueError(f"its pickle has the instruction {name}, which plain data does not need")
+            raise ValueError(f"its pickle has the instruction {name}: plain data does not need it")
 
     def result(self):
         (value,) = self._stack
@@ -162,7 +162,7 @@ class _Machine:
 
     def _global(self, name):
         if name not in self._names:
-            raise ValueError(f"it asks for {_shortened(name)}, which is no plain data and no plain array")
+            raise ValueError(f"it asks for {_shortened(name)}, which is no plain data or array")
         self._stack.append(self._names[name])
 
     def _stack_global(self, _):

@@ -1,4 +1,4 @@
-"""`--recipe finetune` with what the extra `training` installs: no torch, an empty cache, a server."""
+"""`--recipe finetune` as the extra `training` installs it: no torch, an empty cache, a server."""
 
 import pickle
 import sys
