@@ -15,7 +15,7 @@ import tempfile
 
 from keras_micronet.weights import download
 from keras_micronet.weights.files import parse_state, read_bytes
-from keras_micronet.weights.release_layout import assign_state, checked_values
+from keras_micronet.weights.release_layout import checked_values
 
 try:
     import fcntl
@@ -55,29 +55,29 @@ def load_imagenet(model, variant, *, skip_classifier=False):
             downloaded or not one that `KERAS_MICRONET_WEIGHTS_SHA256` allows.
         OSError: if there is none and no source gives one; the message has each one's reason.
     """
-    required = _required_digests()
-    folder = cache_folder()
-    for name in _file_names(variant, (AUTHORS_FILE, PADDLECLAS_FILE, _ARRAYS_FILE)):
-        path = os.path.join(folder, name)
-        if os.path.isfile(path):
-            assign_state(model, _cached_state(path, required), skip_classifier=skip_classifier)
-            return
-    _make_folder(folder)
-    fetch = _Fetch(model, folder, required, skip_classifier)
-    tried = [f"the cache {folder}: it has no file of this variant"]
+    fetch = _Fetch(model, cache_folder(), _required_digests(), skip_classifier)
+    names = _file_names(variant, (AUTHORS_FILE, PADDLECLAS_FILE, _ARRAYS_FILE))
+    paths = [os.path.join(fetch.folder, name) for name in names]
+    cached = [path for path in paths if os.path.isfile(path)]
+    values = fetch.cached_values(cached[0]) if cached else _downloaded_values(variant, fetch)
+    for variable, value in values:
+        variable.assign(value)
+
+
+def _downloaded_values(variant, fetch):
+    """What the model gets from the first source that works."""
+    _make_folder(fetch.folder)
+    tried = [f"the cache {fetch.folder}: it has no file of this variant"]
     for address, templates in _sources():
         for name in _file_names(variant, templates):
             try:
-                values = fetch.values(f"{address}/{name}", name)
+                return fetch.downloaded_values(f"{address}/{name}", name)
+            except download.NotThereError as error:
+                tried.append(f"{address}/{name}: {error}")
             except (ValueError, OSError) as error:
                 tried.append(f"{address}/{name}: {error}")
-                if not isinstance(error, download.NotThereError):
-                    break
-            else:
-                for variable, value in values:
-                    variable.assign(value)
-                return
-    raise OSError(_failure(variant, folder, tried))
+                break  # another name at this address would fail the same way
+    raise OSError(_failure(variant, fetch.folder, tried))
 
 
 def cache_folder():
@@ -124,29 +124,6 @@ def _required_digests():
     return digests
 
 
-def _check_digest(digest, required):
-    if required and digest not in required:
-        raise ValueError(f"its SHA-256 {digest} must be one that {DIGEST_VARIABLE} lists")
-
-
-def _cached_state(path, required):
-    try:
-        content = read_bytes(path)
-        digest = hashlib.sha256(content).hexdigest()
-        _check_digest(digest, required)
-        recorded = _recorded_digest(path)
-        if recorded not in (None, digest):
-            raise ValueError(
-                f"its SHA-256 {digest} must be that of the download, {recorded}; delete the file "
-                f"to download it again, or {path}{_RECORD_SUFFIX} if you have replaced it yourself"
-            )
-        return parse_state(content, path)
-    except ValueError as error:
-        raise ValueError(
-            f"The cached ImageNet weights must be a file as downloaded. Received: {path} ({error})"
-        ) from error
-
-
 def _recorded_digest(path):
     """The digest that was recorded when a file was downloaded; `None` if it was put there."""
     record = path + _RECORD_SUFFIX
@@ -161,7 +138,7 @@ def _recorded_digest(path):
 
 @dataclasses.dataclass(frozen=True)
 class _Fetch:
-    """Brings files into the cache.
+    """Files in the cache and on their way into it.
 
     Attributes:
         model: that they must fit.
@@ -175,45 +152,69 @@ class _Fetch:
     required: list
     skip_classifier: bool
 
-    def values(self, address, name):
+    def cached_values(self, path):
+        """The variables and values that the model gets of a file in the cache."""
+        try:
+            content = read_bytes(path)
+            digest = hashlib.sha256(content).hexdigest()
+            recorded = _recorded_digest(path)
+            if recorded not in (None, digest):
+                raise ValueError(
+                    f"its SHA-256 {digest} must be that of the download, {recorded}; delete the "
+                    f"file to download it again, or {path}{_RECORD_SUFFIX} if you have replaced it "
+                    "yourself"
+                )
+            return self._checked_values(content, digest, path)
+        except ValueError as error:
+            raise ValueError(
+                "The cached ImageNet weights must be a file as downloaded. "
+                f"Received: {path} ({error})"
+            ) from error
+
+    def downloaded_values(self, address, name):
         """Downloads a file, checks it, moves it into the cache; gives what its model gets of it."""
         with _partial_file(self.folder, name, address) as path:
             download.download(address, path, LIMITS)
             try:
                 content = read_bytes(path)
                 digest = hashlib.sha256(content).hexdigest()
-                _check_digest(digest, self.required)
-                state = parse_state(content, name)
-                values = checked_values(self.model, state, skip_classifier=self.skip_classifier)
+                values = self._checked_values(content, digest, name)
             except ValueError:
                 download.remove_partial(path)  # whole and wrong: there is nothing to continue
                 raise
             self._keep(path, name, {"address": address, "sha256": digest, "bytes": len(content)})
         return values
 
+    def _checked_values(self, content, digest, path):
+        if self.required and digest not in self.required:
+            raise ValueError(f"its SHA-256 {digest} must be one that {DIGEST_VARIABLE} lists")
+        state = parse_state(content, path)
+        return checked_values(self.model, state, skip_classifier=self.skip_classifier)
+
     def _keep(self, path, name, record):
         # The record first: a record without its file says nothing, a file without its record would
         # be taken for one that a user has put there.
         target = os.path.join(self.folder, name)
-        with tempfile.TemporaryDirectory(dir=self.folder) as scratch:
-            temporary = os.path.join(scratch, "record")
-            with open(temporary, "w", encoding="utf-8") as file:
-                json.dump(record, file, indent=1)
-            os.replace(temporary, target + _RECORD_SUFFIX)
+        temporary = f"{path}.record"
+        with open(temporary, "w", encoding="utf-8") as file:
+            json.dump(record, file, indent=1)
+        os.replace(temporary, target + _RECORD_SUFFIX)
         os.replace(path, target)
         download.remove_partial(path)
 
 
 def _make_folder(folder):
+    reason = "it is read-only"
     try:
         os.makedirs(folder, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder):
-            pass
+        writable = os.access(folder, os.W_OK | os.X_OK)
     except OSError as error:
+        writable, reason = False, error
+    if not writable:
         raise OSError(
             "The folder for downloaded weights must be writable; set KERAS_HOME to have it "
-            f"elsewhere. Received: {folder} ({error})"
-        ) from error
+            f"elsewhere. Received: {folder} ({reason})"
+        )
 
 
 @contextlib.contextmanager

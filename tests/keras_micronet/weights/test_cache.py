@@ -295,6 +295,13 @@ def test_a_wrong_file_put_there_by_hand_is_named_and_left(torch_file, folder, bl
     assert (folder / TORCH_NAME).read_bytes() == torch_file[:1000]
 
 
+def test_a_file_of_another_variant_put_there_by_hand(released_state_dict, folder, blank):
+    folder.mkdir(parents=True)
+    np.savez(folder / "micronet-m0-imagenet.npz", **released_state_dict("M1"))
+    with pytest.raises(ValueError, match="Received: .*micronet-m0-imagenet.npz.*must have shape"):
+        load(blank)
+
+
 def test_a_download_that_was_changed_afterwards(torch_file, folder, blank, monkeypatch):
     with serving(torch_file, "right") as server:
         monkeypatch.setenv(cache.URL_VARIABLE, server.address)
