@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from keras_micronet.weights.stored_array import StoredArray
+from keras_micronet.weights.stored_array import StoredArray, check_shape
 from keras_micronet.weights.zip_files import open_zip
 
 _SUFFIX = ".npy"
@@ -37,6 +37,7 @@ def _stored_array(archive, info):
     with archive.open(info) as file:
         shape, in_fortran_order, dtype = _read_header(file)
         start = file.tell()
+    check_shape(shape)
     if dtype.kind not in "fiu":
         raise ValueError(f"{info.filename} is an array of {dtype}, not of numbers")
     byte_count = math.prod(shape) * dtype.itemsize

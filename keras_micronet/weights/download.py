@@ -14,6 +14,8 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
+from keras_micronet.weights.messages import one_line
+
 SCHEMES = ("https", "http", "file")
 _BLOCK = 2**16
 _PARTIAL_CONTENT = 206
@@ -187,13 +189,13 @@ class _Transfer:
             if error.code == _RANGE_NOT_SATISFIABLE:
                 return _RangeRefused("the server has not the rest of the partial file")
             kind = NotThereError if error.code in _NOT_THERE else DownloadError
-            return kind(f"the server answered {error.code} {_line(error.reason)}")
+            return kind(f"the server answered {error.code} {one_line(error.reason)}")
         cause = getattr(error, "reason", error)  # of a URLError
         if isinstance(cause, TimeoutError):
             return DownloadError(f"nothing came within {self._limits.silent_seconds:g} seconds")
         if isinstance(cause, FileNotFoundError):
             return NotThereError("no such file")
-        return DownloadError(_line(cause) or type(cause).__name__)
+        return DownloadError(one_line(cause) or type(cause).__name__)
 
 
 class _Redirections(urllib.request.HTTPRedirectHandler):
@@ -202,7 +204,7 @@ class _Redirections(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, request, file, code, message, headers, new_address):
         scheme = urllib.parse.urlsplit(new_address).scheme
         if scheme != "https" and (scheme != "http" or request.type == "https"):
-            raise DownloadError(f"it leads to {_line(new_address)}, which is not https")
+            raise DownloadError(f"it leads to {one_line(new_address)}, which is not https")
         return super().redirect_request(request, file, code, message, headers, new_address)
 
 
@@ -229,12 +231,3 @@ def _write_validator(path, address, headers):
         known = {"address": address, "validator": validator}
     with open(_validator_path(path), "w", encoding="utf-8") as file:
         json.dump(known, file)
-
-
-def _line(text):
-    """A server's words: one line, and not too long a one."""
-    return "".join(map(_printable, " ".join(str(text).split())))[:200]
-
-
-def _printable(character):
-    return character if character.isprintable() else "?"

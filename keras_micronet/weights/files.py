@@ -10,6 +10,7 @@ import os
 import numpy as np
 
 from keras_micronet.weights.array_files import read_array_file
+from keras_micronet.weights.messages import one_line
 from keras_micronet.weights.paddle_files import read_paddle_file
 from keras_micronet.weights.stored_array import StoredArray
 from keras_micronet.weights.torch_files import read_torch_file
@@ -109,7 +110,7 @@ def _stored(key, value, origin):
     except (TypeError, ValueError):
         raise ValueError(
             "Every entry of a checkpoint must be an array of numbers. "
-            f"Received: {key} of type {type(value).__name__}"
+            f"Received: {one_line(key, 80)} of type {type(value).__name__}"
         ) from None
     return StoredArray(array.shape, lambda: array)
 
@@ -127,12 +128,12 @@ def _as_floats(key, read, origin):
     try:
         return _floats(read())
     except Exception as error:  # as in `parse_state`, or a tensor without values
-        raise _not_a_checkpoint(origin, f"{key}: {error}") from error
+        raise _not_a_checkpoint(origin, f"{one_line(key, 80)}: {error}") from error
 
 
 def _not_a_checkpoint(path, reason):
-    text = " ".join(str(reason).split()) or type(reason).__name__
+    text = one_line(reason) or type(reason).__name__
     return ValueError(
         "`source` must be a whole file that holds a state dict of tensors and nothing else. "
-        f"Received: source={os.fspath(path)!r} ({text[:300]})"
+        f"Received: source={os.fspath(path)!r} ({text})"
     )

@@ -11,6 +11,7 @@ import h5py
 import keras
 import numpy as np
 
+from keras_micronet.weights.messages import one_line
 from keras_micronet.weights.release_layout import CLASSIFIER_LAYERS
 
 SUFFIXES = (".weights.h5", ".keras")
@@ -44,7 +45,7 @@ def load_keras_file(model, path, *, skip_classifier=False):
     except Exception as error:  # Keras and h5py raise many types for damaged files
         raise ValueError(
             "`weights` must be a whole file of weights for this very model. "
-            f"Received: weights={os.fspath(path)!r} ({' '.join(str(error).split())[:300]})"
+            f"Received: weights={os.fspath(path)!r} ({one_line(error)})"
         ) from error
     for layer, source in zip(model.layers, twin.layers, strict=True):
         if not (skip_classifier and layer.name in CLASSIFIER_LAYERS):

@@ -14,8 +14,9 @@ import itertools
 import pickletools
 import types
 
+from keras_micronet.weights.messages import one_line
+
 LARGEST_INSTRUCTION_COUNT = 1_000_000
-_LONGEST_NAME = 80
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
 _EMPTY = {"EMPTY_DICT": dict, "EMPTY_LIST": list, "EMPTY_TUPLE": tuple}
 _LITERALS = {
@@ -162,7 +163,7 @@ class _Machine:
 
     def _global(self, name):
         if name not in self._names:
-            raise ValueError(f"it asks for {_shortened(name)}, which is no plain data or array")
+            raise ValueError(f"it asks for {one_line(name, 80)!r}, which is no plain data or array")
         self._stack.append(self._names[name])
 
     def _stack_global(self, _):
@@ -192,7 +193,3 @@ def _exactly(kind, value):
             f"its pickle is damaged: a {type(value).__name__} stands for a {kind.__name__}"
         )
     return value
-
-
-def _shortened(name):
-    return repr(name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}...")

@@ -19,6 +19,7 @@ from keras_micronet.layers import (
     NormalizedConv2D,
     NormalizedDepthwiseConv2D,
 )
+from keras_micronet.weights.messages import one_line
 
 CLASSIFIER_LAYERS = ("classifier_dense", "classifier_normalization")
 _TOP_PREFIX = "classifier."
@@ -138,7 +139,7 @@ def _check_values(values):
 
 
 def _some(keys):
-    shown = [key if len(key) <= 80 else f"{key[:80]}..." for key in keys[:4]]
+    shown = [one_line(key, 80) for key in keys[:4]]
     return str(shown) if len(keys) <= 4 else f"[{', '.join(map(repr, shown))}, ...]"
 
 

@@ -37,8 +37,8 @@ class StoredArray:
 
 
 def check_shape(shape):
-    """Raises `ValueError` unless `shape` is a tuple of integers of at least 0."""
+    """Raises `ValueError` unless `shape` is a tuple of integers from 0 to 2**63 - 1."""
     if type(shape) is not tuple or len(shape) > 32:
         raise ValueError("the shape of an array is not a tuple of at most 32 sizes")
-    if any(type(size) is not int or size < 0 for size in shape):
+    if any(type(size) is not int or not 0 <= size < 2**63 for size in shape):
         raise ValueError("the shape of an array has something else than sizes")
