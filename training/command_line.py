@@ -296,9 +296,9 @@ def _add_task_options(group):
         "--weights",
         type=_weights,
         metavar="none|imagenet|PATH",
-        help="weights to start from: random; the authors' ImageNet weights with a new classifier; "
-        "or a .keras, .weights.h5, .npz or .pth file (default: none; imagenet with the recipe "
-        "finetune)",
+        help="weights to start from: random; the ImageNet weights, downloaded once; or a .keras, "
+        ".weights.h5, .npz, .pth or .pdparams file. A classifier for another number of classes is "
+        "left out (default: none; imagenet with the recipe finetune)",
     )
     add(
         "--teacher",
