@@ -241,14 +241,15 @@ def _verified(run, model, deployment, kernels):
     integers = deployment.quantized_images(few)
     operations = operation_check.check_operations(deployment.graph, integers)
     verification.require_same_outputs(operations.outputs, deployment.interpreter.run(integers))
-    many = np.concatenate([made_up, _spread(of_the_user, _IMAGES_FOR_OUTPUTS)])
-    received = deployment.outputs(many)
     simulation, simulates_kernels = _simulation(model, kernels)
-    simulated = _simulated_outputs(simulation, deployment, many)
+    outputs = [
+        _compared_with_simulation(simulation, deployment, images)
+        for images in (made_up, _spread(of_the_user, _IMAGES_FOR_OUTPUTS))
+    ]
     if simulates_kernels:
-        verification.require_simulated_outputs(simulated, received)
-    outputs = verification.compare_outputs(simulated, received)
-    return verification.Verification(len(made_up), operations, outputs, simulates_kernels)
+        for check in outputs:
+            verification.require_simulated_outputs(check)
+    return verification.Verification(len(made_up), operations, *outputs, simulates_kernels)
 
 
 def _spread(images, most):
@@ -256,17 +257,20 @@ def _spread(images, most):
     return images[np.linspace(0, len(images) - 1, min(most, len(images))).astype(int)]
 
 
-def _simulated_outputs(simulation, deployment, images):
-    """What a simulation puts out for raw images, as int8 `(count, classes)`."""
+def _compared_with_simulation(simulation, deployment, images):
+    """The `OutputCheck` of raw images."""
     inputs = lowering.model_inputs(deployment.float_model, images)
-    logits = np.concatenate(
-        [
-            simulation.logits(inputs[start : start + _SIMULATED_BATCH])
-            for start in range(0, len(inputs), _SIMULATED_BATCH)
-        ]
-    )
-    output = deployment.graph.tensors[deployment.graph.outputs[0]]
-    return output.quantization.quantize(logits).reshape(len(images), -1)
+    output = deployment.graph.tensors[deployment.graph.outputs[0]].quantization
+    simulated = output.quantize(_logits(simulation.logits, inputs))
+    unrounded = _logits(simulation.float_logits, inputs) / output.scale[0] + output.zero_point[0]
+    return verification.compare_outputs(simulated, unrounded, deployment.outputs(images))
+
+
+def _logits(function, inputs):
+    """A function's outputs for batches of a model's inputs, together, `(count, classes)`."""
+    starts = range(0, len(inputs), _SIMULATED_BATCH)
+    parts = [function(inputs[start : start + _SIMULATED_BATCH]) for start in starts]
+    return np.concatenate(parts).reshape(len(inputs), -1)
 
 
 @dataclasses.dataclass(frozen=True)

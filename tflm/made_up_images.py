@@ -9,7 +9,7 @@ import numpy as np
 _SEED = 0
 _LARGEST = 255
 _WAVES = 4
-_MOST_PERIODS = 6  # of a wave over the longer side
+_MOST_PERIODS = 2  # of a wave over the longer side
 _FAINT_DEVIATION = 8.0
 
 

@@ -288,7 +288,7 @@ def _cost_figures(report):
 
 
 def _verification_figures(verification):
-    operations, outputs = verification.operations, verification.outputs
+    operations = verification.operations
     return {
         "made_up_images": verification.made_up_images,
         "operations": operations.operations,
@@ -296,7 +296,8 @@ def _verification_figures(verification):
         "operation_values": operations.values,
         "exact_operation_values": operations.exact_values,
         "simulates_kernels": verification.simulates_kernels,
-        "simulation": dataclasses.asdict(outputs),
+        "outputs": dataclasses.asdict(verification.outputs),
+        "outputs_for_made_up_images": dataclasses.asdict(verification.made_up_outputs),
     }
 
 
@@ -423,23 +424,26 @@ def _verification_section(report):
     verification = report.verification
     operations, outputs = verification.operations, verification.outputs
     inexact = operations.values - operations.exact_values
-    one_step = "" if inexact == 0 else f" {inexact:,} are one step off, as their rounding may be."
-    simulated = (
-        f"Its outputs for {outputs.images} images are those of the model with its rounding "
-        f"simulated, but for a root mean square of {outputs.root_mean_square_steps:.2f} steps "
-        f"(at most {outputs.most_steps_off})."
-        if verification.simulates_kernels
-        else "The simulation of the rounding, with which a quantization-aware training learns, "
-        f"computes what the builtin kernels do: it gives the same class to {outputs.same_class} of "
-        f"{outputs.images} images as these kernels."
-    )
+    one_step = f", {inexact:,} of them a step beside it, as it may be" if inexact else ""
+    if verification.simulates_kernels:
+        simulated = (
+            "The outputs for made-up and other images are those of the model with its rounding "
+            f"simulated. For {outputs.images} of yours, the root mean square of the differences "
+            f"is {outputs.root_mean_square_steps:.2f} steps, and "
+            f"{outputs.float_root_mean_square_steps:.2f} from the model without rounding."
+        )
+    else:
+        simulated = (
+            "The simulation of the rounding, with which a quantization-aware training learns, "
+            "computes what the builtin kernels do. These kernels round elsewhere, and give the "
+            f"same class as it does to {outputs.same_class} of {outputs.images} of your images."
+        )
     return f"""
 ## Whether it is right
 
-On {operations.images} images, {verification.made_up_images} of them made up, each of
-{operations.operations} operations computed what it is defined to: {operations.values:,} values.
-{one_step.strip()}
-{simulated}
+On {operations.images} images, {verification.made_up_images} of them made up, each of the
+{operations.operations} operations computed what it is defined to: {operations.values:,}
+values{one_step}. {simulated}
 """
 
 
