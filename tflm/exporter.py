@@ -6,6 +6,7 @@ import tempfile
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 import keras_micronet
 from keras_micronet.quantization import QuantizeAwareModel, quantize_aware
@@ -295,7 +296,7 @@ def _answers(run, deployment):
     if isinstance(run.model, QuantizeAwareModel):
         float_outputs = _outputs_of(run.model.float_model, inputs)
     if not lowering.ends_with_softmax(deployment.float_model):
-        float_outputs = keras.ops.convert_to_numpy(keras.ops.softmax(float_outputs))
+        float_outputs = tf.nn.softmax(float_outputs).numpy()
     cost = accuracy_cost.compare(float_outputs, outputs, run.test.labels)
     return _Answers(own.argmax(axis=-1), outputs, cost)
 
