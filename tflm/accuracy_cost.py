@@ -80,7 +80,7 @@ class AccuracyCost:
         return int(given[0]) if len(given) == 1 else None
 
     def exceeds(self, most_points):
-        """Whether more than so many points are lost, significantly: the whole interval is beyond."""
+        """Whether significantly more than so many points are lost: all of the interval."""
         return self.points_lost_interval[0] > most_points
 
 

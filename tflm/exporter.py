@@ -309,7 +309,8 @@ def _outputs_of(model, inputs):
 def _parts(run, deployment, answers):
     """Pairs of the model's inputs and the interpreter's outputs, of all images there are."""
     yield deployment.quantized_images(run.test.images), answers.int8_outputs
-    for images in (made_up_images.made_up_images(run.model.input_shape[1:]), run.calibration.images):
+    made_up = made_up_images.made_up_images(run.model.input_shape[1:])
+    for images in (made_up, run.calibration.images):
         yield deployment.quantized_images(images), deployment.outputs(images)
 
 

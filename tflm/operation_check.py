@@ -5,9 +5,9 @@ defined by integers, which NumPy computes a second time (`reference`): it must g
 A builtin operator of TensorFlow Lite Micro is defined by real numbers: its integers stand for
 inputs and constants, from which TensorFlow computes the result, and this is rounded. There the
 device may be one step off, for it rounds sums more than once on the way and halves in another
-direction. Measured on M0 to M3 of 32 to 96 pixels with random and with trained weights, none of
-the operators was ever further off: convolutions, sums and products in up to 5% of their values,
-means of a few pixels, half of which end in a half, in up to 45%.
+direction. Measured on M0 to M3 of 32 to 64 pixels with random weights, and on M0 trained on digits
+and on CIFAR-10, no operator was ever further off: products in up to 5% of an operation's values,
+convolutions in up to 1.3%, means, which often end in a half, in up to 26%.
 """
 
 import dataclasses

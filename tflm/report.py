@@ -382,12 +382,12 @@ def _cost_section(report):
     return f"""
 ## What int8 costs
 
-Float and int8 have seen the same {cost.images:,} test images. {cost.only_float_right:,} of them
-only float recognises, {cost.only_int8_right:,} only int8: {cost.points_lost:.2f} points are lost,
-and with {CONFIDENCE:.0%} confidence {low_and_high} of all images like these (a score interval of
-paired proportions, Tango 1998). Both give the same class to {_percent(cost.agreement)}; among the
-{cost.clear:,} images that are clear to float, whose best class is at least {CLEAR_MARGIN:g} more
-probable than the second: {clear}.{remarks}
+Float and int8 have seen the same {cost.images:,} test images: {cost.only_float_right:,} of them
+only float recognises, {cost.only_int8_right:,} only int8, which makes {cost.points_lost:.2f} points
+lost. On all images of the kind it is, with {CONFIDENCE:.0%} confidence, {low_and_high} points (score
+interval of paired proportions, Tango 1998). Both give the same class to {_percent(cost.agreement)};
+among the {cost.clear:,} images that are clear to float, whose best class is at least
+{CLEAR_MARGIN:g} more probable than the second: {clear}.{remarks}
 """
 
 
@@ -443,7 +443,9 @@ def _verification_section(report):
 
 On {operations.images} images, {verification.made_up_images} of them made up, each of the
 {operations.operations} operations computed what it is defined to: {operations.values:,}
-values{one_step}. {simulated}
+values{one_step}.
+
+{simulated}
 """
 
 
@@ -597,7 +599,8 @@ def _loss(cost):
     low, high = cost.points_lost_interval
     points = abs(cost.points_lost)
     what = "lost" if cost.points_lost >= 0 else "gained"
-    return f"{points:.2f} points {what} ({CONFIDENCE:.0%} interval of the loss: {low:.2f} to {high:.2f})"
+    interval = f"{CONFIDENCE:.0%} interval of the loss: {low:.2f} to {high:.2f}"
+    return f"{points:.2f} points {what} ({interval})"
 
 
 def _agreement(cost):
@@ -608,9 +611,8 @@ def _agreement(cost):
 
 
 def _noisiest(report):
-    rows = ", ".join(
-        f"{row.name} ({row.signal_to_noise_decibels:.1f} dB)" for row in report.noise[:_NAMED_NOISE]
-    )
+    worst = report.noise[:_NAMED_NOISE]
+    rows = ", ".join(f"{row.name} ({row.signal_to_noise_decibels:.1f} dB)" for row in worst)
     return f"noisiest activations: {rows}"
 
 

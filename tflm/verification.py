@@ -16,7 +16,10 @@ import math
 
 import numpy as np
 
-# Of the distance between the device's outputs and those of the model without rounding.
+# Of the distance between the device's outputs and those of the model without rounding. Measured
+# with builtin operators: 0.07 for M0 trained on CIFAR-10, 0.03 on digits; 0.3 for M3 with random
+# weights, and 0.65, but only 0.65 steps, for M2. Another arithmetic within Dynamic Shift-Max, that
+# of the fused kernels, gives 0.5 to 1.2, and 5 steps on CIFAR-10.
 MOST_UNSIMULATED_PART = 0.5
 MOST_UNSIMULATED_STEPS = 1.0
 # Measured on M0 trained on digits and on CIFAR-10, after training and aware: of 8-bit weights noise

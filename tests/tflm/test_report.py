@@ -238,7 +238,8 @@ def test_markdown_begins_with_the_verdict():
     for words in (
         "# micronet_m0 on TensorFlow Lite Micro",
         "input 32 x 48 x 3, 10 classes",
-        "**98.25%** of 2,000 test images, 0.25 points lost (95% interval of the loss: -0.26 to 0.79)",
+        "**98.25%** of 2,000 test images, 0.25 points lost "
+        "(95% interval of the loss: -0.26 to 0.79)",
         "| accuracy without rounding | 98.50% |",
         "| same class without rounding | 99.35%, 99.50% of the 1,800 clear ones |",
         "1,106,016 bytes (1,080.1 KB)",
@@ -337,8 +338,11 @@ def test_refused_report_tells_why_and_what_next():
 
 def test_quantization_aware_model_has_three_accuracies():
     shown = make_report(
-        residual(), keras_model=report.QUANTIZATION_AWARE, keras_accuracy=0.9805,
-        float_run_accuracy=0.9712, noise=(NOISE,),
+        residual(),
+        keras_model=report.QUANTIZATION_AWARE,
+        keras_accuracy=0.9805,
+        float_run_accuracy=0.9712,
+        noise=(NOISE,),
     )
     text = report.to_markdown(shown)
     assert "simulated, the accuracy is 98.05%." in text
@@ -351,7 +355,7 @@ def test_verification_is_told():
     text = report.to_markdown(make_report(residual()))
     for words in (
         "On 20 images, 12 of them made up, each of the\n201 operations",
-        "30,000\nvalues, 100 of them a step beside it, as it may be.",
+        "30,000\nvalues, 100 of them a step beside it, as it may be.\n",
         "differences is 0.38 steps, and 8.50 from the model without rounding",
     ):
         assert words in text
