@@ -384,9 +384,9 @@ def _cost_section(report):
 
 Float and int8 have seen the same {cost.images:,} test images: {cost.only_float_right:,} of them
 only float recognises, {cost.only_int8_right:,} only int8, which makes {cost.points_lost:.2f} points
-lost. On all images of the kind it is, with {CONFIDENCE:.0%} confidence, {low_and_high} points (score
-interval of paired proportions, Tango 1998). Both give the same class to {_percent(cost.agreement)};
-among the {cost.clear:,} images that are clear to float, whose best class is at least
+lost. On all images of the kind it is, with {CONFIDENCE:.0%} confidence, {low_and_high} points
+(score interval of paired proportions, Tango 1998). Both give the same class to
+{_percent(cost.agreement)}; among the {cost.clear:,} images that are clear to float, whose best class is at least
 {CLEAR_MARGIN:g} more probable than the second: {clear}.{remarks}
 """
 
@@ -499,9 +499,10 @@ signal-to-quantization-noise ratio, the {len(worst)} worst of {len(report.noise)
 {_noise_table(worst)}
 
 An operation loses accuracy itself if its own ratio is low, that of what it makes of the inputs that
-it has on the device; otherwise it passes on what came before. A noisy term of a sum does no harm if the sum is well. Clipped values
-lie outside of the range that was calibrated: calibrate on images like those of the field. Where
-nothing is clipped and the ratio is low all the same, a few large values leave all others few steps.
+it has on the device; otherwise it passes on what came before. A noisy term of a sum does no harm if
+the sum is well. Clipped values lie outside of the range that was calibrated: calibrate on images
+like those of the field. Where nothing is clipped and the ratio is low all the same, a few large
+values leave all others few steps.
 {_noise_advice(report)}
 """
 
