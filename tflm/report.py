@@ -386,8 +386,8 @@ Float and int8 have seen the same {cost.images:,} test images: {cost.only_float_
 only float recognises, {cost.only_int8_right:,} only int8, which makes {cost.points_lost:.2f} points
 lost. On all images of the kind it is, with {CONFIDENCE:.0%} confidence, {low_and_high} points
 (score interval of paired proportions, Tango 1998). Both give the same class to
-{_percent(cost.agreement)}; among the {cost.clear:,} images that are clear to float, whose best class
-is at least {CLEAR_MARGIN:g} more probable than the second: {clear}.{remarks}
+{_percent(cost.agreement)}; among the {cost.clear:,} images that are clear to float, whose best
+class is at least {CLEAR_MARGIN:g} more probable than the second: {clear}.{remarks}
 """
 
 
