@@ -23,17 +23,31 @@ def run(graph, images):
     """
     values = {graph.inputs[0]: tf.convert_to_tensor(images, tf.float32)}
     for operation in graph.operations:
-        inputs = [
-            tf.convert_to_tensor(graph.tensors[name].data)
-            if graph.tensors[name].is_constant
-            else values[name]
-            for name in operation.inputs
-        ]
-        options = dict(operation.options)
-        low, high = options.pop("output_range", (-np.inf, np.inf))
-        outputs = _KERNELS[operation.kind](*inputs, **options)
-        values[operation.outputs[0]] = tf.clip_by_value(outputs, low, high)
+        values[operation.outputs[0]] = run_operation(graph, operation, values)
     return values
+
+
+def run_operation(graph, operation, values):
+    """Computes the output of one operation.
+
+    Args:
+        graph: the float `Graph` that has its constants.
+        operation: one of the graph's.
+        values: tensors or float32 arrays by name, with `batch` in front: those that it reads.
+
+    Returns:
+        A float32 tensor.
+    """
+    inputs = [
+        tf.convert_to_tensor(
+            graph.tensors[name].data if graph.tensors[name].is_constant else values[name]
+        )
+        for name in operation.inputs
+    ]
+    options = dict(operation.options)
+    low, high = options.pop("output_range", (-np.inf, np.inf))
+    outputs = _KERNELS[operation.kind](*inputs, **options)
+    return tf.clip_by_value(outputs, low, high)
 
 
 def _activated(values, activation):
