@@ -370,7 +370,7 @@ def _input_factors(step, kernel, factors):
     if step.kind == "depthwise":
         return factors[:, tf.newaxis]
     *_, inputs, filters = kernel.shape
-    groups = len(factors) // inputs
+    groups = factors.shape[0] // inputs
     by_group = tf.transpose(tf.reshape(factors, (groups, inputs)))
     return tf.repeat(by_group, filters // groups, axis=1)
 

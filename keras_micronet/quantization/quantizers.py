@@ -5,11 +5,13 @@ Gradients pass through rounding unchanged and are zero outside the range
 """
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from keras_micronet.quantization import model_optimization
 from keras_micronet.quantization.schemes import ACTIVATION_BITS, WeightRounding
 
+_TINY = float(np.finfo(np.float32).tiny)
 _SMALLEST_SCALE = 1e-20  # keeps the range of a channel that is multiplied by nothing finite
 
 
@@ -136,7 +138,9 @@ class WeightQuantizer(keras.layers.Layer):
 
     def scale(self, kernel):
         """What one step of the integers of a kernel stands for, `(channels,)`."""
-        return self._ends(kernel, None) / self.weight_format.limit
+        scales = self._ends(kernel, None) / self.weight_format.limit
+        # Integers of channels that are all zero stand for nothing, their bias for something.
+        return tf.where(scales < _TINY, 1.0 / self.weight_format.limit, scales)
 
     def _ends(self, kernel, scale):
         """The ends of the range for each channel of the kernel that is not scaled yet."""

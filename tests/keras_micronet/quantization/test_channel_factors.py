@@ -13,9 +13,6 @@ from keras_micronet.quantization.quantize_aware import recalibrated
 from keras_micronet.quantization.schemes import BUILTIN, FUSED, KERNELS
 from tests.keras_micronet.quantization import chains
 
-pytestmark = pytest.mark.usefixtures("eager")
-
-
 def uneven_model(spread=3.0):
     """Its maps have channels of very different size before and behind Dynamic Shift-Max."""
     model = chains.chain(
@@ -68,6 +65,7 @@ def test_maps_that_are_added_averaged_or_given_away_have_none():
     assert channel_factor_rules(plan(unroll(alone))) == {}
 
 
+@pytest.mark.usefixtures("eager")
 def test_factors_follow_the_sizes_of_channels():
     model = uneven_model()
     planned = plan(unroll(model))
@@ -82,6 +80,7 @@ def test_factors_follow_the_sizes_of_channels():
     np.testing.assert_allclose(steps, np.round(steps), rtol=1e-6)
 
 
+@pytest.mark.usefixtures("eager")
 def test_channels_of_zeros_get_usable_factors():
     model = uneven_model()
     normalization = model.get_layer("mix").batch_normalization
@@ -110,6 +109,7 @@ def error(model, images, has_factors):
     return np.mean((quantized.logits(images) - quantized.float_logits(images)) ** 2)
 
 
+@pytest.mark.usefixtures("eager")
 def test_factors_bring_outputs_nearer_to_the_float_model():
     """Small channels matter as much as large ones, which do not run into them."""
     model = chains.chain(
@@ -123,6 +123,7 @@ def test_factors_bring_outputs_nearer_to_the_float_model():
     assert error(model, images, True) < error(model, images, False) / 4  # 6 dB
 
 
+@pytest.mark.usefixtures("eager")
 def test_factors_pass_through_dynamic_shift_max():
     model = uneven_model(4)
     for weight in model.get_layer("fuse").excite.weights:
@@ -131,6 +132,19 @@ def test_factors_pass_through_dynamic_shift_max():
     assert error(model, images, True) < error(model, images, False) / 1.5
 
 
+def test_models_with_factors_learn_in_a_trace():
+    model = uneven_model(1)
+    images = chains.random_images(model, 32)
+    quantized = quantize_aware(model, images)
+    before = {name: np.array(each) for name, each in quantized.channel_factors.items()}
+    quantized.compile("sgd", "mse")
+    with_trace = quantized.fit(images, model(images), epochs=2, verbose=0)
+    assert np.all(np.isfinite(with_trace.history["loss"]))
+    for name, each in quantized.channel_factors.items():
+        np.testing.assert_array_equal(each, before[name])
+
+
+@pytest.mark.usefixtures("eager")
 @pytest.mark.parametrize("kernels", KERNELS)
 def test_saved_model_keeps_kernels_and_factors(kernels, tmp_path):
     model = uneven_model()
@@ -152,6 +166,7 @@ def test_models_that_know_no_kernels_simulate_builtin_ones():
     assert (old.kernels, old.channel_factors) == (BUILTIN, {})
 
 
+@pytest.mark.usefixtures("eager")
 def test_recalibration_keeps_what_has_been_learned():
     model = uneven_model()
     images = chains.random_images(model, 32)
