@@ -48,18 +48,27 @@ def exported(model, images, kernels):
 
 def converted(model, images):
     """The model's bytes and number of operations, by TensorFlow's converter."""
-    inputs = keras.Input(batch_shape=(1, *model.input_shape[1:]))
-    fixed = keras.Model(inputs, stock_copy(model)(inputs))
-    converter = tf.lite.TFLiteConverter.from_keras_model(fixed)
-    converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    converter.representative_dataset = lambda: ([image[np.newaxis]] for image in images)
-    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-    converter.inference_input_type = converter.inference_output_type = tf.int8
-    data = converter.convert()
+    data = convert(stock_copy(model), images)
     # Without a delegate, whose node would be counted too.
     plain = tf.lite.experimental.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
     interpreter = tf.lite.Interpreter(model_content=data, experimental_op_resolver_type=plain)
     return data, len(interpreter._get_ops_details())
+
+
+def convert(model, images):
+    """The bytes of a model in int8, by TensorFlow's converter.
+
+    Args:
+        model: Keras model of Keras's own layers, of one input.
+        images: float array of what it takes, to choose the ranges by.
+    """
+    inputs = keras.Input(batch_shape=(1, *model.input_shape[1:]))
+    converter = tf.lite.TFLiteConverter.from_keras_model(keras.Model(inputs, model(inputs)))
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = lambda: ([image[np.newaxis]] for image in images)
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    converter.inference_input_type = converter.inference_output_type = tf.int8
+    return converter.convert()
 
 
 def settle(model, images):

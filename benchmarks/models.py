@@ -112,7 +112,7 @@ BARS = (
 )
 
 
-def fused_graph(variant, size):
+def fused_graph(variant, size, classes=keras_micronet.applications.IMAGENET_CLASSES):
     """A variant's quantized `Graph` of fused kernels, with random weights and made-up ranges.
 
     Its batch normalizations have seen images, so that activations fill the ranges in all layers.
@@ -121,7 +121,11 @@ def fused_graph(variant, size):
     builder = getattr(keras_micronet, f"MicroNet{variant}")
     shape = (size, size, 3)
     model = builder(
-        input_shape=shape, weights=None, classifier_activation=None, include_preprocessing=False
+        input_shape=shape,
+        weights=None,
+        classes=classes,
+        classifier_activation=None,
+        include_preprocessing=False,
     )
     images = np.random.default_rng(0).standard_normal((_IMAGES_TO_SETTLE, *shape))
     settle(model, images.astype(np.float32))

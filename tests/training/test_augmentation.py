@@ -22,6 +22,9 @@ EVERYTHING = recipe(
     translation=0.1,
     zoom=0.1,
     horizontal_flip=True,
+    brightness=0.2,
+    contrast=0.2,
+    saturation=0.2,
     rand_augment=0.5,
     random_erasing=0.5,
     mixup=0.4,
@@ -138,7 +141,7 @@ def test_batches_differ_and_the_sequence_repeats_with_the_seed():
 
 def test_a_continued_training_goes_on_with_the_changes_it_would_have_made(tmp_path):
     changes = {"smallest_crop": 0.3, "rand_augment": 0.5, "random_erasing": 0.5}
-    changes |= {"mixup": 0.4, "cutmix": 0.8}
+    changes |= {"mixup": 0.4, "cutmix": 0.8, "brightness": 0.2, "contrast": 0.2, "saturation": 0.2}
 
     class Stop(keras.callbacks.Callback):
         def on_epoch_begin(self, epoch, logs=None):
@@ -174,6 +177,9 @@ def test_what_is_zero_gives_no_layer():
         "RandomTranslation",
         "RandomZoom",
         "RandomFlip",
+        "RandomBrightness",
+        "RandomContrast",
+        "RandomSaturation",
         "RandAugment",
         "RandomErasing",
         "MixUp",
@@ -181,7 +187,10 @@ def test_what_is_zero_gives_no_layer():
     ]
 
 
-@pytest.mark.parametrize("name", ["rand_augment", "random_erasing", "mixup", "cutmix"])
+COLOURS = ["brightness", "contrast", "saturation"]
+
+
+@pytest.mark.parametrize("name", [*COLOURS, "rand_augment", "random_erasing", "mixup", "cutmix"])
 def test_an_option_gives_its_layer_alone(name):
     assert len(random_changes(recipe(**{name: 0.3}), seed=0)) == 1
 
@@ -224,6 +233,53 @@ def test_everything_runs_in_a_graph_with_deterministic_kernels():
     first, second = two_batches()
     assert not np.allclose(first, second)
     assert np.array_equal(two_batches(), [first, second])
+
+
+def coloured(count=64):
+    """Images of red on green, half a side each, whose channels stay in the range if changed."""
+    images = np.empty((count, *SIZE, 3), np.float32)
+    images[:, :10], images[:, 10:] = (140, 100, 120), (90, 130, 120)
+    return images
+
+
+def test_brightness_adds_one_number_to_a_whole_image():
+    images = coloured()
+    added = make_augmentation(recipe(brightness=0.2), seed=0)(images)[0] - images
+    assert np.ptp(added, axis=(1, 2, 3)).max() < 1e-3
+    shifts = added[:, 0, 0, 0]
+    assert np.abs(shifts).max() <= 0.2 * 255
+    assert shifts.min() < -0.1 * 255 and shifts.max() > 0.1 * 255
+    assert len(np.unique(shifts)) == len(images)
+
+
+def test_contrast_scales_the_differences_from_the_mean():
+    images = coloured()
+    changed = make_augmentation(recipe(contrast=0.4), seed=0)(images)[0]
+    means = images.mean((1, 2), keepdims=True)
+    assert np.abs(changed.mean((1, 2), keepdims=True) - means).max() < 1e-2
+    factors = (changed - means)[:, 0, 0, 0] / (images - means)[:, 0, 0, 0]
+    assert np.abs(changed - means - factors[:, None, None, None] * (images - means)).max() < 1e-2
+    assert 0.6 - 1e-3 <= factors.min() < 0.8 and 1.2 < factors.max() <= 1.4 + 1e-3
+
+
+def test_saturation_scales_the_differences_from_grey_and_keeps_the_brightness():
+    images = coloured()
+    changed = make_augmentation(recipe(saturation=0.4), seed=0)(images)[0]
+    brightness = images @ np.float32([0.299, 0.587, 0.114])
+    assert np.abs(changed @ np.float32([0.299, 0.587, 0.114]) - brightness).max() < 1e-2
+    grey = brightness[..., None]
+    factors = (changed - grey)[:, 0, 0, 0] / (images - grey)[:, 0, 0, 0]
+    assert np.abs(changed - grey - factors[:, None, None, None] * (images - grey)).max() < 1e-2
+    assert 0.6 - 1e-3 <= factors.min() < 0.8 and 1.2 < factors.max() <= 1.4 + 1e-3
+
+
+def test_strong_colours_stay_in_the_range():
+    images = np.zeros((32, *SIZE, 3), np.float32)
+    images[..., 0] = 255
+    changed = make_augmentation(recipe(saturation=1.0), seed=0)(images)[0]
+    assert 0 <= changed.min() and changed.max() <= 255
+    # Towards grey they do change.
+    assert changed[..., 1].max() > 30
 
 
 def constant_images(values):

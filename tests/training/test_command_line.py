@@ -163,7 +163,7 @@ def test_mistakes_are_refused_with_one_sentence(
         ),
         (["--seed", str(2**32)], "seed must be a whole number from 0"),
         (["--no-such-option"], "unrecognized arguments"),
-        (["--recipe", "no-such"], "one of small-images, finetune, imagenet-m0, imagenet-m1"),
+        (["--recipe", "no-such"], "one of small-images, photographs, finetune, imagenet-m0"),
         (["--recipe", "no-such"], "Received: recipe=no-such"),
         (["--learning-rate-batch-size", "many"], "invalid int value: 'many'"),
         (["--optimizer", "adam"], "optimizer must be one of adamw, sgd. Received: optimizer=adam"),

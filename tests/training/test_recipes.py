@@ -44,6 +44,9 @@ from training.recipes import (
         ({"rand_augment": 1.1}, "rand_augment must be a number from 0 to 1"),
         ({"mixup": -0.1}, "mixup must be a number from 0 to 1"),
         ({"cutmix": 1.5}, "cutmix must be a number from 0 to 1"),
+        ({"brightness": 1.1}, "brightness must be a number from 0 to 1"),
+        ({"contrast": -0.1}, "contrast must be a number from 0 to 1"),
+        ({"saturation": math.nan}, "saturation must be a number from 0 to 1"),
         ({"random_erasing": math.nan}, "random_erasing must be a number from 0 to 1"),
         ({"horizontal_flip": "no"}, "horizontal_flip must be true or false"),
     ],
@@ -128,6 +131,7 @@ def test_values_of_optimizer_and_companions_are_checked(name, value):
 def test_named_recipes():
     assert set(RECIPES) == {
         "small-images",
+        "photographs",
         "finetune",
         "imagenet-m0",
         "imagenet-m1",
@@ -160,6 +164,7 @@ def test_imagenet_recipes_are_those_of_the_release(variant):
         "smallest_crop": 0.08,
         "evaluation_crop": 0.875,
         **dict.fromkeys(("label_smoothing", "rotation", "translation", "zoom"), 0.0),
+        **dict.fromkeys(("brightness", "contrast", "saturation"), 0.0),
         **dict.fromkeys(("rand_augment", "mixup", "cutmix", "random_erasing"), 0.0),
         **dict.fromkeys(("average_decay", "mutual_weight"), 0.0),
         # Only used with a teacher.
@@ -173,8 +178,19 @@ def test_imagenet_recipes_are_those_of_the_release(variant):
 def test_the_first_recipe_has_none_of_the_later_changes():
     # As it was before there were any.
     assert SMALL_IMAGES.smallest_crop == SMALL_IMAGES.evaluation_crop == 1.0
-    for name in ("rand_augment", "mixup", "cutmix", "random_erasing"):
+    later = ("brightness", "contrast", "saturation")
+    for name in (*later, "rand_augment", "mixup", "cutmix", "random_erasing"):
         assert getattr(SMALL_IMAGES, name) == 0.0
+
+
+def test_photographs_are_mirrored_and_hardly_distorted():
+    """A small network learns too little of them rather than by heart."""
+    recipe = RECIPES["photographs"]
+    assert recipe.horizontal_flip
+    assert 0.5 <= recipe.smallest_crop < 1.0
+    assert recipe.rotation == recipe.translation == recipe.zoom == 0.0
+    # A side of 32 pixels would leave a single place of the last map.
+    assert min(recipe.image_size) >= 64
 
 
 def test_finetuning_is_gentle_with_photographs():
@@ -196,6 +212,7 @@ def test_any_recipe_can_be_continued_by_quantize_aware_training(name):
 
 def test_recipes_of_earlier_runs_are_understood():
     later = {"version", "smallest_crop", "evaluation_crop"}
+    later |= {"brightness", "contrast", "saturation"}
     later |= {"rand_augment", "mixup", "cutmix", "random_erasing"}
     values = dataclasses.asdict(SMALL_IMAGES)
     earlier = {name: value for name, value in values.items() if name not in later}
