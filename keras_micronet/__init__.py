@@ -19,6 +19,7 @@ from keras_micronet.applications import (
 )
 from keras_micronet.checkpoints import load_torch_checkpoint
 from keras_micronet.complexity import LayerCost, ModelSummary, summarize
+from keras_micronet.run_folders import write_run_folder
 from keras_micronet.variants import VARIANTS, BlockRow, Variant
 
 __version__ = "0.1.0"
@@ -39,4 +40,5 @@ __all__ = [
     "preprocess_input",
     "quantization",
     "summarize",
+    "write_run_folder",
 ]

@@ -13,6 +13,7 @@ import keras_micronet
 
 FOLDER = pathlib.Path(keras_micronet.__file__).parent
 ALLOWED_IMPORTS = {
+    "h5py",
     "keras",
     "keras_micronet",
     "numpy",
