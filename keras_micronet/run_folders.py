@@ -16,20 +16,20 @@ that was trained in another way. Readers take none of these files on trust.
 
 import io
 import json
-import os
 import pathlib
 import zipfile
 
 import keras
 import numpy as np
 
+from keras_micronet.files import locks
 from keras_micronet.files.archives import (
     DamagedFileError,
     check_model_file,
     read_arrays,
     read_json,
 )
-from keras_micronet.files.folders import WholeFolder
+from keras_micronet.files.folders import COMPLETE, WholeFolder, move_in
 from keras_micronet.files.text import list_some, shorten
 
 MODEL = "model.keras"
@@ -304,6 +304,25 @@ def _label_misfit(labels, class_count):
     return None
 
 
-def is_complete(folder):
-    """Whether a folder has the file that a run gets last."""
-    return os.path.isfile(os.path.join(folder, SUMMARY))
+def finish_replacement(folder):
+    """Finishes what a command was killed at that moved a run to the place of an earlier one.
+
+    All its files are there then, but not all in their places; to be called before a run is read.
+
+    Args:
+        folder: path of the run folder.
+
+    Raises:
+        ValueError: if a command is moving the files right now, or they cannot be moved.
+    """
+    folder = pathlib.Path(folder)
+    if not (folder / COMPLETE).is_dir():
+        return
+    try:
+        with locks.acquire(folder / locks.LOCK_NAME, folder):
+            move_in(folder, SUMMARY)
+    except OSError as error:
+        raise ValueError(
+            "a run folder of which a replacement was interrupted must be one that can be written "
+            f"to, as that is finished now. Received: {folder} ({error.strerror or error})"
+        ) from error

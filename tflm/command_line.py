@@ -1,6 +1,7 @@
 """`python -m tflm`: exports a trained run to a folder of sources for a microcontroller."""
 
 import argparse
+import contextlib
 import pathlib
 import sys
 
@@ -14,6 +15,7 @@ from tflm.verification import VerificationError
 
 _USAGE_ERROR = 2
 _EXPORT_FAILED = 1
+_INTERRUPTED = 130
 _FAILURES = (
     ValueError,
     ImportError,
@@ -42,21 +44,34 @@ def main(arguments=None):
         arguments: list of words, or `None` for the process's.
 
     Returns:
-        The exit status: 0, 1 if the export failed, 2 if it could not begin.
+        The exit status: 0, 1 if the export failed, 2 if it could not begin, 130 if the user
+        interrupted it.
     """
     options = _parser().parse_args(arguments)
-    output = pathlib.Path(options.output or f"deploy/{pathlib.Path(options.run).resolve().name}")
     try:
-        exporter.check_output(output, options.overwrite)
-        kernels = exporter.kernels_for(options.runtime, options.kernels)
-        run = TrainedRun.load(options.run)
-    except ValueError as error:
-        return _fail(error, _USAGE_ERROR)
+        return _run(options)
+    except KeyboardInterrupt:
+        return _fail("interrupted; nothing was written", _INTERRUPTED)
+
+
+def _run(options):
+    output = pathlib.Path(options.output or f"deploy/{pathlib.Path(options.run).resolve().name}")
+    with contextlib.ExitStack() as reserved:
+        try:
+            reserved.enter_context(exporter.reserved_output(output, options.overwrite))
+            kernels = exporter.kernels_for(options.runtime, options.kernels)
+            run = TrainedRun.load(options.run)
+        except (ValueError, OSError) as error:
+            return _fail(error, _USAGE_ERROR)
+        return _export(run, kernels, output, options)
+
+
+def _export(run, kernels, output, options):
     try:
         export = exporter.export(
             run, lambda line: print(line, flush=True), kernels, options.runtime
         )
-        exporter.write(export.files, output)
+        exporter.write(export.files, output, options.overwrite)
     except _FAILURES as error:
         return _fail(error, _EXPORT_FAILED)
     print(_verdict(export.report, output))
@@ -73,8 +88,7 @@ def _parser():
     )
     parser.add_argument(
         "run",
-        help="folder with model.keras, class_names.txt, calibration.npz and test.npz, "
-        "as `python -m training` writes it",
+        help="run folder, as `python -m training` and keras_micronet.write_run_folder write it",
     )
     parser.add_argument("--output", help="folder to write (default: deploy/ and the run's name)")
     parser.add_argument(

@@ -1,18 +1,18 @@
 """From a trained run to verified sources for a microcontroller: the steps in order."""
 
 import dataclasses
-import pathlib
-import tempfile
 
 import keras
 import numpy as np
 
 import keras_micronet
+from keras_micronet.files.folders import WholeFolder
 from keras_micronet.quantization import QuantizeAwareModel, quantize_aware
 from tflm import (
     c_arrays,
     channel_layout,
     compiled_library,
+    earlier_export,
     flatbuffer,
     fused_operations,
     kernel_sources,
@@ -36,7 +36,6 @@ from tflm.runtimes import MicroRuntime, StaticRuntime
 MODEL_FILE = "model.tflite"
 BUILTIN, FUSED = KERNELS = ("builtin", "fused")
 TFLM, STATIC = RUNTIMES = (MicroRuntime.name, StaticRuntime.name)
-_MARK_OF_AN_EXPORT = "report.json"
 _MOST_TEST_VECTORS = 10
 _EXAMPLES = 16
 _MOST_MISTAKES = 4
@@ -356,33 +355,43 @@ def _files(run, deployment, tested, made):
     }
 
 
+def reserved_output(folder, overwrite=False):
+    """Keeps other commands out of an export's folder, and proves that it can be written.
+
+    For use as a context, before the work begins.
+
+    Args:
+        folder: the folder's path.
+        overwrite: whether an earlier export in it may be replaced.
+
+    Returns:
+        A context manager, which raises `ValueError` unless an export may be written to `folder`.
+    """
+    return _output(folder).reserved(overwrite)
+
+
 def check_output(folder, overwrite):
     """Raises `ValueError` unless an export may be written to `folder`."""
-    folder = pathlib.Path(folder)
-    if not folder.exists() or folder.is_dir() and not any(folder.iterdir()):
-        return
-    if not overwrite or not (folder / _MARK_OF_AN_EXPORT).is_file():
-        raise ValueError(
-            "output must be a new or empty folder or, with --overwrite, that of an earlier export. "
-            f"Received: output={folder}"
-        )
+    _output(folder).check(overwrite)
 
 
-def write(files, folder):
+def write(files, folder, overwrite=False):
     """Writes an export's files as a folder that appears at once, in place of an earlier export.
 
     Args:
         files: contents by file name.
-        folder: the folder's path; `check_output` has accepted it.
+        folder: the folder's path.
+        overwrite: whether an earlier export in it may be replaced.
+
+    Raises:
+        ValueError: if the folder holds anything else; the message says where the new files are.
+        OSError: if they cannot be written; an earlier export is as it was.
     """
-    folder = pathlib.Path(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as staging:
-        made = pathlib.Path(staging) / "made"
-        c_arrays.write_files(files, made)
-        if folder.exists():
-            folder.rename(pathlib.Path(staging) / "replaced")
-        made.rename(folder)
+    _output(folder).write(files, overwrite)
+
+
+def _output(folder):
+    return WholeFolder(folder, "export", earlier_export.file_names)
 
 
 def _one_of_each_class(labels):

@@ -1,23 +1,21 @@
-"""What an export starts from: a folder with a trained model and images.
-
-| file | content |
-|---|---|
-| `model.keras` | the model, of this library's layers; its input takes raw RGB in [0, 255] |
-| `class_names.txt` | UTF-8, one name a line, in the order of the model's outputs |
-| `calibration.npz` | `images` uint8 `(count, height, width, 3)` and `labels` `(count,)` |
-| `test.npz` | the same with images that the training never saw |
-
-`python -m training` writes such a folder, among other files.
-"""
+"""What an export starts from: a complete run folder, `keras_micronet.run_folders`."""
 
 import dataclasses
 import pathlib
-import zipfile
 
 import keras
 import numpy as np
 
+from keras_micronet import run_folders
+from keras_micronet.files.archives import DamagedFileError
 from tflm.verification import LEAST_IMAGES
+
+_FILES = (
+    run_folders.MODEL,
+    run_folders.CLASS_NAMES,
+    run_folders.CALIBRATION,
+    run_folders.TEST,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,20 +50,41 @@ class TrainedRun:
         """Reads a folder.
 
         Args:
-            folder: path of a folder with the files above.
+            folder: path of a run folder.
 
         Raises:
-            ValueError: if a file is missing, damaged, or does not fit the model.
+            ValueError: if the run is not complete, or a file is missing, damaged, or does not fit
+                the model.
         """
         folder = pathlib.Path(folder)
-        model = _read_model(_existing(folder, "model.keras"))
-        names = tuple(_existing(folder, "class_names.txt").read_text("utf-8").splitlines())
-        run = cls(
-            model,
-            names,
-            _read_images(_existing(folder, "calibration.npz"), model, len(names)),
-            _read_images(_existing(folder, "test.npz"), model, len(names)),
-        )
+        run_folders.finish_replacement(folder)
+        summary = _read_summary(folder)
+        for name in _FILES:
+            if not (folder / name).is_file():
+                raise ValueError(
+                    f"A run folder must hold {name}; `python -m training` writes one. "
+                    f"Received: {folder}"
+                )
+        try:
+            names = run_folders.read_class_names(folder)
+            model = run_folders.read_model(folder)
+            images = [
+                LabelledImages(
+                    *run_folders.read_images(folder, name, model.input_shape[1:], len(names))
+                )
+                for name in (run_folders.CALIBRATION, run_folders.TEST)
+            ]
+        except ValueError as error:
+            raise ValueError(
+                "A run folder must hold whole files that fit together: train again, or see "
+                f"keras_micronet.write_run_folder. Received: {folder} ({error})"
+            ) from error
+        if _read_summary(folder) != summary:
+            raise ValueError(
+                "A run must not change while it is read: wait until its training has ended. "
+                f"Received: {folder}"
+            )
+        run = cls(model, names, *images)
         classes = model.output_shape[-1]
         if len(names) != classes:
             raise ValueError(
@@ -81,49 +100,13 @@ class TrainedRun:
         return run
 
 
-def _existing(folder, name):
-    path = folder / name
-    if not path.is_file():
-        raise ValueError(
-            f"A run folder must hold {name}; `python -m training` writes one. "
-            f"Received: {folder}"
-        )
-    return path
-
-
-def _read_model(path):
+def _read_summary(folder):
+    """The content of `run.json`, which says that a run is complete."""
     try:
-        return keras.saving.load_model(path, compile=False)
-    except Exception as error:  # Keras raises many types for damaged files
+        return run_folders.read_summary(folder)
+    except DamagedFileError as error:
         raise ValueError(
-            f"{path.name} must be a whole Keras model without code of its own. "
-            f"Received: {path} ({error})"
+            f"A run folder must be complete, which its {run_folders.SUMMARY} tells: give the "
+            "command of its training again, which continues it; keras_micronet.write_run_folder "
+            f"writes the folder of a model of your own. Received: {folder} ({error})"
         ) from error
-
-
-def _read_images(path, model, class_count):
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            images, labels = archive["images"], archive["labels"]
-    except (KeyError, ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
-        raise ValueError(
-            f"{path.name} must hold the arrays `images` and `labels`. Received: {path} ({error})"
-        ) from error
-    expected = tuple(model.input_shape[1:])
-    if images.dtype != np.uint8 or images.shape[1:] != expected or expected[-1:] != (3,):
-        raise ValueError(
-            f"The images of {path.name} must be raw RGB, uint8 of the model's input shape "
-            f"{expected}. Received: {images.dtype} of shape {images.shape}"
-        )
-    if labels.shape != (len(images),) or not np.issubdtype(labels.dtype, np.integer):
-        raise ValueError(
-            f"The labels of {path.name} must be one integer for each of {len(images)} images. "
-            f"Received: {labels.dtype} of shape {labels.shape}"
-        )
-    if len(labels) == 0 or labels.min() < 0 or labels.max() >= class_count:
-        raise ValueError(
-            f"The labels of {path.name} must be at least one, in [0, {class_count}). "
-            f"Received: {len(labels)} labels"
-            + (f" from {labels.min()} to {labels.max()}" if len(labels) else "")
-        )
-    return LabelledImages(images, labels)

@@ -21,6 +21,7 @@ from training.recipes import (
     SMALL_IMAGES,
 )
 from training.settings import (
+    MOST_PIXELS,
     PARTS,
     PRECISIONS,
     EvaluateSettings,
@@ -286,6 +287,7 @@ def _add_task_options(group):
         default=False,
         help="leave damaged image files out of a folder dataset instead of refusing it",
     )
+    _add_most_pixels(add)
     add(
         "--recipe",
         metavar="NAME",
@@ -395,6 +397,7 @@ def _make_evaluate_parser():
         action="store_true",
         help="leave damaged image files out of a folder dataset instead of refusing it",
     )
+    _add_most_pixels(add)
     add(
         "--output",
         type=pathlib.Path,
@@ -421,8 +424,19 @@ def _make_predict_parser():
         metavar="IMAGE",
         help="a JPEG, PNG, BMP or WebP file",
     )
+    _add_most_pixels(add)
     add("--top", type=int, metavar="COUNT", help="how many classes to name (default: 3)")
     return parser
+
+
+def _add_most_pixels(add):
+    add(
+        "--most-pixels",
+        type=int,
+        metavar="COUNT",
+        help="refuse images of more pixels, whose decoding takes some ten bytes of memory for each, "
+        f"and progressive JPEGs of as much work (default: {MOST_PIXELS:,})",
+    )
 
 
 def _weights(text):

@@ -3,15 +3,15 @@
 import dataclasses
 import json
 import math
-import tempfile
 
 import keras
 
+from keras_micronet.files.atomic import write_file
 from training import plots, run_folder
 from training.datasets import Split, load_dataset
 from training.evaluation import Evaluator
 from training.input_pipeline import evaluation_batches
-from training.run_folder import write_figure, write_text
+from training.run_folder import make_writable_folder, write_figure
 from training.saved_run import SavedRun
 from training.settings import EvaluateSettings
 from training.trainer import categorical_loss
@@ -64,6 +64,7 @@ def prepare(settings):
         run.recipe.image_size,
         run.skip_unreadable or settings.skip_unreadable,
         run.recipe.evaluation_crop,
+        settings.most_pixels,
     )
     if dataset.class_names != run.class_names:
         raise ValueError(
@@ -80,7 +81,7 @@ def prepare(settings):
             "split differently now, and the model may have learned from some of these images."
         )
     if output is not None:
-        _make_folder(output)
+        make_writable_folder(output)
     return PreparedEvaluation(
         settings, run, model, dataset.name, getattr(dataset, settings.part), tuple(notes)
     )
@@ -88,17 +89,6 @@ def prepare(settings):
 
 def _describe_sizes(sizes):
     return ", ".join(f"{size} {part}" for part, size in sizes.items())
-
-
-def _make_folder(output):
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=output).close()
-    except OSError as error:
-        raise ValueError(
-            "output must be a folder that can be written to. "
-            f"Received: output={output} ({error.strerror})"
-        ) from error
 
 
 def execute(prepared, report=print):
@@ -136,7 +126,7 @@ def execute(prepared, report=print):
         report(f"  {name}: {share}")
     if settings.output is not None:
         text = json.dumps(_summary(prepared, result), ensure_ascii=False)
-        write_text(settings.output / EVALUATION, text + "\n")
+        write_file(settings.output / EVALUATION, text + "\n")
         figure = plots.confusion_matrix(result, run.class_names)
         write_figure(settings.output / run_folder.CONFUSION_MATRIX, figure)
         report(f"Evaluation: {settings.output}")

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 import keras_micronet
 from training import plots, run_folder
-from training.checkpoints import CheckpointFolder
+from training.checkpoints import PICTURES, CheckpointFolder
 from training.companions import Partner, Teacher
 from training.datasets import ImageDataset, load_dataset
 from training.input_pipeline import collect_balanced, collect_evenly
@@ -88,12 +88,16 @@ def prepare(settings):
     strategy = make_strategy(settings.strategy)
     # Only the first worker writes, and may be ahead of this one.
     folder = RunFolder(
-        settings.output, settings.overwrite or not is_chief(strategy), settings.resume
+        settings.output, settings.overwrite, settings.resume, writes=is_chief(strategy)
     )
     make_reproducible(settings.seed)
     recipe = settings.recipe
     dataset = load_dataset(
-        settings.dataset, recipe.image_size, settings.skip_unreadable, recipe.evaluation_crop
+        settings.dataset,
+        recipe.image_size,
+        settings.skip_unreadable,
+        recipe.evaluation_crop,
+        settings.most_pixels,
     )
     check_batch_size(recipe, dataset, strategy.num_replicas_in_sync)
     class_count = len(dataset.class_names)
@@ -146,9 +150,16 @@ def execute(prepared, report=print):
         OtherRunError: if the folder holds checkpoints of a run with other settings.
         OSError: if a file cannot be written.
     """
-    settings, dataset, model = prepared.settings, prepared.dataset, prepared.model
     writes = is_chief(prepared.strategy)
     report = report if writes else lambda line: None
+    try:
+        return _execute(prepared, report, writes)
+    finally:
+        prepared.folder.release()
+
+
+def _execute(prepared, report, writes):
+    settings, dataset, model = prepared.settings, prepared.dataset, prepared.model
     for line in introduction(prepared):
         report(line)
     checkpoints = CheckpointFolder(prepared.folder.checkpoints, _identity(prepared), report)
@@ -184,6 +195,7 @@ def execute(prepared, report=print):
         folder.write_confusion_matrix(figure)
     folder.write_summary(_summary(prepared, result))
     checkpoints.remove()
+    folder.complete()
     if settings.patience and result.history:
         report(
             f"Kept the weights of epoch {result.kept_epoch}, the best of {len(result.history)} by "
@@ -233,6 +245,7 @@ def _identity(prepared):
         "dataset": dataset.name,
         "class_names": dataset.class_names,
         "train_images": dataset.train.size,
+        PICTURES: dataset.pictures,
         "replicas": prepared.strategy.num_replicas_in_sync,
         **prepared.sections,
     }
@@ -253,6 +266,7 @@ def introduction(prepared):
     )
     yield from dataset.notes
     yield from prepared.notes
+    yield from prepared.folder.notes
     yield (
         f"Recipe {recipe.name}, version {recipe.version}{_changes(recipe)}: {recipe.epochs} epochs "
         f"of {dataset.train.size // recipe.batch_size} steps of {recipe.batch_size} images."
@@ -292,6 +306,7 @@ def _summary(prepared, result):
             "train_images": dataset.train.size,
             "validation_images": dataset.validation.size,
             "test_images": dataset.test.size,
+            "pictures": dataset.pictures,
             "notes": list(dataset.notes),
         },
         "recipe": dataclasses.asdict(settings.recipe),

@@ -12,12 +12,13 @@ _LONGEST_NAME = 150  # bytes; with the prefix it stays below what file systems t
 
 
 @contextlib.contextmanager
-def atomic_file(destination):
+def atomic_file(destination, is_durable=True):
     """Gives a file to write to, which takes its final name only if the block succeeds.
 
     Args:
         destination: path of the file to appear, or to be replaced, at once. If it is a link, the
             link stays and what it leads to is replaced.
+        is_durable: whether it must survive a power cut, too, which takes time.
 
     Yields:
         A binary file.
@@ -30,24 +31,26 @@ def atomic_file(destination):
     try:
         with open(temporary, "xb") as file:
             yield file
-            flush_file(file)
+            if is_durable:
+                flush_file(file)
         os.replace(temporary, destination)
-        flush_folder(destination.parent)
+        if is_durable:
+            flush_folder(destination.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def write_file(destination, contents):
+def write_file(destination, contents, is_durable=True):
     """Writes a whole file at once.
 
     Args:
-        destination: as for `atomic_file`.
+        destination, is_durable: as for `atomic_file`.
         contents: bytes, or text that is stored as UTF-8 with its line feeds as they are.
 
     Raises:
         OSError: as `atomic_file`.
     """
-    with atomic_file(destination) as file:
+    with atomic_file(destination, is_durable) as file:
         file.write(as_bytes(contents))
 
 

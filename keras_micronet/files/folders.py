@@ -308,7 +308,7 @@ def move_in(folder, last):
             flush_folder(folder)
             os.replace(complete / name, folder / name)
     flush_folder(folder)
-    _remove_folders(complete)
+    remove_empty_folders(complete)
 
 
 def remove_known(folder):
@@ -328,7 +328,7 @@ def remove_known(folder):
             (folder / name).unlink(missing_ok=True)
     if list_files(folder) <= {MARK_NAME}:  # whole, or just being written when a kill came
         (folder / MARK_NAME).unlink(missing_ok=True)
-    _remove_folders(folder)
+    remove_empty_folders(folder)
 
 
 def exchange(first, second):
@@ -374,8 +374,12 @@ def _remove_file(folder, name):
         _remove_if_empty(parent)
 
 
-def _remove_folders(folder):
-    """Removes a folder and those in it, as far as there are no files."""
+def remove_empty_folders(folder):
+    """Removes a folder and those in it, as far as there are no files.
+
+    Args:
+        folder: path; may be missing.
+    """
     for parent, _, _ in os.walk(folder, topdown=False):
         _remove_if_empty(parent)
 

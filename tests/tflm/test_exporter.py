@@ -10,6 +10,8 @@ import keras
 import numpy as np
 import pytest
 
+from keras_micronet import run_folders
+from keras_micronet.files.marks import MARK_NAME
 from keras_micronet.quantization import quantize_aware
 from tests.keras_micronet.quantization import chains
 from tflm import command_line, compiled_library, exporter
@@ -18,9 +20,11 @@ from tflm.firmware import command_line as firmware_command_line
 from tflm.host_compiler import HostCompilerError
 from tflm.interpreter import MicroInterpreter
 from tflm.kernel_library import KernelLibraryError
+from tflm.trained_run import TrainedRun
 from tflm.verification import VerificationError
 
 WITH_EVERY_RUNTIME = {
+    MARK_NAME,
     "model.tflite",
     "model_settings.h",
     "report.json",
@@ -353,9 +357,74 @@ def test_writing_replaces_the_whole_folder(tmp_path):
     folder = tmp_path / "export"
     exporter.write({"report.json": "{}", "old.txt": "old"}, folder)
     exporter.check_output(folder, overwrite=True)
-    exporter.write({"report.json": "{}", "new.txt": "new"}, folder)
-    assert {path.name for path in folder.iterdir()} == {"report.json", "new.txt"}
+    exporter.write({"report.json": "{}", "new.txt": "new"}, folder, overwrite=True)
+    assert {path.name for path in folder.iterdir()} == {MARK_NAME, "report.json", "new.txt"}
     assert [path.name for path in tmp_path.iterdir()] == ["export"]
+
+
+def test_export_of_a_version_without_marks_may_be_replaced(deployed, tmp_path):
+    folder = tmp_path / "export"
+    shutil.copytree(deployed, folder)
+    (folder / MARK_NAME).unlink()
+    exporter.write({"new.txt": "new"}, folder, overwrite=True)
+    assert {path.name for path in folder.iterdir()} == {MARK_NAME, "new.txt"}
+
+
+@pytest.mark.parametrize("mine", ["thesis.txt", ".git/config", "kernels/my_kernel.c"])
+def test_export_without_a_mark_is_refused_if_it_holds_more(deployed, tmp_path, mine):
+    folder = tmp_path / "export"
+    shutil.copytree(deployed, folder)
+    (folder / MARK_NAME).unlink()
+    (folder / mine).parent.mkdir(exist_ok=True)
+    (folder / mine).write_text("precious")
+    with pytest.raises(ValueError, match=f"nothing but an earlier export.*with {mine}"):
+        exporter.write({"new.txt": "new"}, folder, overwrite=True)
+    assert (folder / mine).read_text() == "precious"
+
+
+def test_report_of_others_makes_no_export(tmp_path):
+    (tmp_path / "report.json").write_text('{"model_name": "theirs", "agreement": true}')
+    with pytest.raises(ValueError, match="new or empty folder"):
+        exporter.check_output(tmp_path, overwrite=True)
+
+
+def test_folder_that_cannot_be_written_is_told_before_the_work(digits_run, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(command_line.TrainedRun, "load", lambda folder: pytest.fail("read"))
+        assert command_line.main([str(digits_run), "--output", str(tmp_path / "file/out")]) == 2
+    assert "can be written to: give another --output" in capsys.readouterr().err
+
+
+def test_interruption_is_a_sentence(tmp_path, monkeypatch, capsys):
+    def interrupt(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command_line.TrainedRun, "load", interrupt)
+    assert command_line.main(["run", "--output", str(tmp_path / "deep" / "out")]) == 130
+    assert capsys.readouterr().err == "python -m tflm: interrupted; nothing was written\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_run_that_is_not_complete_is_refused(run_copy, tmp_path, capsys):
+    (run_copy / "run.json").unlink()
+    assert command_line.main([str(run_copy), "--output", str(tmp_path / "out")]) == 2
+    message = capsys.readouterr().err
+    assert "must be complete, which its run.json tells" in message
+    assert "write_run_folder" in message
+
+
+def test_run_that_changes_while_it_is_read_is_refused(run_copy, monkeypatch):
+    read_images = run_folders.read_images
+
+    def read_while_another_training_ends(folder, name, *arguments):
+        summary = json.loads((folder / "run.json").read_text())
+        (folder / "run.json").write_text(json.dumps(summary | {"seed": 8}))
+        return read_images(folder, name, *arguments)
+
+    monkeypatch.setattr(run_folders, "read_images", read_while_another_training_ends)
+    with pytest.raises(ValueError, match="must not change while it is read"):
+        TrainedRun.load(run_copy)
 
 
 def test_model_that_int8_cannot_hold_fails_with_a_sentence(run_copy, tmp_path, capsys):

@@ -164,9 +164,9 @@ def test_logs_for_tensorboard_do_not_hinder_continuing(arguments, tmp_path):
 def test_the_recipe_decides_what_evaluation_sees(arguments, tmp_path, crop, monkeypatch):
     crops = []
 
-    def load(name, image_size, skip_unreadable, evaluation_crop):
+    def load(name, image_size, skip_unreadable, evaluation_crop, most_pixels):
         crops.append(evaluation_crop)
-        return load_dataset(name, image_size, skip_unreadable, evaluation_crop)
+        return load_dataset(name, image_size, skip_unreadable, evaluation_crop, most_pixels)
 
     monkeypatch.setattr(run, "load_dataset", load)
     monkeypatch.setattr(run, "execute", lambda _: None)
