@@ -102,19 +102,26 @@ def main(arguments=None):
 
 def _run(settings):
     # Only now: TensorFlow takes seconds to import, and --help and typing errors need none of it.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    # A lost worker is dozens of lines of TensorFlow's on the others, which say it in one.
+    level = "3" if os.environ.get("TF_CONFIG") else "2"
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", level)
     try:
-        from training import checkpoints, trainer
+        from training import checkpoints, strategies, trainer
 
         command = _command(settings)
+    except ImportError as error:
+        return _stop(error, _WRONG_USE)
+    try:
         prepared = command.prepare(settings)
+    except strategies.WorkersError as error:
+        return _stop(error, _FAILURE)
     except (ValueError, OSError, ImportError) as error:
         return _stop(error, _WRONG_USE)
     try:
         return command.execute(prepared)
     except checkpoints.OtherRunError as error:
         return _stop(error, _WRONG_USE)
-    except (trainer.TrainingDivergedError, OSError) as error:
+    except (trainer.TrainingDivergedError, strategies.WorkersError, OSError) as error:
         return _stop(error, _FAILURE)
 
 

@@ -22,7 +22,12 @@ from training.recipe_options import format_value
 from training.recipes import RECIPES
 from training.run_folder import RunFolder
 from training.settings import FLOAT32, RunSettings
-from training.strategies import is_chief, make_strategy
+from training.strategies import (
+    check_workers_agree,
+    is_chief,
+    make_strategy,
+    workers_answer,
+)
 from training.trainer import (
     EpochRecord,
     categorical_loss,
@@ -85,7 +90,7 @@ def prepare(settings):
     check_request(settings.model, settings.weights)
     if settings.tensorboard:
         _check_tensorboard()
-    strategy = make_strategy(settings.strategy)
+    strategy = make_strategy(settings.strategy, announce=print)
     # Only the first worker writes, and may be ahead of this one.
     folder = RunFolder(
         settings.output, settings.overwrite, settings.resume, writes=is_chief(strategy)
@@ -100,6 +105,7 @@ def prepare(settings):
         settings.most_pixels,
     )
     check_batch_size(recipe, dataset, strategy.num_replicas_in_sync)
+    check_workers_agree(strategy, _identity(settings, dataset, strategy, {}) | _versions())
     class_count = len(dataset.class_names)
     kept_model = None
     with strategy.scope():
@@ -148,12 +154,14 @@ def execute(prepared, report=print):
     Raises:
         TrainingDivergedError: if the loss becomes infinite or undefined.
         OtherRunError: if the folder holds checkpoints of a run with other settings.
+        WorkersError: if another worker does not answer any more.
         OSError: if a file cannot be written.
     """
     writes = is_chief(prepared.strategy)
     report = report if writes else lambda line: None
     try:
-        return _execute(prepared, report, writes)
+        with workers_answer(prepared.strategy):
+            return _execute(prepared, report, writes)
     finally:
         prepared.folder.release()
 
@@ -162,7 +170,8 @@ def _execute(prepared, report, writes):
     settings, dataset, model = prepared.settings, prepared.dataset, prepared.model
     for line in introduction(prepared):
         report(line)
-    checkpoints = CheckpointFolder(prepared.folder.checkpoints, _identity(prepared), report)
+    identity = _identity(settings, dataset, prepared.strategy, prepared.sections)
+    checkpoints = CheckpointFolder(prepared.folder.checkpoints, identity, report)
     result = train(
         model,
         dataset,
@@ -231,9 +240,8 @@ class _HistoryWriter:
             self._warn(f"No {run_folder.HISTORY} after epoch {records[-1].epoch}: {error}.")
 
 
-def _identity(prepared):
+def _identity(settings, dataset, strategy, sections):
     """All that decides the training's course: what a checkpoint must have been made with."""
-    settings, dataset = prepared.settings, prepared.dataset
     return {
         "model": settings.model,
         "weights": settings.weights,
@@ -246,8 +254,8 @@ def _identity(prepared):
         "class_names": dataset.class_names,
         "train_images": dataset.train.size,
         PICTURES: dataset.pictures,
-        "replicas": prepared.strategy.num_replicas_in_sync,
-        **prepared.sections,
+        "replicas": strategy.num_replicas_in_sync,
+        **sections,
     }
 
 
@@ -322,12 +330,16 @@ def _summary(prepared, result):
             "kept_epoch": result.kept_epoch,
             "training_seconds": result.seconds,
         },
-        "versions": {
-            "python": platform.python_version(),
-            "keras_micronet": keras_micronet.__version__,
-            "keras": keras.__version__,
-            "tensorflow": tf.__version__,
-            "numpy": np.__version__,
-        },
+        "versions": _versions(),
         **prepared.sections,
+    }
+
+
+def _versions():
+    return {
+        "python": platform.python_version(),
+        "keras_micronet": keras_micronet.__version__,
+        "keras": keras.__version__,
+        "tensorflow": tf.__version__,
+        "numpy": np.__version__,
     }

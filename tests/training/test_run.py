@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 
 import keras
 import numpy as np
@@ -59,6 +60,20 @@ def test_the_same_command_continues_and_gives_the_same_model(arguments, tmp_path
     assert len((stopped / "history.csv").read_text().splitlines()) == 3  # a head and both epochs
     assert main([*arguments, str(stopped)]) == 2  # it is finished
     assert "--overwrite is given" in capsys.readouterr().err
+
+
+def test_pictures_that_were_replaced_in_place_are_noticed(arguments, tmp_path, capsys):
+    folder = str(tmp_path / "run")
+    with stopped_after_an_epoch():
+        main([*arguments, folder])
+    first, second = sorted((tmp_path / "images" / "a").iterdir())[:2]
+    kept = first.read_bytes(), first.stat()
+    first.write_bytes(second.read_bytes())
+    os.utime(first, (kept[1].st_atime, kept[1].st_mtime))
+    assert main([*arguments, folder]) == 2
+    assert "resumed with the pictures that it was begun with" in capsys.readouterr().err
+    first.write_bytes(kept[0])  # at another time, which matters to nobody
+    assert main([*arguments, folder]) == 0
 
 
 def test_another_seed_is_refused(arguments, tmp_path, capsys):
