@@ -88,7 +88,8 @@ def _parser():
     )
     parser.add_argument(
         "run",
-        help="run folder, as `python -m training` and keras_micronet.write_run_folder write it",
+        help="complete run folder, as `python -m training` and keras_micronet.write_run_folder "
+        "write it",
     )
     parser.add_argument("--output", help="folder to write (default: deploy/ and the run's name)")
     parser.add_argument(

@@ -7,8 +7,6 @@ refused.
 import dataclasses
 import pathlib
 
-import keras
-
 from keras_micronet import run_folders
 from keras_micronet.files.archives import DamagedFileError
 from keras_micronet.files.text import shorten
@@ -138,7 +136,8 @@ class FloatRun:
         except ValueError as error:
             raise ValueError(
                 f"{name} must hold the arrays images and labels, uint8 images of the model's input "
-                f"size and a label for each: train the float model again. Received: {path} ({error})"
+                "size and a label for each: train the float model again. "
+                f"Received: {path} ({error})"
             ) from error
 
 

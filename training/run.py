@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 import keras_micronet
+from keras_micronet.run_folders import SUMMARY_FORMAT
 from training import plots, run_folder
 from training.checkpoints import PICTURES, CheckpointFolder
 from training.companions import Partner, Teacher
@@ -297,7 +298,7 @@ def _changes(recipe):
 def _summary(prepared, result):
     settings, dataset, cost = prepared.settings, prepared.dataset, prepared.cost
     return {
-        "format": run_folder.SUMMARY_FORMAT,
+        "format": SUMMARY_FORMAT,
         "model": {
             "variant": settings.model,
             "input_shape": [*settings.recipe.image_size, 3],

@@ -51,7 +51,6 @@ from keras_micronet.run_folders import (
     CLASS_NAMES,
     MODEL,
     SUMMARY,
-    SUMMARY_FORMAT,
     TEST,
     array_bytes,
     model_bytes,
@@ -102,10 +101,14 @@ def make_writable_folder(path):
         path.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=path).close()
     except OSError as error:
-        raise ValueError(
-            "output must be a folder that can be written to: give another --output, or change the "
-            f"rights. Received: output={path} ({error.strerror})"
-        ) from error
+        raise _cannot_write(path, error) from error
+
+
+def _cannot_write(path, error):
+    return ValueError(
+        "output must be a folder that can be written to: give another --output, or change the "
+        f"rights. Received: output={path} ({error.strerror or error})"
+    )
 
 
 class RunFolder:
@@ -150,7 +153,8 @@ class RunFolder:
             return ()
         return (
             f"The earlier run in {self.path} stays until this one is complete; this one's files "
-            f"are in {self._working} until then.",
+            f"are in {self._working} until then. After an interruption the same command without "
+            "--overwrite continues.",
         )
 
     def _check(self):
@@ -163,11 +167,12 @@ class RunFolder:
                     f"Received: output={self._given}, which is something else"
                 )
             found = self._found()
+            folder = self.path
+            while not folder.exists():
+                folder = folder.parent
+            tempfile.TemporaryFile(dir=folder).close()  # told before the dataset is read
         except OSError as error:
-            raise ValueError(
-                "output must be a folder that can be read and written. "
-                f"Received: output={self._given} ({error.strerror})"
-            ) from error
+            raise _cannot_write(self._given, error) from error
         if not found:
             return
         is_ours = self._is_ours(found)
@@ -240,10 +245,7 @@ class RunFolder:
             Mark(_KIND, _FILES, _FILES if self._working != self.path else ()).write(self._working)
         except OSError as error:
             self.release()
-            raise ValueError(
-                "output must be a folder that can be written to. "
-                f"Received: output={self._given} ({error.strerror or error})"
-            ) from error
+            raise _cannot_write(self._given, error) from error
         except BaseException:
             self.release()
             raise

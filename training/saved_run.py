@@ -7,8 +7,6 @@ refused.
 import dataclasses
 import pathlib
 
-import keras
-
 from keras_micronet import run_folders
 from keras_micronet.files.archives import DamagedFileError
 from keras_micronet.files.text import shorten

@@ -129,7 +129,8 @@ def _is_still_there(path, descriptor):
 
 def _describe_holder(descriptor):
     program = pathlib.Path(sys.argv[0])
-    words = ["python", "-m", program.parent.name] if program.name == "__main__.py" else [program.name]
+    is_module = program.name == "__main__.py"
+    words = ["python", "-m", program.parent.name] if is_module else [program.name]
     command = shlex.join([*words, *sys.argv[1:]])
     holder = {
         "process": os.getpid(),

@@ -63,13 +63,12 @@ def read_mark(folder):
 
 def _are_names(*lists):
     """Whether these are lists of names of files in a folder, none of which leads out of it."""
-    return all(
-        isinstance(names, list) and all(isinstance(name, str) and _is_inside(name) for name in names)
-        for names in lists
-    )
+    return all(isinstance(names, list) and all(map(_is_inside, names)) for names in lists)
 
 
 def _is_inside(name):
+    if not isinstance(name, str):
+        return False
     parts = name.split("/")
     return "\0" not in name and not any(part in ("", ".", "..") for part in parts)
 

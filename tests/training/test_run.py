@@ -60,6 +60,12 @@ def test_the_same_command_continues_and_gives_the_same_model(arguments, tmp_path
     assert len((stopped / "history.csv").read_text().splitlines()) == 3  # a head and both epochs
     assert main([*arguments, str(stopped)]) == 2  # it is finished
     assert "--overwrite is given" in capsys.readouterr().err
+    before = sorted(path.name for path in stopped.iterdir())
+    assert main([*arguments, str(stopped), "--overwrite"]) == 0
+    assert "The earlier run in" in capsys.readouterr().out
+    for weight, expected in zip(weights_of(stopped), weights_of(whole), strict=True):
+        np.testing.assert_array_equal(weight, expected)
+    assert sorted(path.name for path in stopped.iterdir()) == before
 
 
 def test_pictures_that_were_replaced_in_place_are_noticed(arguments, tmp_path, capsys):

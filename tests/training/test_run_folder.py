@@ -12,6 +12,7 @@ from PIL import Image
 
 from keras_micronet.files.marks import MARK_NAME
 from tests.training.kill_run_folder import texts, write_run
+from tests.training.test_checkpoints import largest_file
 from training.plots import learning_curve
 from training.run_folder import RunFolder
 from training.trainer import EpochRecord, TrainingResult
@@ -35,9 +36,8 @@ def folder(tmp_path):
 
 def names(folder):
     """Of a run's files, without the project's own."""
-    return sorted(
-        path.name for path in folder.path.iterdir() if not path.name.startswith((".micro", ".keras"))
-    )
+    found = (path.name for path in folder.path.iterdir())
+    return sorted(name for name in found if not name.startswith((".micronet", ".keras")))
 
 
 def test_nothing_is_made_before_the_run_begins(tmp_path):
@@ -136,6 +136,15 @@ def test_every_file_is_written_under_another_name_first(folder, tiny_model, monk
     assert len(replaced) == 8
 
 
+@pytest.mark.parametrize("size", [1000, 20_000])
+def test_a_full_disk_is_an_error_of_python_and_leaves_nothing(folder, tiny_model, size):
+    """HDF5 crashed the process."""
+    with largest_file(size), pytest.raises(OSError, match="File too large"):
+        folder.write_model(tiny_model)
+    assert names(folder) in ([], ["model.keras"])
+    assert not [name for name in os.listdir(folder.path) if "-model" in name]
+
+
 def test_refuses_a_folder_with_content(tmp_path):
     (tmp_path / "run.json").write_text("{}")
     with pytest.raises(ValueError, match="new or empty folder.*--overwrite.*Received: out"):
@@ -152,7 +161,7 @@ def test_an_empty_folder_may_be_used(tmp_path):
 def test_refuses_a_path_that_cannot_be_a_folder(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ValueError, match=r"can be written to: .* Received: output=.*file.*\("):
-        RunFolder(tmp_path / "file" / "run").begin()
+        RunFolder(tmp_path / "file" / "run")
     with pytest.raises(ValueError, match="must be a folder. Received"):
         RunFolder(tmp_path / "file", overwrite=True)
 

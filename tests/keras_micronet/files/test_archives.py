@@ -160,7 +160,7 @@ def test_a_thousand_damaged_archives_are_read_right_or_refused(path, save):
             refused += 1
             continue
         for name, array in found.items():
-            # A checksum is over an entry's bytes: what is read is what was written, if not its name.
+            # A checksum is over an entry's bytes, not over its name.
             assert any(np.array_equal(array, each) for each in ARRAYS.values()), (number, name)
     assert refused > 500
 
