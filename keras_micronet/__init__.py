@@ -27,6 +27,7 @@ from keras_micronet.layers import (
     GroupedPointwiseConv2D,
     MicroBlock,
 )
+from keras_micronet.run_folders import write_run_folder
 from keras_micronet.variants import VARIANTS, BlockRow, Variant
 from keras_micronet.weights import load_checkpoint, load_torch_checkpoint
 
@@ -56,4 +57,5 @@ __all__ = [
     "preprocess_input",
     "quantization",
     "summarize",
+    "write_run_folder",
 ]

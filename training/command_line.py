@@ -21,6 +21,7 @@ from training.recipes import (
     SMALL_IMAGES,
 )
 from training.settings import (
+    MOST_PIXELS,
     PARTS,
     PRECISIONS,
     EvaluateSettings,
@@ -101,19 +102,26 @@ def main(arguments=None):
 
 def _run(settings):
     # Only now: TensorFlow takes seconds to import, and --help and typing errors need none of it.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    # A lost worker is dozens of lines of TensorFlow's on the others, which say it in one.
+    level = "3" if os.environ.get("TF_CONFIG") else "2"
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", level)
     try:
-        from training import checkpoints, trainer
+        from training import checkpoints, strategies, trainer
 
         command = _command(settings)
+    except ImportError as error:
+        return _stop(error, _WRONG_USE)
+    try:
         prepared = command.prepare(settings)
+    except strategies.WorkersError as error:
+        return _stop(error, _FAILURE)
     except (ValueError, OSError, ImportError) as error:
         return _stop(error, _WRONG_USE)
     try:
         return command.execute(prepared)
     except checkpoints.OtherRunError as error:
         return _stop(error, _WRONG_USE)
-    except (trainer.TrainingDivergedError, OSError) as error:
+    except (trainer.TrainingDivergedError, strategies.WorkersError, OSError) as error:
         return _stop(error, _FAILURE)
 
 
@@ -287,6 +295,7 @@ def _add_task_options(group):
         default=False,
         help="leave damaged image files out of a folder dataset instead of refusing it",
     )
+    _add_most_pixels(add)
     add(
         "--recipe",
         metavar="NAME",
@@ -402,6 +411,7 @@ def _make_evaluate_parser():
         action="store_true",
         help="leave damaged image files out of a folder dataset instead of refusing it",
     )
+    _add_most_pixels(add)
     add(
         "--output",
         type=pathlib.Path,
@@ -428,8 +438,19 @@ def _make_predict_parser():
         metavar="IMAGE",
         help="a JPEG, PNG, BMP or WebP file",
     )
+    _add_most_pixels(add)
     add("--top", type=int, metavar="COUNT", help="how many classes to name (default: 3)")
     return parser
+
+
+def _add_most_pixels(add):
+    add(
+        "--most-pixels",
+        type=int,
+        metavar="COUNT",
+        help="refuse images of more pixels, as decoding takes up to 20 bytes of memory for each, and "
+        f"progressive JPEGs of as much work (default: {MOST_PIXELS:,})",
+    )
 
 
 def _weights(text):

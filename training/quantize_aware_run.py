@@ -107,6 +107,7 @@ def _run_settings(settings, float_run):
         overwrite=settings.overwrite,
         skip_unreadable=settings.skip_unreadable or float_run.skip_unreadable,
         resume=settings.resume,
+        most_pixels=settings.most_pixels,
     )
 
 
@@ -117,6 +118,7 @@ def _load_dataset(run_settings, is_named_by_user):
             run_settings.recipe.image_size,
             run_settings.skip_unreadable,
             evaluation_crop=run_settings.recipe.evaluation_crop,
+            most_pixels=run_settings.most_pixels,
         )
     except ValueError as error:
         if is_named_by_user:

@@ -8,31 +8,78 @@ own instead, so that all of them fill one range with one zero point.
 import numpy as np
 import tensorflow as tf
 
+from keras_micronet.layers.dynamic_shift_max import COEFFICIENT_HALF_RANGE
 from keras_micronet.quantization import fused_shift_max
 from keras_micronet.quantization.execution import Execution, Unrounded
+from keras_micronet.quantization.plan import ShiftMaxNames
 from keras_micronet.quantization.ranges import channel_ranges
-from keras_micronet.quantization.schemes import ACTIVATION_BITS
+from keras_micronet.quantization.schemes import ACTIVATION_BITS, BUILTIN, FUSED
 
 _BINS = 256
+_NEARLY = 0.98
 _STEPS = 2**ACTIVATION_BITS - 1
 _ZERO_POINTS = np.arange(_STEPS + 1)  # steps below 0
 
 
-def choose_channel_factors(planned, rules, batches):
+def choose_channel_factors(planned, rules, batches, kernels=FUSED):
     """The factors of each map.
+
+    Builtin operators limit the coefficients of Dynamic Shift-Max by the ends of int8, which are the
+    same for all channels: around an activation whose coefficients reach their limits on the
+    images, all factors are 1 for them.
 
     Args:
         planned: list of `plan.PlannedStep`.
         rules: `plan.FactorRule`s by the names of values.
         batches: list of float32 batches of images, as the model takes them.
+        kernels: one of `schemes.KERNELS`.
 
     Returns:
         A dictionary from names to float32 arrays `(channels,)`.
     """
-    return {
+    factors = {
         name: _factors(*channel_ranges(*observed), rules[name])
         for name, observed in _histograms(planned, rules, batches).items()
     }
+    if kernels == BUILTIN:
+        for name in _around_limited_coefficients(planned, batches):
+            if name in factors:
+                factors[name] = np.ones_like(factors[name])
+    return factors
+
+
+def _around_limited_coefficients(planned, batches):
+    """Yields what activations read and make whose coefficients reach a limit."""
+    recorders = [_CoefficientRecorder() for _ in batches]
+    for recorder, batch in zip(recorders, batches):
+        Execution(planned, recorder, BUILTIN).run(batch)
+    for item in planned:
+        if item.step.kind == "shift_max":
+            names = ShiftMaxNames.of(item.step).coefficients
+            initial_values = item.step.layer.initial_coefficients()
+            largest = max(
+                np.abs(recorder.values[name] - initial).max()
+                for recorder in recorders
+                for name, initial in zip(names, initial_values)
+            )
+            if largest > _NEARLY * COEFFICIENT_HALF_RANGE:
+                yield recorders[0].sources[item.result]
+                yield item.result
+
+
+class _CoefficientRecorder(Unrounded):
+    """Keeps the coefficients, and what is read where each value is made."""
+
+    def __init__(self):
+        self.values, self.sources = {}, {}
+        self._last = None
+
+    def stored(self, name, values, products=None):
+        if len(values.shape) == 2:
+            self.values[name] = np.array(values)
+        elif products is None or products.weights is not None:
+            self.sources[name], self._last = self._last, name
+        return values
 
 
 def _factors(lows, highs, rule):

@@ -103,7 +103,7 @@ def quantize_aware(
     quantized = QuantizeAwareModel(float_model, **options)
     planned = quantized.planned_steps
     rules = channel_factor_rules(planned) if tools.channel_factors else {}
-    factors = choose_channel_factors(planned, rules, batches)
+    factors = choose_channel_factors(planned, rules, batches, kernels)
     quantized.channel_factors = factors
     observations = observe(planned, batches, factors)
     range_of = RANGE_RULES[tools.ranges]

@@ -297,7 +297,7 @@ def test_quantization_aware_model_is_exported_with_what_it_has_learned(run_copy,
     """4-bit weights in the head, and a range that no calibration would find."""
     model = keras.saving.load_model(run_copy / "model.keras")
     images = np.load(run_copy / "calibration.npz")["images"]
-    quantized = quantize_aware(model, images[:64], "int8_head4")
+    quantized = quantize_aware(model, images[:64], "int8_head4", kernels="builtin")
     quantized.activation_ranges = {**quantized.activation_ranges, "classifier_dense": (-51, 76.5)}
     quantized.save(run_copy / "model.keras")
     output = tmp_path / "out"

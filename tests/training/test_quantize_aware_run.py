@@ -235,6 +235,7 @@ def quantized_runs(finished_float_run, tmp_path_factory):
 
 FOLDERS = ("zero", "one")
 FILES = {
+    ".keras_micronet.json",
     "calibration.npz",
     "class_names.txt",
     "confusion_matrix.png",
