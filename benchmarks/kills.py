@@ -48,37 +48,54 @@ class Study:
         self._folder = folder
         self._overwrites = overwrites
         self._earlier = folder / "earlier"
+        self._seconds = None  # of the last run that ended by itself: other programs come and go
         self.kills = self.losses = self.unequal = self.leftovers = self.failures = 0
 
     def prepare(self):
-        """Makes the output that no kill has struck; returns the seconds that it took."""
+        """Makes the output that no kill has struck, and measures how long that takes."""
         start = time.monotonic()
-        if not self._earlier.exists():
-            self._run(self._earlier)
-        return time.monotonic() - start
+        if self._earlier.exists():
+            shutil.rmtree(self._earlier)
+        self._run(self._earlier)
+        self._seconds = time.monotonic() - start
 
-    def kill_once(self, seconds):
-        """Kills the command after some seconds, looks, and gives it again."""
+    def kill_once(self, choose_part):
+        """Kills the command once, looks, and gives it again.
+
+        Args:
+            choose_part: function that gives the part of the command's duration before the kill.
+        """
         output = self._folder / "output"
-        shutil.rmtree(output, ignore_errors=True)
-        if self._overwrites:
-            shutil.copytree(self._earlier, output)
-        process = self._start(output, self._overwrites)
-        try:
-            process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-            self.kills += 1
+        while not self._is_killed(output, choose_part()):
+            pass
+        self.kills += 1
         self.losses += self._overwrites and not self._is_whole(output)
         # A training is continued by the same command without --overwrite.
         again = self._start(output, self._is_export() and output.exists())
-        again.wait()
-        if again.returncode == 2 and self._is_whole(output):
-            again.returncode = 0  # the kill came too late: it is complete already
-        self.failures += again.returncode != 0
+        _, errors = again.communicate()
+        # Refused if the kill came too late: it is complete already.
+        is_complete = again.returncode == 2 and self._is_whole(output)
+        if again.returncode != 0 and not is_complete:
+            self.failures += 1
+            print(f"{self.name}: status {again.returncode}\n{errors.decode()}", flush=True)
         self.unequal += not self._equals(output)
         self.leftovers += bool(list(self._folder.rglob(".micronet-*")))
+
+    def _is_killed(self, output, part):
+        """Starts the command and kills it; `False` if it has ended before."""
+        shutil.rmtree(output, ignore_errors=True)
+        if self._overwrites:
+            shutil.copytree(self._earlier, output)
+        start = time.monotonic()
+        process = self._start(output, self._overwrites)
+        try:
+            process.communicate(timeout=self._seconds * part)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+            return True
+        self._seconds = time.monotonic() - start
+        return False
 
     def row(self):
         """The table's row."""
@@ -95,13 +112,14 @@ class Study:
             cwd=_ROOT,
             env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"},
             stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
         )
 
     def _run(self, output):
         process = self._start(output, overwrite=False)
-        if process.wait():
-            raise RuntimeError(f"{self.name} must succeed. Received: status {process.returncode}")
+        _, errors = process.communicate()
+        if process.returncode:
+            raise RuntimeError(f"{self.name} must succeed. Received: {errors.decode()}")
 
     def _is_whole(self, output):
         try:
@@ -177,14 +195,13 @@ def main(arguments=None):
         Study("export, --overwrite", ["tflm", str(floats)], folder / "export", True),
     ]
     moments = random.Random(0)
-    seconds = []
     for study in studies:
-        seconds.append(study.prepare())
-        print(f"{study.name}: {seconds[-1]:.0f} s", flush=True)
+        study.prepare()
     for number in range(options.kills):
-        study, whole = studies[number % len(studies)], seconds[number % len(studies)]
+        study = studies[number % len(studies)]
         # Half of them at the end, where files are written.
-        study.kill_once(whole * (moments.random() if number % 8 < 4 else moments.uniform(0.8, 1.1)))
+        low = 0.0 if number % 8 < 4 else 0.8
+        study.kill_once(lambda: moments.uniform(low, 1.0))
         print(study.row(), flush=True)
     if options.write:
         write_text(RESULT, table(studies))
