@@ -20,8 +20,7 @@ TRAINING = [
     "tensorflow-datasets>=4.9.7",
 ]
 TFLM = [*QUANTIZATION, "flatbuffers>=24.3", "matplotlib>=3.9", "ml_dtypes>=0.5", "tflite-micro"]
-TORCH = ["torch>=2.6"]
-TESTS = ["hypothesis>=6.100", "pytest>=8", "pytest-xdist>=3.6"]
+TESTS = ["hypothesis>=6.100", "pytest>=8", "pytest-xdist>=3.6", "torch>=2.6"]
 
 setuptools.setup(
     name="keras_micronet",
@@ -40,12 +39,11 @@ setuptools.setup(
         ],
         "tflm.kernels": [f"**/*.{suffix}" for suffix in ("c", "cc", "h")],
     },
-    install_requires=["keras>=3.15", "numpy>=1.26", "tensorflow>=2.21"],
+    install_requires=["h5py>=3.11", "keras>=3.15", "numpy>=1.26", "tensorflow>=2.21"],
     extras_require={
         "quantization": QUANTIZATION,
         "training": TRAINING,
         "tflm": TFLM,
-        "torch": TORCH,
-        "test": [*TRAINING, *TFLM, *TORCH, "tensorboard", *TESTS],
+        "test": [*TRAINING, *TFLM, "tensorboard", *TESTS],
     },
 )

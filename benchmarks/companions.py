@@ -18,13 +18,14 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks.results_file import RESULTS, write_text
+from keras_micronet.files.atomic import write_file
+from keras_micronet.run_folders import model_bytes
 from training.companions import Partner, Teacher
 from training.datasets import load_dataset
 from training.evaluation import Evaluator
 from training.input_pipeline import evaluation_batches
 from training.models import build_model, build_partner
 from training.recipes import SMALL_IMAGES
-from training.run_folder import atomic_path
 from training.trainer import categorical_loss, make_reproducible, train
 
 RESULT = RESULTS / "companions.md"
@@ -111,8 +112,7 @@ class Case:
             dataset = self._load_dataset()
             model = build_partner(VARIANT, self.recipe.image_size, len(dataset.class_names))
             train(model, dataset, self.recipe, self.seed)
-            with atomic_path(path) as temporary:
-                model.save(temporary)
+            write_file(path, model_bytes(model))
         return keras.saving.load_model(path)
 
     def _load_dataset(self):

@@ -16,12 +16,13 @@ import numpy as np
 
 from benchmarks.results_file import RESULTS, write_text
 from keras_micronet import quantization
+from keras_micronet.files.atomic import write_file
+from keras_micronet.run_folders import model_bytes
 from tflm import exporter
 from training.datasets import load_dataset
 from training.input_pipeline import collect_balanced, collect_evenly
 from training.models import build_model
 from training.recipes import SMALL_IMAGES, quantize_aware_recipe
-from training.run_folder import atomic_path
 from training.trainer import make_reproducible, train
 
 RESULT = RESULTS / "quantization_accuracy.md"
@@ -104,8 +105,7 @@ class Case:
             model = build_model(self.variant, self.recipe.image_size, len(dataset.class_names))
             result = train(model, dataset, self.recipe, self.seed)
             print(f"{self.name}: {result.test_accuracy:.2%} after {result.seconds:.0f} s")
-            with atomic_path(path) as temporary:
-                model.save(temporary)
+            write_file(path, model_bytes(model))
         make_reproducible(self.seed)  # what follows is the same as with a model from the file
         return keras.saving.load_model(path)
 

@@ -17,16 +17,33 @@ from keras_micronet.applications import (
     decode_predictions,
     preprocess_input,
 )
-from keras_micronet.checkpoints import load_torch_checkpoint
 from keras_micronet.complexity import LayerCost, ModelSummary, summarize
+from keras_micronet.layers import (
+    ChannelShuffle,
+    DynamicShiftMax,
+    FactorizedDepthwiseConv2D,
+    FactorizedPointwiseConv2D,
+    FactorizedStem,
+    GroupedPointwiseConv2D,
+    MicroBlock,
+)
+from keras_micronet.run_folders import write_run_folder
 from keras_micronet.variants import VARIANTS, BlockRow, Variant
+from keras_micronet.weights import load_checkpoint, load_torch_checkpoint
 
 __version__ = "0.1.0"
 
 __all__ = [
     "VARIANTS",
     "BlockRow",
+    "ChannelShuffle",
+    "DynamicShiftMax",
+    "FactorizedDepthwiseConv2D",
+    "FactorizedPointwiseConv2D",
+    "FactorizedStem",
+    "GroupedPointwiseConv2D",
     "LayerCost",
+    "MicroBlock",
     "MicroNetM0",
     "MicroNetM1",
     "MicroNetM2",
@@ -35,8 +52,10 @@ __all__ = [
     "Variant",
     "decode_predictions",
     "layers",
+    "load_checkpoint",
     "load_torch_checkpoint",
     "preprocess_input",
     "quantization",
     "summarize",
+    "write_run_folder",
 ]

@@ -2,7 +2,7 @@
 
 Paper: Li et al., "MicroNet: Improving Image Recognition with Extremely Low
 FLOPs", ICCV 2021 (arXiv 2108.05894; first version arXiv 2011.12289). Weights:
-the authors' ImageNet checkpoints, see `checkpoints`.
+the authors' and PaddleClas's ImageNet checkpoints, see `weights`.
 """
 
 import dataclasses
@@ -11,13 +11,13 @@ import numbers
 import keras
 import numpy as np
 
-from keras_micronet import checkpoints
 from keras_micronet.layers import FactorizedStem, MicroBlock
 from keras_micronet.layers import arguments
 from keras_micronet.layers.image_layer import standardize_data_format
 from keras_micronet.layers.image_normalization import ImageNormalization
 from keras_micronet.layers.normalized_conv2d import NORMALIZATION_EPSILON, NORMALIZATION_MOMENTUM
 from keras_micronet.variants import VARIANTS
+from keras_micronet.weights import check_weights_argument, load_weights
 
 IMAGENET_CLASSES = 1000
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -46,9 +46,9 @@ _DOCUMENTATION = """Instantiates MicroNet-{name}, {million:.1f} million multiply
             without it. Other channel counts need `weights=None` and
             `include_preprocessing=False`.
         include_top: whether to include pooling and the two dense layers.
-        weights: `"imagenet"` (the authors' checkpoint), `None` (random), or the
-            path of a `.weights.h5`, `.keras` or `.npz` file or of an authors'
-            `.pth` file.
+        weights: `"imagenet"` (from the cache or downloaded, see the README),
+            `None` (random), or the path of a `.weights.h5`, `.keras` or `.npz`
+            file, of an authors' `.pth` or of PaddleClas's `.pdparams` file.
         input_tensor: optional Keras tensor to use as the image input.
         pooling: output without the top: `None` for the feature map of the last
             block, `"avg"` or `"max"` for it pooled to a vector.
@@ -205,7 +205,7 @@ def _micronet(
     dropout_rate = _checked_dropout_rate(variant, dropout_rate)
     _check_activation(classifier_activation)
     _check_choices(weights, include_top, classes, pooling, full_rank)
-    checkpoints.check_weights_argument(weights)
+    check_weights_argument(weights)
     inputs = _image_input(input_shape, input_tensor, include_top)
     _check_channels(inputs, weights, include_preprocessing)
 
@@ -222,7 +222,7 @@ def _micronet(
         outputs = _pooled(features, pooling, channels_first)
 
     model = keras.Model(_sources(inputs), outputs, name=name)
-    checkpoints.load_weights(model, variant, weights)
+    load_weights(model, variant, weights)
     return model
 
 
@@ -382,6 +382,6 @@ def _check_choices(weights, include_top, classes, pooling, full_rank):
         raise ValueError(
             "`classes` must be 1000 with `weights='imagenet'` and `include_top=True`; for other "
             "classes use `include_top=False`, or build with `weights=None` and call "
-            "`load_torch_checkpoint(model, source, skip_classifier=True)`. "
+            "`load_checkpoint(model, source, skip_classifier=True)`. "
             f"Received: classes={classes}"
         )

@@ -11,6 +11,7 @@ saturates.
 import numpy as np
 
 from keras_micronet.layers.dynamic_shift_max import COEFFICIENT_HALF_RANGE, COEFFICIENT_SLOPE
+from keras_micronet.quantization.fused_shift_max import coefficient_factors
 from keras_micronet.quantization.plan import ShiftMaxNames
 from tflm.graph_rewriter import GraphRewriter
 
@@ -64,10 +65,17 @@ class _Builder(GraphRewriter):
             and producer.options.get("activation", "NONE") == "NONE"
             and len(readers) == 1
         ):
-            producer.options["activation"] = operation.kind
+            self._absorb(producer, operation)
             self._set(operation, tensor)
         else:
             self._copy(operation)
+
+    def _absorb(self, producer, operation):
+        """Lets an operation compute the activation that follows."""
+        ceilings = operation.options.get("ceilings")
+        producer.options["activation"] = operation.kind
+        if ceilings is not None:  # the ends of the channels' ranges
+            producer.options |= {"activation": "RELU", "output_range": (0.0, ceilings)}
 
     def _convolution(self, operation):
         strides = operation.options["strides"]
@@ -110,6 +118,9 @@ class _Builder(GraphRewriter):
                 self._emit("MUL", [shifted, b], second, shape),
             ]
             fused.append(self._emit("ADD", terms, name, shape))
+        factors = operation.options.get("output_factors")
+        for name in (*names.terms, *names.sums):  # they are added to become the result
+            self.result.tensors[name].channel_factors = factors
         if len(fused) == 2:
             fused = [self._emit("MAXIMUM", fused, names.result, shape)]
         self._set(operation, fused[0])
@@ -124,21 +135,30 @@ class _Builder(GraphRewriter):
             pooled, squeeze_weights, squeeze_bias, names.squeeze, activation="RELU"
         )
         initial_values = operation.options["initial_values"]
+        ratios = coefficient_factors(
+            operation.options["permutation"],
+            operation.options.get("input_factors"),
+            operation.options.get("output_factors"),
+        )
         parts = zip(
             names.coefficients,
-            np.split(excite_weights, len(initial_values)),
-            np.split(excite_bias, len(initial_values)),
+            np.split(excite_weights * COEFFICIENT_SLOPE, len(initial_values)),
+            np.split(excite_bias * COEFFICIENT_SLOPE, len(initial_values)),
             initial_values,
+            [ratio.numpy() for ratio in ratios] * (len(initial_values) // 2),
         )
         return [
             self._dense(
                 squeezed,
-                weights * COEFFICIENT_SLOPE,
-                bias * COEFFICIENT_SLOPE + initial,
+                weights * ratio[:, np.newaxis],
+                (bias + initial) * ratio,
                 name,
-                output_range=(initial - COEFFICIENT_HALF_RANGE, initial + COEFFICIENT_HALF_RANGE),
+                output_range=(
+                    (initial - COEFFICIENT_HALF_RANGE) * ratio,
+                    (initial + COEFFICIENT_HALF_RANGE) * ratio,
+                ),
             )
-            for name, weights, bias, initial in parts
+            for name, weights, bias, initial, ratio in parts
         ]
 
     def _dense(self, tensor, weights, bias, name, activation="NONE", **options):
@@ -180,7 +200,9 @@ class _Builder(GraphRewriter):
         return self.name[operation.inputs[0]]
 
     def _set(self, operation, name):
-        self.name[operation.outputs[0]] = name
+        output = operation.outputs[0]
+        self.name[output] = name
+        self.result.tensors[name].channel_factors = self.source.tensors[output].channel_factors
 
 
 def trailing_zero_taps(size, kernel, stride):

@@ -81,7 +81,9 @@ class _Rewriter:
             )
             self._set(output, name, order)
         else:  # elementwise or pooling: every channel by itself
-            self._append(operation, [], self.order[first])
+            order, ceilings = self.order[first], operation.options.get("ceilings")
+            changed = {} if ceilings is None else {"ceilings": ceilings[order]}
+            self._append(operation, [], order, **changed)
 
     def _depthwise(self, operation):
         weights, bias = self._constants(operation)
@@ -102,8 +104,11 @@ class _Rewriter:
             excite_weights[rows],
             excite_bias[rows],
         ]
-        shift = position[operation.options["permutation"][order]]
-        self._append(operation, constants, order, permutation=shift)
+        changed = {"permutation": position[operation.options["permutation"][order]]}
+        for name in ("input_factors", "output_factors"):
+            if name in operation.options:
+                changed[name] = operation.options[name][order]
+        self._append(operation, constants, order, **changed)
 
     def _convolution(self, index, operation):
         weights, bias = self._constants(operation)
@@ -179,6 +184,9 @@ class _Rewriter:
     def _set(self, source_name, name, order):
         self.name[source_name] = name
         self.order[source_name] = order
+        factors = self.source.tensors[source_name].channel_factors
+        if factors is not None:
+            self.result.tensors[name].channel_factors = factors[order]
 
     def _constants(self, operation):
         return [self.source.tensors[name].data for name in operation.inputs[1:]]

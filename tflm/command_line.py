@@ -4,7 +4,9 @@ import argparse
 import pathlib
 import sys
 
-from tflm import exporter
+from tflm import exporter, next_steps
+from tflm import report as reports
+from tflm.accuracy_cost import MOST_POINTS_LOST
 from tflm.compiled_library import CompiledLibraryError
 from tflm.host_compiler import HostCompilerError
 from tflm.interpreter import MicroInterpreterError
@@ -29,9 +31,13 @@ _EPILOG = """\
 The output folder holds model.tflite, model_settings.h, test_vectors, and report.md, which says
 what the model costs and how well it works; for TensorFlow Lite Micro the model as a C++ array
 (model_data) and op_resolver.h, as a C99 library micronet_model and its kernels.
-It is written only if the int8 model, run in TensorFlow Lite Micro, agrees with the Keras model on
-at least 98 percent of the calibration and test images, or 99 percent if that was trained with
-quantization (`python -m training --quantize-aware`), and if the library gives the same bytes.
+
+Two questions are asked. Is it right? Every operation and the outputs on the device are compared
+with their definitions, on images that are made up for it and on some of yours; what is not right
+is refused, and never your fault. What does it cost? The accuracies of float and int8 on the test
+images are compared; the difference comes with a confidence interval, wide if the images are few.
+If significantly more than --most-accuracy-lost points are lost, no sources are written: the folder
+then holds the report alone, and the commands that come next are named.
 """
 
 
@@ -47,19 +53,30 @@ def main(arguments=None):
     options = _parser().parse_args(arguments)
     output = pathlib.Path(options.output or f"deploy/{pathlib.Path(options.run).resolve().name}")
     try:
+        _check_accuracy(options.most_accuracy_lost)
         exporter.check_output(output, options.overwrite)
+        refused_output = exporter.output_of_refused(output)
         kernels = exporter.kernels_for(options.runtime, options.kernels)
         run = TrainedRun.load(options.run)
     except ValueError as error:
         return _fail(error, _USAGE_ERROR)
     try:
         export = exporter.export(
-            run, lambda line: print(line, flush=True), kernels, options.runtime
+            run,
+            lambda line: print(line, flush=True),
+            kernels,
+            options.runtime,
+            options.most_accuracy_lost,
+            options.output,
         )
-        exporter.write(export.files, output)
+        is_refused = export.report.is_refused
+        exporter.write(export.files, refused_output if is_refused else output)
     except _FAILURES as error:
         return _fail(error, _EXPORT_FAILED)
-    print(_verdict(export.report, output))
+    print(reports.verdict(export.report))
+    if is_refused:
+        return _fail(_refusal(export.report, refused_output), _EXPORT_FAILED)
+    print(_summary(export.report, output))
     return 0
 
 
@@ -92,19 +109,38 @@ def _parser():
         "model (always so for static)",
     )
     parser.add_argument(
+        "--most-accuracy-lost",
+        type=float,
+        default=MOST_POINTS_LOST,
+        metavar="POINTS",
+        help="percentage points of accuracy that int8 may lose on the test images; refused is "
+        f"what loses significantly more (default: {MOST_POINTS_LOST:g})",
+    )
+    parser.add_argument(
         "--overwrite", action="store_true", help="replace an earlier export in that folder"
     )
     return parser
 
 
-def _verdict(report, output):
+def _check_accuracy(points):
+    if not 0 <= points <= 100:
+        raise ValueError(
+            "most-accuracy-lost must be percentage points from 0 to 100. "
+            f"Received: most-accuracy-lost={points:g}"
+        )
+
+
+def _summary(report, output):
     return (
-        f"accuracy on {report.test_images} test images: "
-        f"{report.keras_model} {report.keras_accuracy:.2%}, "
-        f"int8 {report.runtime.title} {report.int8_accuracy:.2%}\n"
-        f"agreement on {report.compared_images} images: {report.agreement:.2%}\n"
         f"{report.runtime.summary()}, {report.multiply_adds:,} multiply-adds\n"
         f"written to {output}; read {output / 'report.md'} first"
+    )
+
+
+def _refusal(report, output):
+    return (
+        f"{reports.refusal(report)}. No sources are written; {output / 'report.md'} tells where "
+        f"the accuracy is lost. What to do, best first:\n{next_steps.as_text(report.next_steps)}"
     )
 
 

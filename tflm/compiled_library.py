@@ -15,7 +15,7 @@ import numpy as np
 
 from tflm import c_arrays, host_compiler
 from tflm.memory_plan import ALIGNMENT
-from tflm.verification import VerificationError
+from tflm.verification import VerificationError, fault
 
 # "symbolic": it calls its own functions, whatever other libraries this process has loaded.
 _FLAGS = ("-std=c99", "-O2", "-fPIC", "-shared", "-Wl,-z,defs", "-Wl,-Bsymbolic")
@@ -204,6 +204,8 @@ def require_equal_outputs(library, parts):
     if any(different.values()):
         received = ", ".join(f"{number} images {way}" for way, number in different.items())
         raise VerificationError(
-            "The C library must give TensorFlow Lite Micro's outputs, byte for byte. Received: "
-            f"other outputs for {received}, of {count} images"
+            fault(
+                "The C library must give TensorFlow Lite Micro's outputs, byte for byte",
+                f"other outputs for {received}, of {count} images",
+            )
         )

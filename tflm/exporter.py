@@ -6,17 +6,24 @@ import tempfile
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 import keras_micronet
-from keras_micronet.quantization import QuantizeAwareModel, quantize_aware
+from keras_micronet.quantization import QuantizeAwareModel, quantize_aware, recalibrated
 from tflm import (
+    accuracy_cost,
     c_arrays,
+    channel_factors,
     channel_layout,
     compiled_library,
     flatbuffer,
     fused_operations,
     kernel_sources,
     lowering,
+    made_up_images,
+    next_steps,
+    operation_check,
+    refused_export,
     report,
     static_c,
     static_plan,
@@ -40,7 +47,10 @@ _MARK_OF_AN_EXPORT = "report.json"
 _MOST_TEST_VECTORS = 10
 _EXAMPLES = 16
 _MOST_MISTAKES = 4
-_NAMED_ACTIVATIONS = 3
+# Images of a user's on which every operation is checked, and on which the outputs are.
+_IMAGES_FOR_OPERATIONS = 8
+_IMAGES_FOR_OUTPUTS = 64
+_SIMULATED_BATCH = 16
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,16 +58,23 @@ class Export:
     """What an export makes.
 
     Attributes:
-        files: contents by file name, bytes or text.
-        report: `report.ExportReport`.
+        files: contents by file name, bytes or text; of a refused one those of the report.
+        report: `report.ExportReport`, which says whether the export is refused.
     """
 
     files: dict
     report: report.ExportReport
 
 
-def export(run, announce=lambda line: None, kernels=None, runtime=TFLM):
-    """Converts, runs and verifies a trained model.
+def export(
+    run,
+    announce=lambda line: None,
+    kernels=None,
+    runtime=TFLM,
+    most_points_lost=accuracy_cost.MOST_POINTS_LOST,
+    output=None,
+):
+    """Converts, runs, verifies and measures a trained model.
 
     Args:
         run: `TrainedRun`. A model of `quantize_aware` is exported with what it
@@ -68,6 +85,9 @@ def export(run, announce=lambda line: None, kernels=None, runtime=TFLM):
             for the first of these that the runtime takes.
         runtime: "tflm" for TensorFlow Lite Micro, or "static" for a C99 library that
             needs none and has fused kernels only.
+        most_points_lost: percentage points of accuracy that the device may lose. If it loses
+            significantly more, the export is refused: it has a report but no sources.
+        output: the folder that the user has asked for, if any, for the commands of a refusal.
 
     Returns:
         An `Export`.
@@ -77,26 +97,34 @@ def export(run, announce=lambda line: None, kernels=None, runtime=TFLM):
             runtime one that no fused kernel computes; if an activation is not finite;
             or the runtime does not take the kernels.
         HostCompilerError: if fused kernels or the library cannot be compiled.
-        VerificationError: if the exported model disagrees with the Keras model, or
-            the library with TensorFlow Lite Micro.
+        VerificationError: if the device computes something else than it is defined to.
         CompiledLibraryError: if the library refuses an image.
     """
     kernels = kernels_for(runtime, kernels)
-    deployment = deploy(quantized_model(run, announce), announce, kernels, runtime)
+    model = quantized_model(run, announce, kernels)
+    deployment = deploy(model, announce, kernels, runtime)
     announce("measuring the noise of each activation")
     noise = tensor_noise.measure(
         deployment.float_graph,
         deployment.graph,
         deployment.normalization.normalize(run.calibration.images),
     )
-    announce(
-        f"verifying in TensorFlow Lite Micro on {len(run.calibration) + len(run.test)} images"
-    )
-    calibrated, tested = _verified(run, deployment, noise)
+    verification.require_model_operations(noise)
+    announce("comparing every operation with its definition, and the outputs with the simulation")
+    verified = _verified(run, model, deployment, kernels)
     target = _EXPORTS[runtime](deployment)
-    target.verify(_parts(run, deployment, calibrated, tested), announce)
-    made = _report(run, deployment, calibrated.joined(tested), tested, noise, target.describe())
-    return Export({**target.files(), **_files(run, deployment, tested, made)}, made)
+    announce(f"measuring the accuracy on {len(run.test)} test images")
+    answers = _answers(run, deployment)
+    target.verify(_parts(run, deployment, answers), announce)
+    made = _report(run, deployment, kernels, answers, verified, noise, target.describe())
+    made = dataclasses.replace(made, most_points_lost=most_points_lost)
+    if not made.is_refused:
+        return Export({**target.files(), **_files(run, deployment, answers, made)}, made)
+    others = [other for other in target.kernels if other != kernels]
+    given = None if runtime == TFLM else runtime
+    steps = next_steps.next_steps(run, made.cost, kernels, others, given, output)
+    made = dataclasses.replace(made, next_steps=steps)
+    return Export(report.report_files(made), made)
 
 
 def kernels_for(runtime, kernels=None):
@@ -149,13 +177,30 @@ class Deployment:
         """Raw images, uint8 `(count, height, width, 3)`, as the model takes them, int8."""
         return self.normalization.quantized_images(images, self.input_quantization)
 
+    def outputs(self, images):
+        """What the device puts out for raw images, int8 `(count, classes)`."""
+        return self.interpreter.run(self.quantized_images(images)).reshape(len(images), -1)
 
-def quantized_model(run, announce=lambda line: None):
-    """The run's model if it has learned its quantization, or one quantized after training."""
-    if isinstance(run.model, QuantizeAwareModel):
-        return run.model
-    announce(f"quantizing after training, on {len(run.calibration)} images")
-    return quantize_aware(run.model, lowering.model_inputs(run.model, run.calibration.images))
+
+def quantized_model(run, announce=lambda line: None, kernels=FUSED):
+    """The run's model if it has learned its quantization, or one quantized after training.
+
+    Args:
+        run, announce: as for `export`.
+        kernels: those that will compute on the device.
+    """
+    is_aware = isinstance(run.model, QuantizeAwareModel)
+    float_model = run.model.float_model if is_aware else run.model
+    images = lowering.model_inputs(float_model, run.calibration.images)
+    if not is_aware:
+        announce(f"quantizing after training, on {len(images)} images")
+        return quantize_aware(run.model, images, kernels=kernels)
+    if run.model.kernels != kernels:
+        announce(
+            f"this run has learned {run.model.kernels} kernels: its ranges for {kernels} ones are "
+            f"calibrated on {len(images)} images"
+        )
+    return recalibrated(run.model, images, kernels)
 
 
 def deploy(model, announce=lambda line: None, kernels=None, runtime=TFLM):
@@ -175,7 +220,9 @@ def deploy(model, announce=lambda line: None, kernels=None, runtime=TFLM):
     kernels = kernels_for(runtime, kernels)
     announce("lowering the model: folding batch normalization and shuffles")
     float_model = model.float_model
-    float_graph = lowering.lower(float_model)
+    float_graph = channel_factors.scale_channels(
+        lowering.lower(float_model), model.channel_factors
+    )
     if kernels == FUSED:
         operations = to_builtin(fused_operations.fuse(float_graph))
         float_graph = fused_operations.float_reference(float_graph, operations)
@@ -195,43 +242,85 @@ def deploy(model, announce=lambda line: None, kernels=None, runtime=TFLM):
     )
 
 
-def _reference(run):
-    is_aware = isinstance(run.model, QuantizeAwareModel)
-    return verification.QUANTIZATION_AWARE if is_aware else verification.FLOAT
-
-
-def _verified(run, deployment, noise):
-    """The comparisons on the calibration and on the test images, which together have passed."""
-
-    def compare(labelled):
-        return verification.compare(
-            run.model,
-            lowering.model_inputs(deployment.float_model, labelled.images),
-            deployment.interpreter,
-            deployment.quantized_images(labelled.images),
-            labelled.labels,
-        )
-
-    calibrated, tested = compare(run.calibration), compare(run.test)
-    try:
-        calibrated.joined(tested).require_agreement(_reference(run))
-    except verification.VerificationError as error:
-        raise verification.VerificationError(f"{error}. {_noisiest(noise)}") from error
-    return calibrated, tested
-
-
-def _parts(run, deployment, calibrated, tested):
-    """Pairs of the model's inputs and the interpreter's outputs, of all images."""
-    for labelled, compared in ((run.calibration, calibrated), (run.test, tested)):
-        yield deployment.quantized_images(labelled.images), compared.int8_outputs
-
-
-def _noisiest(noise):
-    """A sentence that says where most accuracy is lost."""
-    rows = ", ".join(
-        f"{row.name} ({row.signal_to_noise_decibels:.1f} dB)" for row in noise[:_NAMED_ACTIVATIONS]
+def _verified(run, model, deployment, kernels):
+    """The `Verification` of a deployment that has passed it."""
+    made_up = made_up_images.made_up_images(run.model.input_shape[1:])
+    of_the_user = np.concatenate([run.calibration.images, run.test.images])
+    few = np.concatenate([made_up, _spread(of_the_user, _IMAGES_FOR_OPERATIONS)])
+    integers = deployment.quantized_images(few)
+    operations = operation_check.check_operations(deployment.graph, integers)
+    verification.require_same_outputs(operations.outputs, deployment.interpreter.run(integers))
+    outputs = [
+        _compared_with_simulation(model, deployment, images)
+        for images in (made_up, _spread(of_the_user, _IMAGES_FOR_OUTPUTS))
+    ]
+    for check in outputs:
+        verification.require_simulated_outputs(check)
+    learned = getattr(run.model, "kernels", kernels)  # a float model has learned none
+    return verification.Verification(
+        len(made_up), operations, *outputs, None if learned == kernels else learned
     )
-    return f"The noisiest activations, by their signal-to-quantization-noise ratio: {rows}"
+
+
+def _spread(images, most):
+    """At most so many images, evenly from all of them."""
+    return images[np.linspace(0, len(images) - 1, min(most, len(images))).astype(int)]
+
+
+def _compared_with_simulation(simulation, deployment, images):
+    """The `OutputCheck` of raw images."""
+    inputs = lowering.model_inputs(deployment.float_model, images)
+    output = deployment.graph.tensors[deployment.graph.outputs[0]].quantization
+    simulated = output.quantize(_logits(simulation.logits, inputs))
+    unrounded = _logits(simulation.float_logits, inputs) / output.scale[0] + output.zero_point[0]
+    return verification.compare_outputs(simulated, unrounded, deployment.outputs(images))
+
+
+def _logits(function, inputs):
+    """A function's outputs for batches of a model's inputs, together, `(count, classes)`."""
+    starts = range(0, len(inputs), _SIMULATED_BATCH)
+    parts = [function(inputs[start : start + _SIMULATED_BATCH]) for start in starts]
+    return np.concatenate(parts).reshape(len(inputs), -1)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Answers:
+    """What is answered to the test images.
+
+    Attributes:
+        keras_classes: integers `(count,)` of the run's own model.
+        int8_outputs: int8 `(count, classes)` of the device.
+        cost: `AccuracyCost` of the device beside the float model.
+    """
+
+    keras_classes: np.ndarray
+    int8_outputs: np.ndarray
+    cost: accuracy_cost.AccuracyCost
+
+
+def _answers(run, deployment):
+    inputs = lowering.model_inputs(deployment.float_model, run.test.images)
+    outputs = deployment.outputs(run.test.images)
+    own = float_outputs = _outputs_of(run.model, inputs)
+    if isinstance(run.model, QuantizeAwareModel):
+        float_outputs = _outputs_of(run.model.float_model, inputs)
+    if not lowering.ends_with_softmax(deployment.float_model):
+        float_outputs = tf.nn.softmax(float_outputs).numpy()
+    cost = accuracy_cost.compare(float_outputs, outputs, run.test.labels)
+    return _Answers(own.argmax(axis=-1), outputs, cost)
+
+
+def _outputs_of(model, inputs):
+    """A Keras model's outputs, `(count, classes)`."""
+    return model.predict(inputs, batch_size=64, verbose=0).reshape(len(inputs), -1)
+
+
+def _parts(run, deployment, answers):
+    """Pairs of the model's inputs and the interpreter's outputs, of all images there are."""
+    yield deployment.quantized_images(run.test.images), answers.int8_outputs
+    made_up = made_up_images.made_up_images(run.model.input_shape[1:])
+    for images in (made_up, run.calibration.images):
+        yield deployment.quantized_images(images), deployment.outputs(images)
 
 
 class _MicroExport:
@@ -311,28 +400,32 @@ class _StaticExport:
 _EXPORTS = {TFLM: _MicroExport, STATIC: _StaticExport}
 
 
-def _report(run, deployment, compared, tested, noise, runtime):
-    graph = deployment.graph
+def _report(run, deployment, kernels, answers, verified, noise, runtime):
+    graph, cost = deployment.graph, answers.cost
+    is_aware = isinstance(run.model, QuantizeAwareModel)
+    only_class = None if cost.only_class is None else run.class_names[cost.only_class]
     return report.ExportReport(
         model_name=run.model.name,
         input_shape=graph.tensors[graph.inputs[0]].shape,
         classes=len(run.class_names),
-        test_images=len(run.test),
-        keras_model=_reference(run).name,
-        keras_accuracy=tested.keras_accuracy,
-        int8_accuracy=tested.int8_accuracy,
-        compared_images=len(compared.labels),
-        agreement=compared.agreement,
+        keras_model=report.QUANTIZATION_AWARE if is_aware else report.FLOAT,
+        keras_accuracy=float(np.mean(answers.keras_classes == run.test.labels)),
+        float_run_accuracy=None if run.float_run is None else run.float_run.test_accuracy,
+        cost=cost,
+        only_class=only_class,
+        verification=verified,
+        kernels=kernels,
+        run_folder=str(run.folder),
         runtime=runtime,
         costs=report.operation_costs(graph),
         live_bytes=report.live_bytes(graph),
         model_multiply_adds=keras_micronet.summarize(deployment.float_model).multiply_adds,
-        examples=_examples(run, tested),
+        examples=_examples(run, answers.int8_outputs.argmax(axis=-1)),
         noise=noise,
     )
 
 
-def _files(run, deployment, tested, made):
+def _files(run, deployment, answers, made):
     """The files that every runtime has, by name."""
     graph = deployment.graph
     settings = ModelSettings(
@@ -350,7 +443,7 @@ def _files(run, deployment, tested, made):
         MODEL_FILE: deployment.model_bytes,
         **model_settings(settings),
         **c_arrays.test_vectors(
-            run.test.images[chosen], tested.int8_outputs[chosen], run.test.labels[chosen]
+            run.test.images[chosen], answers.int8_outputs[chosen], run.test.labels[chosen]
         ),
         **report.report_files(made),
     }
@@ -361,11 +454,33 @@ def check_output(folder, overwrite):
     folder = pathlib.Path(folder)
     if not folder.exists() or folder.is_dir() and not any(folder.iterdir()):
         return
+    if refused_export.is_alone(folder):
+        return
     if not overwrite or not (folder / _MARK_OF_AN_EXPORT).is_file():
         raise ValueError(
             "output must be a new or empty folder or, with --overwrite, that of an earlier export. "
             f"Received: output={folder}"
         )
+
+
+def output_of_refused(folder):
+    """Where the report of a refused export goes: beside an earlier export, which stays.
+
+    Args:
+        folder: path of the export's folder; `check_output` has accepted it.
+
+    Returns:
+        `folder`, or if there is an earlier export in it, one with "-refused" behind the name.
+
+    Raises:
+        ValueError: if there is something else.
+    """
+    folder = pathlib.Path(folder)
+    if not folder.is_dir() or not any(folder.iterdir()) or refused_export.is_alone(folder):
+        return folder
+    beside = folder.with_name(f"{folder.name}-refused")
+    check_output(beside, overwrite=False)
+    return beside
 
 
 def write(files, folder):
@@ -391,9 +506,8 @@ def _one_of_each_class(labels):
     return np.sort(first)[:_MOST_TEST_VECTORS]
 
 
-def _examples(run, tested):
+def _examples(run, classes):
     """Test images from all over the set, some mistakes among them if there are any."""
-    classes = tested.int8_classes
     mistakes = np.flatnonzero(classes != run.test.labels)[:_MOST_MISTAKES]
     right = np.flatnonzero(classes == run.test.labels)
     count = min(_EXAMPLES - len(mistakes), len(right))

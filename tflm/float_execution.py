@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_micronet.layers.dynamic_shift_max import COEFFICIENT_HALF_RANGE, COEFFICIENT_SLOPE
+from keras_micronet.quantization.fused_shift_max import coefficient_factors
 
 
 def run(graph, images):
@@ -22,16 +23,31 @@ def run(graph, images):
     """
     values = {graph.inputs[0]: tf.convert_to_tensor(images, tf.float32)}
     for operation in graph.operations:
-        inputs = [
-            tf.convert_to_tensor(graph.tensors[name].data)
-            if graph.tensors[name].is_constant
-            else values[name]
-            for name in operation.inputs
-        ]
-        outputs = _KERNELS[operation.kind](*inputs, **operation.options)
-        low, high = operation.options.get("output_range", (-np.inf, np.inf))
-        values[operation.outputs[0]] = tf.clip_by_value(outputs, low, high)
+        values[operation.outputs[0]] = run_operation(graph, operation, values)
     return values
+
+
+def run_operation(graph, operation, values):
+    """Computes the output of one operation.
+
+    Args:
+        graph: the float `Graph` that has its constants.
+        operation: one of the graph's.
+        values: tensors or float32 arrays by name, with `batch` in front: those that it reads.
+
+    Returns:
+        A float32 tensor.
+    """
+    inputs = [
+        tf.convert_to_tensor(
+            graph.tensors[name].data if graph.tensors[name].is_constant else values[name]
+        )
+        for name in operation.inputs
+    ]
+    options = dict(operation.options)
+    low, high = options.pop("output_range", (-np.inf, np.inf))
+    outputs = _KERNELS[operation.kind](*inputs, **options)
+    return tf.clip_by_value(outputs, low, high)
 
 
 def _activated(values, activation):
@@ -86,7 +102,15 @@ def _average_pool(images, filter, strides, padding, activation):
 
 
 def _shift_max(
-    images, squeeze_weights, squeeze_bias, excite_weights, excite_bias, permutation, initial_values
+    images,
+    squeeze_weights,
+    squeeze_bias,
+    excite_weights,
+    excite_bias,
+    permutation,
+    initial_values,
+    input_factors=None,
+    output_factors=None,
 ):
     squeezed = _dense(tf.reduce_mean(images, (1, 2)), squeeze_weights, squeeze_bias, "RELU")
     logits = _dense(squeezed, excite_weights, excite_bias) * COEFFICIENT_SLOPE
@@ -94,6 +118,10 @@ def _shift_max(
     coefficients = [
         _broadcast(part + initial, 4)
         for part, initial in zip(tf.split(dynamic, len(initial_values), axis=-1), initial_values)
+    ]
+    ratios = coefficient_factors(permutation, input_factors, output_factors)
+    coefficients = [
+        values * ratio for values, ratio in zip(coefficients, ratios * (len(coefficients) // 2))
     ]
     shifted = tf.gather(images, permutation, axis=-1)
     fusions = [a * images + b * shifted for a, b in zip(coefficients[::2], coefficients[1::2])]
@@ -113,6 +141,10 @@ def _elementwise(function):
     return kernel
 
 
+def _relu6(values, ceilings=6.0):
+    return tf.minimum(tf.nn.relu(values), tf.cast(ceilings, values.dtype))
+
+
 _KERNELS = {
     "CONV_2D": _convolution,
     "DEPTHWISE_CONV_2D": _depthwise,
@@ -127,5 +159,5 @@ _KERNELS = {
     "GATHER": lambda values, indices, axis: tf.gather(values, indices, axis=axis),
     "HARD_SWISH": lambda values: values * tf.nn.relu6(values + 3) / 6,
     "RELU": tf.nn.relu,
-    "RELU6": tf.nn.relu6,
+    "RELU6": _relu6,
 }

@@ -119,6 +119,8 @@ class _Builder(GraphRewriter):
             options["shift"] = operation.options["permutation"]
             options["initial_values"] = operation.options["initial_values"]
             options["names"] = _shift_max_names(operation)
+            options["input_factors"] = operation.options.get("input_factors")
+            options["output_factors"] = operation.options.get("output_factors")
         return self._fused(kind, position, 1, operation.inputs, **options)
 
     def _factorized(self, position):
@@ -144,7 +146,8 @@ class _Builder(GraphRewriter):
             elif options["activation"] != "NONE":
                 break
             elif following.kind in _CLAMPING and kind in _CLAMPS:
-                options["activation"] = following.kind
+                ends_with_range = "ceilings" in following.options
+                options["activation"] = "RELU" if ends_with_range else following.kind
             elif following.kind == "HARD_SWISH" and kind in _LOOKS_UP:
                 options["activation"] = following.kind
                 options["activation_result"] = following.outputs[0]

@@ -11,6 +11,7 @@ import dataclasses
 import numpy as np
 
 from keras_micronet.layers.dynamic_shift_max import COEFFICIENT_HALF_RANGE, COEFFICIENT_SLOPE
+from keras_micronet.quantization import fused_shift_max
 from keras_micronet.quantization.schemes import CONVOLUTION, DENSE, WeightRounding
 from tflm import fused_operations
 from tflm.graph import Operation
@@ -25,11 +26,6 @@ from tflm.kernels.requantization import integer_multipliers
 from tflm.kernels.residual_add import ResidualAdd
 from tflm.scales import affine, quantize_layer, range_of
 
-_LEAST_STEPS_OF_A_SUM = 2.0 * (1 + 2.0**-20)  # requantization factors stay below a half
-_MEAN_FRACTION_BITS = 6
-_HIDDEN_STEPS = 2**14  # of the learned range; int16 holds twice as many
-_MOST_COEFFICIENT_SHIFT, _LEAST_COEFFICIENT_SHIFT = 12, 4
-_LARGEST_INT16 = 32767
 
 
 def append(graph, source, operation, ranges, weight_roundings):
@@ -80,7 +76,7 @@ class _Layer:
         is by far the larger error.
         """
         quantization = affine(low, high)
-        least = self.product_scales.max() * _LEAST_STEPS_OF_A_SUM
+        least = self.product_scales.max() * fused_shift_max.LEAST_STEPS_OF_A_SUM
         if quantization.scale[0] >= least:
             return quantization
         factor = least / quantization.scale[0]
@@ -278,12 +274,13 @@ def _dynamic_shift_max(operands):
         names.squeeze,
         squeeze_weights,
         squeeze_bias,
-        source.scale[0] / 2**_MEAN_FRACTION_BITS,
+        source.scale[0] / 2**fused_shift_max.MEAN_FRACTION_BITS,
         DENSE,
     )
-    hidden_scale = max(
-        operands.range_of(names.squeeze)[1] / _HIDDEN_STEPS,
-        squeeze.product_scales.max() * _LEAST_STEPS_OF_A_SUM,
+    hidden_scale = float(
+        fused_shift_max.hidden_scale(
+            operands.range_of(names.squeeze)[1], squeeze.product_scales.max()
+        )
     )
     initial_values = options["initial_values"]
     excite = _joined(
@@ -306,7 +303,8 @@ def _dynamic_shift_max(operands):
         (initial - COEFFICIENT_HALF_RANGE, initial + COEFFICIENT_HALF_RANGE)
         for initial in initial_values
     ]
-    shift = _coefficient_shift(options["result"], ratio, limits, excite)
+    factors = _shift_max_factors(options)
+    shift = _coefficient_shift(options, ratio, limits, excite.product_scales.max())
     unit = 2.0**-shift / ratio  # what one step of a coefficient stands for
     integers = DynamicShiftMax(
         input_shape=operands.input_shape,
@@ -324,9 +322,20 @@ def _dynamic_shift_max(operands):
         coefficient_shift=shift,
         output_zero_point=_zero_point(output),
         output_positions=operands.output_positions,
+        **factors,
         **operands.limits(output),
     )
     return integers, output
+
+
+def _shift_max_factors(options):
+    """Channel factors as the kernel takes them, as keyword arguments."""
+    if options["input_factors"] is None:
+        return {}
+    return {
+        "input_factors": fused_shift_max.input_factor_steps(options["input_factors"]),
+        "output_factors": fused_shift_max.output_factor_steps(options["output_factors"]),
+    }
 
 
 def _joined(layers):
@@ -339,18 +348,22 @@ def _joined(layers):
     )
 
 
-def _coefficient_shift(name, ratio, limits, excite):
+def _coefficient_shift(options, ratio, limits, excite_scale):
     """Fraction bits of the coefficients: as many as fit in int16 and requantization allows."""
-    largest = max(abs(limit) for pair in limits for limit in pair) * ratio
-    for shift in range(_MOST_COEFFICIENT_SHIFT, _LEAST_COEFFICIENT_SHIFT - 1, -1):
-        factor = excite.product_scales.max() * ratio * 2.0**shift
-        if largest * 2**shift <= _LARGEST_INT16 and factor * _LEAST_STEPS_OF_A_SUM <= 1:
-            return shift
-    raise ValueError(
-        "The range that goes into a Dynamic Shift-Max must be less than "
-        f"{_LARGEST_INT16 / 3 / 2**_LEAST_COEFFICIENT_SHIFT:.0f} times the range that comes out. "
-        f"Received: {ratio:.4g} times, for {name}"
+    factors = fused_shift_max.coefficient_factors(
+        options["shift"], options["input_factors"], options["output_factors"]
     )
+    factor = max(float(np.max(each)) for each in (1.0, *factors))
+    largest = max(abs(limit) for pair in limits for limit in pair) * factor
+    shift = int(fused_shift_max.coefficient_shift(ratio, largest, excite_scale))
+    if shift < 0:
+        raise ValueError(
+            "What goes into a Dynamic Shift-Max must have smaller steps, compared with what comes "
+            f"out: coefficients of up to {largest:.4g} and sums with steps of {excite_scale:.4g} "
+            f"must fit in int16 times the ratio of the steps. Received: a ratio of {ratio:.4g}, "
+            f"for {options['result']}"
+        )
+    return shift
 
 
 KINDS = {

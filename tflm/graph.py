@@ -66,12 +66,15 @@ class Tensor:
         data: constant value in TensorFlow Lite's layout, or `None` for an
             activation. Float before quantization, integers after.
         quantization: `None` in a float graph and for index tensors.
+        channel_factors: `None`, or `(channels,)` by which each channel of the activation is
+            multiplied to become what it is in the model, see `channel_factors`.
     """
 
     name: str
     shape: tuple
     data: np.ndarray | None = None
     quantization: Quantization | None = None
+    channel_factors: np.ndarray | None = None
 
     @property
     def is_constant(self):

@@ -78,6 +78,11 @@ def model_inputs(model, images):
     return input_normalization(model).normalize(images)
 
 
+def ends_with_softmax(model):
+    """Whether a model's outputs are probabilities, of which its graph has the logits."""
+    return unroll(model)[-1].kind == "softmax"
+
+
 class _Builder:
     """Appends steps to a graph."""
 

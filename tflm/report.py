@@ -12,24 +12,20 @@ import math
 
 import numpy as np
 
-from tflm import plots
+from tflm import plots, refused_export
+from tflm.accuracy_cost import CLEAR_MARGIN, MOST_POINTS_LOST, AccuracyCost
 from tflm.graph_validation import validate
 from tflm.operator_table import OPERATORS
+from tflm.paired_interval import CONFIDENCE
 from tflm.runtimes import MicroRuntime, StaticRuntime, size_text
-from tflm.verification import FLOAT, QUANTIZATION_AWARE
+from tflm.verification import Verification
+
+FLOAT, QUANTIZATION_AWARE = "float", "quantization-aware"
 
 _ACTIVATION_ALIGNMENT = 16  # of TensorFlow Lite Micro's memory planner
 _PROMINENT_OPERATIONS = 15
 _PROMINENT_NOISE = 15
-_NOISE_ADVICE = {
-    FLOAT.name: (
-        "If the accuracy on the device is too low, train on with quantization in the loop, so that "
-        "the\nweights learn to live with it: `python -m training --quantize-aware RUN`."
-    ),
-    QUANTIZATION_AWARE.name: (
-        "The weights have learned with this noise: it says what they live with, not what is wrong."
-    ),
-}
+_NAMED_NOISE = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,13 +74,17 @@ class ExportReport:
         model_name: what the model calls itself.
         input_shape: shape of the input with the batch of 1 in front.
         classes: number of classes.
-        test_images: number of labelled images behind both accuracies.
-        keras_model: what the trained model is, "float" or "quantization-aware".
-        keras_accuracy: its top-1 accuracy on them, 0 to 1, or
-            `None` without labels.
-        int8_accuracy: the same of the exported model.
-        compared_images: number of images behind `agreement`.
-        agreement: part of them, 0 to 1, that both models put into the same class.
+        keras_model: what the trained model is, `FLOAT` or `QUANTIZATION_AWARE`.
+        keras_accuracy: its top-1 accuracy on the test images, 0 to 1, a quantization-aware one's
+            with the rounding that it has learned with.
+        float_run_accuracy: of the float model that a quantization-aware one continues, on all
+            test images of the dataset, if that is known.
+        cost: `AccuracyCost`, on the test images. The float side of a quantization-aware model is
+            that of its own weights without rounding.
+        only_class: name of the class that the device gives to every test image, or `None`.
+        verification: `Verification` that the export has passed.
+        kernels: "builtin" or "fused".
+        run_folder: path of the run, as the user has given it.
         runtime: what runs the model on the device, with the memory it takes.
         costs: `OperationCost` of each operation, in order of execution.
         live_bytes: RAM of activations at each operation; see `live_bytes`.
@@ -93,23 +93,34 @@ class ExportReport:
         examples: `Example`s to show, any number.
         noise: `tensor_noise.TensorNoise` of each activation, worst first; empty if
             it was not measured.
+        most_points_lost: percentage points of accuracy that the device may lose.
+        next_steps: `next_steps.NextStep`s, if the export is refused.
     """
 
     model_name: str
     input_shape: tuple
     classes: int
-    test_images: int
     keras_model: str
-    keras_accuracy: float | None
-    int8_accuracy: float | None
-    compared_images: int
-    agreement: float
+    keras_accuracy: float
+    float_run_accuracy: float | None
+    cost: AccuracyCost
+    only_class: str | None
+    verification: Verification
+    kernels: str
+    run_folder: str
     runtime: MicroRuntime | StaticRuntime
     costs: tuple
     live_bytes: tuple
     model_multiply_adds: int
     examples: tuple = ()
     noise: tuple = ()
+    most_points_lost: float = MOST_POINTS_LOST
+    next_steps: tuple = ()
+
+    @property
+    def is_refused(self):
+        """Whether significantly more accuracy is lost than it may."""
+        return self.cost.exceeds(self.most_points_lost)
 
     @property
     def multiply_adds(self):
@@ -235,12 +246,9 @@ def to_json(report):
         "model_name": report.model_name,
         "input_shape": list(report.input_shape),
         "classes": report.classes,
-        "test_images": report.test_images,
-        "keras_model": report.keras_model,
-        "keras_accuracy": report.keras_accuracy,
-        "int8_accuracy": report.int8_accuracy,
-        "compared_images": report.compared_images,
-        "agreement": report.agreement,
+        **_cost_figures(report),
+        "verification": _verification_figures(report.verification),
+        "kernels": report.kernels,
         "runtime": report.runtime.name,
         **report.runtime.figures(),
         "multiply_adds": report.multiply_adds,
@@ -255,10 +263,53 @@ def to_json(report):
     return json.dumps(figures, indent=2, allow_nan=False) + "\n"
 
 
+def _cost_figures(report):
+    cost = report.cost
+    return {
+        refused_export.MARK: report.is_refused,
+        "test_images": cost.images,
+        "keras_model": report.keras_model,
+        "keras_accuracy": report.keras_accuracy,
+        "float_run_accuracy": report.float_run_accuracy,
+        "float_accuracy": cost.float_accuracy,
+        "int8_accuracy": cost.int8_accuracy,
+        "points_lost": cost.points_lost,
+        "points_lost_interval": list(cost.points_lost_interval),
+        "confidence": CONFIDENCE,
+        "most_points_lost": report.most_points_lost,
+        "only_float_right": cost.only_float_right,
+        "only_int8_right": cost.only_int8_right,
+        "agreement": cost.agreement,
+        "clear_margin": CLEAR_MARGIN,
+        "clear_images": cost.clear,
+        "clear_agreement": cost.clear_agreement,
+        "only_class": report.only_class,
+    }
+
+
+def _verification_figures(verification):
+    operations = verification.operations
+    return {
+        "made_up_images": verification.made_up_images,
+        "operations": operations.operations,
+        "operation_images": operations.images,
+        "operation_values": operations.values,
+        "exact_operation_values": operations.exact_values,
+        "learned_kernels": verification.learned_kernels,
+        "outputs": dataclasses.asdict(verification.outputs),
+        "outputs_for_made_up_images": dataclasses.asdict(verification.made_up_outputs),
+    }
+
+
 def _noise_figures(noise):
     """Decibels are null where they are infinite; the mean squares then say which is 0."""
     ratio = noise.signal_to_noise_decibels
-    figures = {**dataclasses.asdict(noise), "signal_to_noise_decibels": ratio}
+    own_ratio = noise.own_signal_to_noise_decibels
+    figures = {
+        **dataclasses.asdict(noise),
+        "signal_to_noise_decibels": ratio,
+        "own_signal_to_noise_decibels": own_ratio,
+    }
     return {
         name: None if isinstance(value, float) and math.isinf(value) else value
         for name, value in figures.items()
@@ -269,7 +320,6 @@ def to_markdown(report):
     """The report as Markdown text: verdict, budget, then where it goes."""
     height, width, channels = report.input_shape[1:]
     by_cost = sorted(report.costs, key=_rank)
-    agreement = f"{_percent(report.agreement)} of {report.compared_images:,} images"
     runtime = report.runtime
     return f"""# {report.model_name} {runtime.title}
 
@@ -278,20 +328,13 @@ int8, input {height} x {width} x {channels}, {report.classes} classes.
 | | |
 |---|---|
 {_accuracy_rows(report)}
-| same class as the {report.keras_model} model | {agreement} |
 {_budget_rows(runtime)}
 | multiply-adds | {_multiply_adds(report)} |
 | operations | {len(report.costs)} |
 
 {runtime.budget_note()}
-{_examples(report)}
-## In firmware
-
-{runtime.firmware(_frame(channels))}
-
-`test_vectors.h` has frames with the outputs that must come out: run them first.
-
-## Memory over time
+{_refusal(report)}{_cost_section(report)}{_verification_section(report)}{_examples(report)}
+{_firmware_section(report)}## Memory over time
 
 ![activation memory at each operation](report_memory.png)
 
@@ -313,6 +356,107 @@ The {min(_PROMINENT_OPERATIONS, len(by_cost))} costliest operations:
 
 </details>
 {_noise(report)}"""
+
+
+def _refusal(report):
+    if not report.is_refused:
+        return ""
+    steps = "\n".join(
+        f"- {step.effect}" if step.command is None else f"- `{step.command}`\n  {step.effect}"
+        for step in report.next_steps
+    )
+    return f"""
+## Refused: no sources were written
+
+{_points(report.most_points_lost)} of accuracy may be lost, and significantly more are: the whole
+interval lies beyond. What to do, best first:
+
+{steps}
+"""
+
+
+def _cost_section(report):
+    cost, low_and_high = report.cost, "{:.2f} to {:.2f}".format(*report.cost.points_lost_interval)
+    remarks = "".join(f"\n\n{remark}" for remark in _cost_remarks(report))
+    clear = "no image is clear to it" if cost.clear == 0 else f"{_percent(cost.clear_agreement)}"
+    return f"""
+## What int8 costs
+
+Float and int8 have seen the same {cost.images:,} test images: {cost.only_float_right:,} of them
+only float recognises, {cost.only_int8_right:,} only int8, which makes {cost.points_lost:.2f} points
+lost. On all images of the kind it is, with {CONFIDENCE:.0%} confidence, {low_and_high} points
+(score interval of paired proportions, Tango 1998). Both give the same class to
+{_percent(cost.agreement)}; among the {cost.clear:,} images that are clear to float, whose best
+class is at least {CLEAR_MARGIN:g} more probable than the second: {clear}.{remarks}
+"""
+
+
+def _cost_remarks(report):
+    """What else must be known of the cost, a sentence or two each."""
+    cost = report.cost
+    if report.keras_model == QUANTIZATION_AWARE:
+        accuracy = _percent(report.keras_accuracy)
+        text = (
+            "Float is the same weights without rounding. With the rounding that they have learned "
+            f"with, simulated, the accuracy is {accuracy}."
+        )
+        if report.float_run_accuracy is not None:
+            text += (
+                f" The float run that came before has {_percent(report.float_run_accuracy)} of "
+                "all test images of the dataset."
+            )
+        yield text
+    if report.only_class is not None:
+        others = "" if cost.agreement == 1 else ", and float does not"
+        yield (
+            f"**The device gives the class {report.only_class} to every test image{others}.** It "
+            "computes what it is defined to; but accuracy and agreement say nothing of such "
+            "answers."
+        )
+    if not report.is_refused and cost.points_lost_interval[1] > report.most_points_lost:
+        yield (
+            f"{cost.images:,} images cannot show that no more than "
+            f"{_points(report.most_points_lost)} are lost: more test images narrow the interval."
+        )
+
+
+def _verification_section(report):
+    verification = report.verification
+    operations, outputs = verification.operations, verification.outputs
+    inexact = operations.values - operations.exact_values
+    one_step = f", {inexact:,} of them a step beside it, as it may be" if inexact else ""
+    simulated = (
+        "The outputs for made-up and other images are those of the model with its rounding "
+        f"simulated. For {outputs.images} of yours, the root mean square of the differences "
+        f"is {outputs.root_mean_square_steps:.2f} steps, and "
+        f"{outputs.float_root_mean_square_steps:.2f} from the model without rounding."
+    )
+    if verification.learned_kernels is not None:
+        simulated += (
+            f" The training has learned the rounding of {verification.learned_kernels} kernels, "
+            "which these are not: what they cost, the accuracy below says."
+        )
+    return f"""
+## Whether it is right
+
+On {operations.images} images, {verification.made_up_images} of them made up, each of the
+{operations.operations} operations computed what it is defined to: {operations.values:,}
+values{one_step}.
+
+{simulated}
+"""
+
+
+def _firmware_section(report):
+    if report.is_refused:
+        return ""
+    return f"""## In firmware
+
+{report.runtime.firmware(_frame(report.input_shape[-1]))}
+
+`test_vectors.h` has frames with the outputs that must come out: run them first.
+
+"""
 
 
 def _budget_rows(runtime):
@@ -352,12 +496,26 @@ signal-to-quantization-noise ratio, the {len(worst)} worst of {len(report.noise)
 
 {_noise_table(worst)}
 
-An operation loses accuracy itself if its tensor is far below the inputs that it reads; otherwise
-it passes on what came before. A noisy term of a sum does no harm if the sum is well. Clipped values
-lie outside of the range that was calibrated: calibrate on images like those of the field. Where
-nothing is clipped and the ratio is low all the same, a few large values leave all others few steps.
-{_NOISE_ADVICE[report.keras_model]}
+An operation loses accuracy itself if its own ratio is low, that of what it makes of the inputs that
+it has on the device; otherwise it passes on what came before. A noisy term of a sum does no harm if
+the sum is well. Clipped values lie outside of the range that was calibrated: calibrate on images
+like those of the field. Where nothing is clipped and the ratio is low all the same, a few large
+values leave all others few steps.
+{_noise_advice(report)}
 """
+
+
+def _noise_advice(report):
+    if report.keras_model == QUANTIZATION_AWARE:
+        return (
+            "The weights have learned with this noise: it says what they live with, not what is "
+            "wrong."
+        )
+    return (
+        "If the accuracy on the device is too low, train on with quantization in the loop, so that "
+        f"the\nweights learn to live with it: `python -m training --quantize-aware "
+        f"{report.run_folder}`."
+    )
 
 
 def _noise_table(rows):
@@ -366,6 +524,7 @@ def _noise_table(rows):
         "tensor",
         "kind",
         "ratio (dB)",
+        "own (dB)",
         "of its inputs (dB)",
         "float range",
         "step",
@@ -379,6 +538,7 @@ def _noise_table(rows):
                 f"`{noise.name}`",
                 noise.kind,
                 _decibels(noise.signal_to_noise_decibels),
+                _decibels(noise.own_signal_to_noise_decibels),
                 _decibels(noise.input_signal_to_noise_decibels),
                 f"{noise.low:.3g} to {noise.high:.3g}",
                 f"{noise.scale:.3g}",
@@ -386,7 +546,7 @@ def _noise_table(rows):
             )
             for noise in rows
         ],
-        numbers=("#", "ratio (dB)", "of its inputs (dB)", "step", "clipped"),
+        numbers=("#", "ratio (dB)", "own (dB)", "of its inputs (dB)", "step", "clipped"),
     )
 
 
@@ -402,15 +562,61 @@ def _rank(cost):
 
 
 def _accuracy_rows(report):
-    if report.keras_accuracy is None or report.int8_accuracy is None:
-        return "| accuracy | no labelled images |"
-    on_the_device = f"**{_percent(report.int8_accuracy)}** of {report.test_images:,} test images"
-    points = 100 * (report.keras_accuracy - report.int8_accuracy)
-    lost = f"{points:.2f} points lost" if points >= 0 else f"{-points:.2f} points gained"
+    cost = report.cost
     return (
-        f"| **accuracy on the device** | {on_the_device}, {lost} |\n"
-        f"| accuracy of the {report.keras_model} model | {_percent(report.keras_accuracy)} |"
+        f"| **accuracy on the device** | **{_percent(cost.int8_accuracy)}** of {cost.images:,} "
+        f"test images, {_loss(cost)} |\n"
+        f"| accuracy without rounding | {_percent(cost.float_accuracy)} |\n"
+        f"| same class without rounding | {_agreement(cost)} |"
     )
+
+
+def verdict(report):
+    """The cost in two lines for a terminal, and a third if all images got one class."""
+    cost = report.cost
+    lines = [
+        f"accuracy on {cost.images:,} test images: float {_percent(cost.float_accuracy)}, int8 "
+        f"{report.runtime.title} {_percent(cost.int8_accuracy)}, {_loss(cost)}",
+        f"same class as float: {_agreement(cost)}; {_noisiest(report)}",
+    ]
+    if report.only_class is not None:
+        lines.append(f"the device gives the class {report.only_class} to every test image")
+    return "\n".join(lines)
+
+
+def refusal(report):
+    """Why an export is refused, and what to do."""
+    low, high = report.cost.points_lost_interval
+    return (
+        f"The device may lose at most {_points(report.most_points_lost)} of accuracy. Received: "
+        f"{report.cost.points_lost:.2f} points lost, significantly more (the whole interval of "
+        f"{low:.2f} to {high:.2f} points lies beyond)"
+    )
+
+
+def _loss(cost):
+    low, high = cost.points_lost_interval
+    points = abs(cost.points_lost)
+    what = "lost" if cost.points_lost >= 0 else "gained"
+    interval = f"{CONFIDENCE:.0%} interval of the loss: {low:.2f} to {high:.2f}"
+    return f"{points:.2f} points {what} ({interval})"
+
+
+def _agreement(cost):
+    text = _percent(cost.agreement)
+    if cost.clear:
+        text += f", {_percent(cost.clear_agreement)} of the {cost.clear:,} clear ones"
+    return text
+
+
+def _noisiest(report):
+    worst = report.noise[:_NAMED_NOISE]
+    rows = ", ".join(f"{row.name} ({row.signal_to_noise_decibels:.1f} dB)" for row in worst)
+    return f"noisiest activations: {rows}"
+
+
+def _points(points):
+    return f"{points:g} point" if points == 1 else f"{points:g} points"
 
 
 def _percent(part):

@@ -87,6 +87,7 @@ OPERATORS = {
             "coefficient_limits",
             "shift",
             "output_positions",
+            "channel_factors",
         ),
         _excite_multiplier_each,
     ),

@@ -7,17 +7,19 @@
 | `calibration.npz` | `images` uint8 `(count, height, width, 3)` and `labels` `(count,)` |
 | `test.npz` | the same with images that the training never saw |
 
-`python -m training` writes such a folder, among other files.
+`python -m training` writes such a folder, among other files. Its `run.json` is read for what came
+before a quantize-aware training; it may be missing.
 """
 
 import dataclasses
+import json
 import pathlib
 import zipfile
 
 import keras
 import numpy as np
 
-from tflm.verification import LEAST_IMAGES
+_MOST_SUMMARY_BYTES = 1 << 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,6 +34,19 @@ class LabelledImages:
 
 
 @dataclasses.dataclass(frozen=True)
+class FloatRun:
+    """The run that a quantize-aware training has continued.
+
+    Attributes:
+        folder: its path, if it is still beside the other one; else its name.
+        test_accuracy: of its float model, 0 to 1, on all test images of the dataset.
+    """
+
+    folder: pathlib.Path
+    test_accuracy: float
+
+
+@dataclasses.dataclass(frozen=True)
 class TrainedRun:
     """A trained model with what its export needs.
 
@@ -40,12 +55,16 @@ class TrainedRun:
         class_names: one name for each of its outputs.
         calibration: `LabelledImages` that the ranges are observed on.
         test: held-out `LabelledImages`.
+        folder: the path that it was read from.
+        float_run: `FloatRun` that came before a quantize-aware training, if that is known.
     """
 
     model: keras.Model
     class_names: tuple
     calibration: LabelledImages
     test: LabelledImages
+    folder: pathlib.Path
+    float_run: FloatRun | None = None
 
     @classmethod
     def load(cls, folder):
@@ -65,18 +84,14 @@ class TrainedRun:
             names,
             _read_images(_existing(folder, "calibration.npz"), model, len(names)),
             _read_images(_existing(folder, "test.npz"), model, len(names)),
+            folder,
+            _read_float_run(folder),
         )
         classes = model.output_shape[-1]
         if len(names) != classes:
             raise ValueError(
                 f"class_names.txt must name the model's {classes} outputs, one a line. "
                 f"Received: {len(names)} names"
-            )
-        count = len(run.calibration) + len(run.test)
-        if count < LEAST_IMAGES:
-            raise ValueError(
-                f"calibration.npz and test.npz must hold at least {LEAST_IMAGES} images together: "
-                f"an export is verified on them. Received: {count}"
             )
         return run
 
@@ -89,6 +104,23 @@ def _existing(folder, name):
             f"Received: {folder}"
         )
     return path
+
+
+def _read_float_run(folder):
+    """What `run.json` tells of the float run; `None` if it tells nothing, or nonsense."""
+    path = folder / "run.json"
+    try:
+        if path.stat().st_size > _MOST_SUMMARY_BYTES:
+            return None
+        section = json.loads(path.read_text("utf-8"))["quantization"]
+        name, accuracy = section["float_run"], section["float_test_accuracy"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+    is_name = isinstance(name, str) and pathlib.PurePath(name).name == name and name.isprintable()
+    if not is_name or not isinstance(accuracy, float) or not 0 <= accuracy <= 1:
+        return None
+    beside = folder.parent / name
+    return FloatRun(beside if beside.is_dir() else pathlib.Path(name), accuracy)
 
 
 def _read_model(path):

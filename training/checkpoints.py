@@ -6,18 +6,22 @@ can run code.
 
 import dataclasses
 import json
-import os
+import math
 import pathlib
 import re
 import zipfile
 
 import numpy as np
 
-from training.run_folder import atomic_path
+from keras_micronet.files.archives import DamagedFileError, parse_json, read_arrays
+from keras_micronet.files.atomic import atomic_file, remove_temporary_files
+from keras_micronet.files.text import shorten
 
 _NAME = re.compile(r"epoch-(\d{6})\.npz")
 _KEPT = 2
 _STATE = "state.json"  # no variable has this name: theirs are numbers
+_MOST_STATE_BYTES = 64 * 2**20
+PICTURES = "pictures"  # the setting that tells of which pictures a training is
 
 
 class OtherRunError(ValueError):
@@ -64,13 +68,8 @@ class CheckpointFolder:
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            with (
-                atomic_path(self.path / f"epoch-{checkpoint.epoch:06}.npz") as path,
-                open(path, "wb") as file,
-            ):
+            with atomic_file(self.path / f"epoch-{checkpoint.epoch:06}.npz") as file:
                 np.savez(file, **_entries(checkpoint, self._settings))
-                file.flush()
-                os.fsync(file.fileno())  # or a power cut could leave the name without the bytes
         except OSError as error:
             self._warn(f"No checkpoint after epoch {checkpoint.epoch}: {error}.")
             return
@@ -94,14 +93,15 @@ class CheckpointFolder:
                 return self._read(path, variables)
             except OtherRunError:
                 raise
-            except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-                self._warn(f"{path.name} is damaged and left out ({error}).")
+            except DamagedFileError as error:
+                self._warn(f"A damaged checkpoint is left out ({error}).")
         return None
 
     def remove(self):
         """Removes all checkpoints, when the training is over."""
-        for path in self.path.glob("*.npz"):  # also what a killed process left unfinished
+        for path in self._paths():
             path.unlink(missing_ok=True)
+        remove_temporary_files(self.path)
         if self.path.is_dir() and not any(self.path.iterdir()):
             self.path.rmdir()
 
@@ -112,21 +112,63 @@ class CheckpointFolder:
         )
 
     def _read(self, path, variables):
-        with np.load(path, allow_pickle=False) as archive:
-            state = json.loads(archive[_STATE].tobytes())
-            if state["settings"] != self._settings:
-                raise OtherRunError(_difference(path, state["settings"], self._settings))
-            count = len(archive.files) - 1
-            # Read even if too many: an archive's checksums are compared as its arrays are read.
-            arrays = tuple(archive[str(index)] for index in range(count))
-        formats = [(array.shape, array.dtype.name) for array in arrays]
         expected = [(tuple(each.shape), _dtype_name(each)) for each in variables]
+        most_bytes = sum(
+            math.prod(shape) * _item_bytes(dtype) for shape, dtype in expected
+        )
+        # Of another training there may be more, and it has to be told from a damaged file.
+        most_bytes = 10 * most_bytes + 2 * _MOST_STATE_BYTES
+        arrays = read_arrays(path, most_bytes=most_bytes)
+        state = _read_state(path, arrays.pop(_STATE, None))
+        if state["settings"] != self._settings:
+            raise OtherRunError(_difference(path, state["settings"], self._settings))
+        count = len(arrays)
+        if set(arrays) != set(map(str, range(count))):
+            raise DamagedFileError(f"{path.name}: its arrays are not numbered")
+        arrays = tuple(arrays[str(index)] for index in range(count))
+        formats = [(array.shape, array.dtype.name) for array in arrays]
         if formats != expected:
             raise OtherRunError(
                 f"a checkpoint's variables must be those of the model. Received: {path} with "
                 f"{len(formats)} variables that differ from the model's {len(expected)}"
             )
         return Checkpoint(state["epoch"], arrays, state["training"])
+
+
+def is_checkpoint(path):
+    """Whether a file is an archive with a training's state; its values may still be damaged."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return f"{_STATE}.npy" in archive.namelist()
+    except Exception:  # zipfile raises many types for damaged files
+        return False
+
+
+def _read_state(path, array):
+    """The JSON of a checkpoint, of the types that a training relies on."""
+    try:
+        state = parse_json(array.tobytes())
+        epoch, settings, training = state["epoch"], state["settings"], state["training"]
+        records = training["history"]
+        are_numbers = all(
+            isinstance(value, (int, float)) for record in records for value in record.values()
+        )
+        is_whole = type(epoch) is int and epoch > 0 and isinstance(settings, dict) and are_numbers
+        if not is_whole:
+            raise ValueError("a value of another type")
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise DamagedFileError(
+            f"{path.name}: {_STATE}: {type(error).__name__}: {shorten(error)}"
+        ) from error
+    return state
+
+
+def _item_bytes(dtype):
+    """Bytes of a value; of the types that NumPy does not have, none takes more than 8."""
+    try:
+        return np.dtype(dtype).itemsize
+    except TypeError:
+        return 8
 
 
 def _dtype_name(array):
@@ -141,11 +183,19 @@ def _entries(checkpoint, settings):
 
 
 def _difference(path, found, expected):
+    others = {name for name in {*found, *expected} if found.get(name) != expected.get(name)}
+    if others == {PICTURES}:
+        return (
+            "a training must be resumed with the pictures that it was begun with, and they have "
+            "changed since: put the former files back, or begin anew with --overwrite or another "
+            f"--output. Received: {path}, made with other pictures"
+        )
     names = sorted(
         name for name in {*found, *expected} if found.get(name) != expected.get(name)
     )
     values = ", ".join(
-        f"{name}={found.get(name)} instead of {expected.get(name)}" for name in names
+        f"{name}={shorten(found.get(name))} instead of {shorten(expected.get(name))}"
+        for name in names
     )
     return (
         "a training must be resumed with the settings that it was begun with; give those, another "

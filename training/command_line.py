@@ -21,6 +21,7 @@ from training.recipes import (
     SMALL_IMAGES,
 )
 from training.settings import (
+    MOST_PIXELS,
     PARTS,
     PRECISIONS,
     EvaluateSettings,
@@ -101,19 +102,26 @@ def main(arguments=None):
 
 def _run(settings):
     # Only now: TensorFlow takes seconds to import, and --help and typing errors need none of it.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    # A lost worker is dozens of lines of TensorFlow's on the others, which say it in one.
+    level = "3" if os.environ.get("TF_CONFIG") else "2"
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", level)
     try:
-        from training import checkpoints, trainer
+        from training import checkpoints, strategies, trainer
 
         command = _command(settings)
+    except ImportError as error:
+        return _stop(error, _WRONG_USE)
+    try:
         prepared = command.prepare(settings)
+    except strategies.WorkersError as error:
+        return _stop(error, _FAILURE)
     except (ValueError, OSError, ImportError) as error:
         return _stop(error, _WRONG_USE)
     try:
         return command.execute(prepared)
     except checkpoints.OtherRunError as error:
         return _stop(error, _WRONG_USE)
-    except (trainer.TrainingDivergedError, OSError) as error:
+    except (trainer.TrainingDivergedError, strategies.WorkersError, OSError) as error:
         return _stop(error, _FAILURE)
 
 
@@ -201,11 +209,12 @@ def _predict_settings(given):
 
 
 def _run_settings(given):
-    if "scheme" in given:
-        raise ValueError(
-            "--scheme must be given together with --quantize-aware, as only that quantizes. "
-            f"Received: --scheme {given['scheme']}"
-        )
+    for name in ("scheme", "kernels"):
+        if name in given:
+            raise ValueError(
+                f"--{name} must be given together with --quantize-aware, as only that quantizes. "
+                f"Received: --{name} {given[name]}"
+            )
     name = given.pop("recipe", SMALL_IMAGES.name)
     if name not in RECIPES:
         raise ValueError(f"recipe must be one of {', '.join(RECIPES)}. Received: recipe={name}")
@@ -286,6 +295,7 @@ def _add_task_options(group):
         default=False,
         help="leave damaged image files out of a folder dataset instead of refusing it",
     )
+    _add_most_pixels(add)
     add(
         "--recipe",
         metavar="NAME",
@@ -295,9 +305,9 @@ def _add_task_options(group):
         "--weights",
         type=_weights,
         metavar="none|imagenet|PATH",
-        help="weights to start from: random; the authors' ImageNet weights with a new classifier; "
-        "or a .keras, .weights.h5, .npz or .pth file (default: none; imagenet with the recipe "
-        "finetune)",
+        help="weights to start from: random; the ImageNet weights, downloaded once; or a .keras, "
+        ".weights.h5, .npz, .pth or .pdparams file. A classifier for another number of classes is "
+        "left out (default: none; imagenet with the recipe finetune)",
     )
     add(
         "--teacher",
@@ -313,6 +323,12 @@ def _add_task_options(group):
         "the dataset and the random changes of the images",
     )
     add("--scheme", help="how --quantize-aware quantizes, see below (default: int8)")
+    add(
+        "--kernels",
+        help="what --quantize-aware prepares for: fused, this project's own kernels, which `python "
+        "-m tflm --kernels fused` and `--runtime static` export (default); or builtin, the "
+        "operators that every TensorFlow Lite Micro has",
+    )
 
 
 def _add_process_options(group):
@@ -395,6 +411,7 @@ def _make_evaluate_parser():
         action="store_true",
         help="leave damaged image files out of a folder dataset instead of refusing it",
     )
+    _add_most_pixels(add)
     add(
         "--output",
         type=pathlib.Path,
@@ -421,8 +438,19 @@ def _make_predict_parser():
         metavar="IMAGE",
         help="a JPEG, PNG, BMP or WebP file",
     )
+    _add_most_pixels(add)
     add("--top", type=int, metavar="COUNT", help="how many classes to name (default: 3)")
     return parser
+
+
+def _add_most_pixels(add):
+    add(
+        "--most-pixels",
+        type=int,
+        metavar="COUNT",
+        help="refuse images of more pixels, as decoding takes up to 20 bytes of memory for each, and "
+        f"progressive JPEGs of as much work (default: {MOST_PIXELS:,})",
+    )
 
 
 def _weights(text):

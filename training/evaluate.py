@@ -1,17 +1,20 @@
 """`python -m training evaluate`: a finished run measured on a part of a dataset."""
 
+import contextlib
 import dataclasses
 import json
 import math
-import tempfile
 
 import keras
 
+from keras_micronet.files import locks
+from keras_micronet.files.atomic import remove_temporary_files, temporary_for, write_file
+from keras_micronet.files.marks import list_files
 from training import plots, run_folder
 from training.datasets import Split, load_dataset
 from training.evaluation import Evaluator
 from training.input_pipeline import evaluation_batches
-from training.run_folder import write_figure, write_text
+from training.run_folder import make_writable_folder, write_figure
 from training.saved_run import SavedRun
 from training.settings import EvaluateSettings
 from training.trainer import categorical_loss
@@ -31,6 +34,7 @@ class PreparedEvaluation:
         dataset: name of the dataset.
         images: the part of it to measure on.
         notes: sentences for the user.
+        lock: `None`, or what keeps other commands out of the output folder until the end.
     """
 
     settings: EvaluateSettings
@@ -39,6 +43,7 @@ class PreparedEvaluation:
     dataset: str
     images: Split
     notes: tuple[str, ...]
+    lock: locks.Lock | None = None
 
 
 def prepare(settings):
@@ -57,13 +62,14 @@ def prepare(settings):
     run = SavedRun.read(settings.run)
     output = settings.output
     if output is not None and output.exists():
-        if not output.is_dir() or any(output.iterdir()):
+        if not output.is_dir() or _holds_files(output):
             raise ValueError(f"output must be a new or empty folder. Received: output={output}")
     dataset = load_dataset(
         run.dataset if settings.dataset is None else settings.dataset,
         run.recipe.image_size,
         run.skip_unreadable or settings.skip_unreadable,
         run.recipe.evaluation_crop,
+        settings.most_pixels,
     )
     if dataset.class_names != run.class_names:
         raise ValueError(
@@ -79,26 +85,23 @@ def prepare(settings):
             f"{_describe_sizes(run.part_sizes)}. If it is the same dataset, changed since, it is "
             "split differently now, and the model may have learned from some of these images."
         )
+    lock = None
     if output is not None:
-        _make_folder(output)
+        make_writable_folder(output)
+        lock = locks.acquire(output / locks.LOCK_NAME, output)
+        remove_temporary_files(output)
     return PreparedEvaluation(
-        settings, run, model, dataset.name, getattr(dataset, settings.part), tuple(notes)
+        settings, run, model, dataset.name, getattr(dataset, settings.part), tuple(notes), lock
     )
+
+
+def _holds_files(folder):
+    """Whether there is more in a folder than what a killed command has left half written."""
+    return any(not temporary_for(name) for name in list_files(folder))
 
 
 def _describe_sizes(sizes):
     return ", ".join(f"{size} {part}" for part, size in sizes.items())
-
-
-def _make_folder(output):
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=output).close()
-    except OSError as error:
-        raise ValueError(
-            "output must be a folder that can be written to. "
-            f"Received: output={output} ({error.strerror})"
-        ) from error
 
 
 def execute(prepared, report=print):
@@ -116,6 +119,11 @@ def execute(prepared, report=print):
     Raises:
         OSError: if a file cannot be written.
     """
+    with prepared.lock or contextlib.nullcontext():
+        return _execute(prepared, report)
+
+
+def _execute(prepared, report):
     settings, run = prepared.settings, prepared.run
     for note in prepared.notes:
         report(note)
@@ -136,7 +144,7 @@ def execute(prepared, report=print):
         report(f"  {name}: {share}")
     if settings.output is not None:
         text = json.dumps(_summary(prepared, result), ensure_ascii=False)
-        write_text(settings.output / EVALUATION, text + "\n")
+        write_file(settings.output / EVALUATION, text + "\n")
         figure = plots.confusion_matrix(result, run.class_names)
         write_figure(settings.output / run_folder.CONFUSION_MATRIX, figure)
         report(f"Evaluation: {settings.output}")

@@ -5,14 +5,11 @@ refused.
 """
 
 import dataclasses
-import json
 import pathlib
 
-import keras
-import numpy as np
-
-import keras_micronet  # noqa: F401  (registers the layers of the saved models)
-from training import run_folder
+from keras_micronet import run_folders
+from keras_micronet.files.archives import DamagedFileError
+from keras_micronet.files.text import shorten
 from training.recipes import Recipe
 
 QUANTIZATION = "quantization"  # run.json's section that float runs do not have
@@ -58,13 +55,14 @@ class FloatRun:
             ValueError: if the folder holds no finished float run.
         """
         folder = pathlib.Path(folder)
+        run_folders.finish_replacement(folder)
         summary = _read_summary(folder)
         if QUANTIZATION in summary:
             raise ValueError(
                 "the run to start from must be a float run: give the one that this run was made "
                 f"from. Received: {folder}, which is quantized already"
             )
-        class_names = _existing(folder, run_folder.CLASS_NAMES)
+        _existing(folder, run_folders.CLASS_NAMES)
         try:
             dataset = summary["dataset"]
             recipe = summary["recipe"]
@@ -79,12 +77,13 @@ class FloatRun:
                     part: _typed(dataset[f"{part}_images"], int)
                     for part in ("train", "validation", "test")
                 },
-                class_names=tuple(class_names.read_text("utf-8").splitlines()),
+                class_names=run_folders.read_class_names(folder),
                 recipe=Recipe(**recipe | {"image_size": tuple(recipe["image_size"])}),
                 test_accuracy=_typed(summary["results"]["test_accuracy"], float),
             )
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise _damaged(folder, f"{type(error).__name__}: {error}") from error
+        # Whatever values that somebody made up lead to.
+        except (AttributeError, ArithmeticError, KeyError, TypeError, ValueError) as error:
+            raise _damaged(folder, f"{type(error).__name__}: {shorten(error)}") from error
 
     def load_model(self):
         """Loads the trained model, without running code that its file may contain.
@@ -95,20 +94,20 @@ class FloatRun:
         Raises:
             ValueError: if the file is damaged, or its model does not fit the run.
         """
-        path = _existing(self.folder, run_folder.MODEL)
+        path = _existing(self.folder, run_folders.MODEL)
         try:
-            model = keras.saving.load_model(path, compile=False, safe_mode=True)
-            shapes = model.input_shape, model.output_shape
-        except Exception as error:  # Keras raises many types for damaged files
+            model = run_folders.read_model(self.folder)
+        except DamagedFileError as error:
             raise ValueError(
                 f"{path.name} must be a whole Keras model without code of its own: train the float "
                 f"model again. Received: {path} ({error})"
             ) from error
+        shapes = model.input_shape, model.output_shape
         expected = (None, *self.recipe.image_size, 3), (None, len(self.class_names))
         if shapes != expected:
             raise ValueError(
                 f"{path.name} must take and give arrays of the shapes {expected}, as "
-                f"{run_folder.SUMMARY} and {run_folder.CLASS_NAMES} say: train the float model "
+                f"{run_folders.SUMMARY} and {run_folders.CLASS_NAMES} say: train the float model "
                 f"again. Received: {shapes}"
             )
         return model
@@ -119,7 +118,7 @@ class FloatRun:
         Raises:
             ValueError: if the file is missing, damaged or does not fit the run.
         """
-        return self._read_images(run_folder.CALIBRATION)[0]
+        return self._read_images(run_folders.CALIBRATION)[0]
 
     def test_images(self):
         """Held-out images, uint8 `(n, height, width, 3)`, and their labels `(n,)`.
@@ -127,42 +126,37 @@ class FloatRun:
         Raises:
             ValueError: if the file is missing, damaged or does not fit the run.
         """
-        return self._read_images(run_folder.TEST)
+        return self._read_images(run_folders.TEST)
 
     def _read_images(self, name):
         path = _existing(self.folder, name)
         try:
-            with np.load(path, allow_pickle=False) as arrays:
-                images, labels = arrays["images"], arrays["labels"]
-        except Exception as error:  # NumPy raises many types for damaged files
+            input_shape = (*self.recipe.image_size, 3)
+            return run_folders.read_images(self.folder, name, input_shape, len(self.class_names))
+        except ValueError as error:
             raise ValueError(
-                f"{name} must hold the arrays images and labels: train the float model again. "
+                f"{name} must hold the arrays images and labels, uint8 images of the model's input "
+                "size and a label for each: train the float model again. "
                 f"Received: {path} ({error})"
             ) from error
-        shape = (len(labels), *self.recipe.image_size, 3) if labels.ndim == 1 else None
-        if images.dtype != np.uint8 or images.shape != shape or len(images) == 0:
-            raise ValueError(
-                f"{name} must hold uint8 images of the model's input size, and a label for each: "
-                f"train the float model again. Received: {images.dtype} {images.shape} with labels "
-                f"{labels.shape}"
-            )
-        return images, labels
 
 
 def _read_summary(folder):
-    path = folder / run_folder.SUMMARY
-    try:
-        summary = json.loads(path.read_bytes())
-    except OSError as error:
+    if not (folder / run_folders.SUMMARY).is_file():
         raise ValueError(
             "the run to start from must be a folder that `python -m training` has completed. "
-            f"Received: {folder} without a readable {run_folder.SUMMARY}"
-        ) from error
-    except (ValueError, RecursionError) as error:
+            f"Received: {folder} without a readable {run_folders.SUMMARY}"
+        )
+    try:
+        summary = run_folders.read_summary(folder)
+    except DamagedFileError as error:
         raise _damaged(folder, error) from error
-    if not isinstance(summary, dict) or summary.get("format") != run_folder.SUMMARY_FORMAT:
-        received = summary.get("format") if isinstance(summary, dict) else type(summary).__name__
-        raise _damaged(folder, f"format={received}")
+    if run_folders.is_own_model(summary):
+        raise ValueError(
+            "the run to start from must be one of `python -m training`, which knows its dataset; "
+            "to train your own model on, see keras_micronet.quantization.quantize_aware. "
+            f"Received: {folder}, written by write_run_folder"
+        )
     return summary
 
 
@@ -178,12 +172,12 @@ def _existing(folder, name):
 
 def _typed(value, expected_type):
     if not isinstance(value, expected_type):
-        raise TypeError(f"{value!r} where {expected_type} was expected")
+        raise TypeError(f"{shorten(repr(value))} where {expected_type} was expected")
     return value
 
 
 def _damaged(folder, reason):
     return ValueError(
-        f"{run_folder.SUMMARY} must be whole and written by this version of `python -m training`: "
+        f"{run_folders.SUMMARY} must be whole and written by this version of `python -m training`: "
         f"train the float model again. Received: {folder} ({reason})"
     )

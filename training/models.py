@@ -5,11 +5,10 @@ import os
 import keras
 
 import keras_micronet
+from keras_micronet.weights import check_weights_argument, count_classes, load_weights
 
 IMAGENET = "imagenet"
 _IMAGENET_CLASSES = 1000
-_TORCH_SUFFIXES = (".pth", ".pt", ".pth.tar", ".npz")
-_CLASSIFIER_PREFIX = "classifier_"
 
 
 def check_request(variant, weights):
@@ -22,6 +21,7 @@ def check_request(variant, weights):
         raise ValueError(
             f"weights must be none, {IMAGENET} or an existing file. Received: weights={weights}"
         )
+    check_weights_argument(weights)
 
 
 def build_partner(variant, image_size, class_count):
@@ -76,9 +76,9 @@ def build_model(variant, image_size, class_count, weights=None):
         variant: `"M0"` to `"M3"`.
         image_size: height and width of the input, in pixels.
         class_count: number of classes.
-        weights: `None` for random weights; `"imagenet"` or a path of a checkpoint in the authors'
-            layout, whose classifier is left out if `class_count` is not ImageNet's; or the path of
-            a `.keras` or `.weights.h5` file, which must be of the same model.
+        weights: `None` for random weights, `"imagenet"` or the path of a file that
+            `keras_micronet.load_checkpoint` reads. A classifier for another number of classes is
+            left out: the model keeps its own, with random weights.
 
     Returns:
         A Keras model with softmax output `(batch, class_count)`.
@@ -88,24 +88,19 @@ def build_model(variant, image_size, class_count, weights=None):
         OSError: if the ImageNet weights are neither cached nor downloadable.
     """
     check_request(variant, weights)
-
-    def build(weights, classes=class_count):
-        constructor = getattr(keras_micronet, f"MicroNet{variant}")
-        return constructor(input_shape=(*image_size, 3), classes=classes, weights=weights)
-
-    new_classifier = class_count != _IMAGENET_CLASSES
-    if weights == IMAGENET and new_classifier:
-        model = build(None)
-        _copy_all_but_classifier(build(IMAGENET, _IMAGENET_CLASSES), model)
-        return model
-    if weights is not None and weights.endswith(_TORCH_SUFFIXES):
-        model = build(None)
-        keras_micronet.load_torch_checkpoint(model, weights, skip_classifier=new_classifier)
-        return model
-    return build(weights)
+    constructor = getattr(keras_micronet, f"MicroNet{variant}")
+    model = constructor(input_shape=(*image_size, 3), classes=class_count, weights=None)
+    load_weights(
+        model,
+        keras_micronet.VARIANTS[variant],
+        weights,
+        skip_classifier=_class_count(model, weights) not in (None, class_count),
+    )
+    return model
 
 
-def _copy_all_but_classifier(source, target):
-    for layer in target.layers:
-        if not layer.name.startswith(_CLASSIFIER_PREFIX):
-            layer.set_weights(source.get_layer(layer.name).get_weights())
+def _class_count(model, weights):
+    """The number of classes that weights are for; `None` if they have no classifier."""
+    if weights is None:
+        return None
+    return _IMAGENET_CLASSES if weights == IMAGENET else count_classes(model, weights)

@@ -7,10 +7,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from training.datasets.image_files import read_image
+from training.datasets.image_files import read_image, set_most_pixels
 from training.datasets.resizing import crop_and_resize
 from training.saved_run import SavedRun
-from training.settings import PredictSettings
+from training.settings import MOST_PIXELS, PredictSettings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,11 +56,17 @@ def execute(prepared, report=print, complain=print):
         Number of files that could not be read.
     """
     run = prepared.run
+    set_most_pixels(prepared.settings.most_pixels)
     predict = tf.function(lambda image: prepared.model(image, training=False))
     unreadable = 0
     for path in prepared.settings.images:
         try:
-            image = load_image(path, run.recipe.image_size, run.recipe.evaluation_crop)
+            image = load_image(
+                path,
+                run.recipe.image_size,
+                run.recipe.evaluation_crop,
+                prepared.settings.most_pixels,
+            )
         except Exception as error:  # a decoder may raise anything for bytes somebody made up
             complain(
                 f"an image must be a whole JPEG, PNG, BMP or WebP file. Received: "
@@ -75,13 +81,14 @@ def execute(prepared, report=print, complain=print):
     return unreadable
 
 
-def load_image(path, image_size, evaluation_crop=1.0):
+def load_image(path, image_size, evaluation_crop=1.0, most_pixels=MOST_PIXELS):
     """Reads an image file as training reads those of a folder that it validates with.
 
     Args:
         path: a JPEG, PNG, BMP or WebP file.
         image_size: height and width of the result, in pixels.
         evaluation_crop: part of each side of the largest centred crop that is kept.
+        most_pixels: how many pixels the image may have.
 
     Returns:
         uint8 tensor `(height, width, 3)`, values in [0, 255].
@@ -90,7 +97,8 @@ def load_image(path, image_size, evaluation_crop=1.0):
         Exception: whatever Pillow raises for a file that is damaged or no image.
     """
     # As for training: a JPEG decoded at no less than twice the size loses nothing visible.
-    image = read_image(path, math.ceil(2 * max(image_size) / evaluation_crop))
+    side = math.ceil(2 * max(image_size) / evaluation_crop)
+    image = read_image(path, side, most_pixels=most_pixels)
     return crop_and_resize(image, image_size, evaluation_crop)
 
 

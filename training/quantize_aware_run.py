@@ -39,7 +39,8 @@ def prepare(settings):
             user.
     """
     float_run = FloatRun.read(settings.float_run)
-    _check_scheme(settings.scheme)
+    _check_choice("scheme", settings.scheme, quantization.SCHEMES)
+    _check_choice("kernels", settings.kernels, quantization.KERNELS)
     folder = _make_folder(settings)
     make_reproducible(settings.seed)
     run_settings = _run_settings(settings, float_run)
@@ -49,7 +50,7 @@ def prepare(settings):
     _check_dataset(dataset, float_run)
     check_batch_size(recipe, dataset)
     model = quantization.quantize_aware(
-        float_model, float_run.calibration_images(), settings.scheme
+        float_model, float_run.calibration_images(), settings.scheme, kernels=settings.kernels
     )
     folder.begin()
     name = float_run.folder.resolve().name
@@ -67,12 +68,13 @@ def prepare(settings):
             ),
         ),
         notes=(
-            f"Quantization {settings.scheme} of the run {name}, whose float model has a test "
-            f"accuracy of {float_run.test_accuracy:.2%}.",
+            f"Quantization {settings.scheme} for {settings.kernels} kernels of the run {name}, "
+            f"whose float model has a test accuracy of {float_run.test_accuracy:.2%}.",
         ),
         sections={
             QUANTIZATION: {
                 "scheme": settings.scheme,
+                "kernels": settings.kernels,
                 "float_run": name,
                 "float_test_accuracy": float_run.test_accuracy,
             }
@@ -80,11 +82,9 @@ def prepare(settings):
     )
 
 
-def _check_scheme(name):
-    if name not in quantization.SCHEMES:
-        raise ValueError(
-            f"scheme must be one of {', '.join(quantization.SCHEMES)}. Received: scheme={name}"
-        )
+def _check_choice(name, value, choices):
+    if value not in choices:
+        raise ValueError(f"{name} must be one of {', '.join(choices)}. Received: {name}={value}")
 
 
 def _make_folder(settings):
@@ -107,6 +107,7 @@ def _run_settings(settings, float_run):
         overwrite=settings.overwrite,
         skip_unreadable=settings.skip_unreadable or float_run.skip_unreadable,
         resume=settings.resume,
+        most_pixels=settings.most_pixels,
     )
 
 
@@ -117,6 +118,7 @@ def _load_dataset(run_settings, is_named_by_user):
             run_settings.recipe.image_size,
             run_settings.skip_unreadable,
             evaluation_crop=run_settings.recipe.evaluation_crop,
+            most_pixels=run_settings.most_pixels,
         )
     except ValueError as error:
         if is_named_by_user:

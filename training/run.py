@@ -10,8 +10,9 @@ import numpy as np
 import tensorflow as tf
 
 import keras_micronet
+from keras_micronet.run_folders import SUMMARY_FORMAT
 from training import plots, run_folder
-from training.checkpoints import CheckpointFolder
+from training.checkpoints import PICTURES, CheckpointFolder
 from training.companions import Partner, Teacher
 from training.datasets import ImageDataset, load_dataset
 from training.input_pipeline import collect_balanced, collect_evenly
@@ -22,7 +23,12 @@ from training.recipe_options import format_value
 from training.recipes import RECIPES
 from training.run_folder import RunFolder
 from training.settings import FLOAT32, RunSettings
-from training.strategies import is_chief, make_strategy
+from training.strategies import (
+    check_workers_agree,
+    is_chief,
+    make_strategy,
+    workers_answer,
+)
 from training.trainer import (
     EpochRecord,
     categorical_loss,
@@ -85,17 +91,22 @@ def prepare(settings):
     check_request(settings.model, settings.weights)
     if settings.tensorboard:
         _check_tensorboard()
-    strategy = make_strategy(settings.strategy)
+    strategy = make_strategy(settings.strategy, announce=print)
     # Only the first worker writes, and may be ahead of this one.
     folder = RunFolder(
-        settings.output, settings.overwrite or not is_chief(strategy), settings.resume
+        settings.output, settings.overwrite, settings.resume, writes=is_chief(strategy)
     )
     make_reproducible(settings.seed)
     recipe = settings.recipe
     dataset = load_dataset(
-        settings.dataset, recipe.image_size, settings.skip_unreadable, recipe.evaluation_crop
+        settings.dataset,
+        recipe.image_size,
+        settings.skip_unreadable,
+        recipe.evaluation_crop,
+        settings.most_pixels,
     )
     check_batch_size(recipe, dataset, strategy.num_replicas_in_sync)
+    check_workers_agree(strategy, _identity(settings, dataset, strategy, {}) | _versions())
     class_count = len(dataset.class_names)
     kept_model = None
     with strategy.scope():
@@ -144,14 +155,24 @@ def execute(prepared, report=print):
     Raises:
         TrainingDivergedError: if the loss becomes infinite or undefined.
         OtherRunError: if the folder holds checkpoints of a run with other settings.
+        WorkersError: if another worker does not answer any more.
         OSError: if a file cannot be written.
     """
-    settings, dataset, model = prepared.settings, prepared.dataset, prepared.model
     writes = is_chief(prepared.strategy)
     report = report if writes else lambda line: None
+    try:
+        with workers_answer(prepared.strategy):
+            return _execute(prepared, report, writes)
+    finally:
+        prepared.folder.release()
+
+
+def _execute(prepared, report, writes):
+    settings, dataset, model = prepared.settings, prepared.dataset, prepared.model
     for line in introduction(prepared):
         report(line)
-    checkpoints = CheckpointFolder(prepared.folder.checkpoints, _identity(prepared), report)
+    identity = _identity(settings, dataset, prepared.strategy, prepared.sections)
+    checkpoints = CheckpointFolder(prepared.folder.checkpoints, identity, report)
     result = train(
         model,
         dataset,
@@ -184,6 +205,7 @@ def execute(prepared, report=print):
         folder.write_confusion_matrix(figure)
     folder.write_summary(_summary(prepared, result))
     checkpoints.remove()
+    folder.complete()
     if settings.patience and result.history:
         report(
             f"Kept the weights of epoch {result.kept_epoch}, the best of {len(result.history)} by "
@@ -219,9 +241,8 @@ class _HistoryWriter:
             self._warn(f"No {run_folder.HISTORY} after epoch {records[-1].epoch}: {error}.")
 
 
-def _identity(prepared):
+def _identity(settings, dataset, strategy, sections):
     """All that decides the training's course: what a checkpoint must have been made with."""
-    settings, dataset = prepared.settings, prepared.dataset
     return {
         "model": settings.model,
         "weights": settings.weights,
@@ -233,8 +254,9 @@ def _identity(prepared):
         "dataset": dataset.name,
         "class_names": dataset.class_names,
         "train_images": dataset.train.size,
-        "replicas": prepared.strategy.num_replicas_in_sync,
-        **prepared.sections,
+        PICTURES: dataset.pictures,
+        "replicas": strategy.num_replicas_in_sync,
+        **sections,
     }
 
 
@@ -253,6 +275,7 @@ def introduction(prepared):
     )
     yield from dataset.notes
     yield from prepared.notes
+    yield from prepared.folder.notes
     yield (
         f"Recipe {recipe.name}, version {recipe.version}{_changes(recipe)}: {recipe.epochs} epochs "
         f"of {dataset.train.size // recipe.batch_size} steps of {recipe.batch_size} images."
@@ -275,7 +298,7 @@ def _changes(recipe):
 def _summary(prepared, result):
     settings, dataset, cost = prepared.settings, prepared.dataset, prepared.cost
     return {
-        "format": run_folder.SUMMARY_FORMAT,
+        "format": SUMMARY_FORMAT,
         "model": {
             "variant": settings.model,
             "input_shape": [*settings.recipe.image_size, 3],
@@ -292,6 +315,7 @@ def _summary(prepared, result):
             "train_images": dataset.train.size,
             "validation_images": dataset.validation.size,
             "test_images": dataset.test.size,
+            "pictures": dataset.pictures,
             "notes": list(dataset.notes),
         },
         "recipe": dataclasses.asdict(settings.recipe),
@@ -307,12 +331,16 @@ def _summary(prepared, result):
             "kept_epoch": result.kept_epoch,
             "training_seconds": result.seconds,
         },
-        "versions": {
-            "python": platform.python_version(),
-            "keras_micronet": keras_micronet.__version__,
-            "keras": keras.__version__,
-            "tensorflow": tf.__version__,
-            "numpy": np.__version__,
-        },
+        "versions": _versions(),
         **prepared.sections,
+    }
+
+
+def _versions():
+    return {
+        "python": platform.python_version(),
+        "keras_micronet": keras_micronet.__version__,
+        "keras": keras.__version__,
+        "tensorflow": tf.__version__,
+        "numpy": np.__version__,
     }

@@ -5,15 +5,11 @@ refused.
 """
 
 import dataclasses
-import json
 import pathlib
 
-import keras
-
-# Importing them registers the layers of the saved models.
-import keras_micronet  # noqa: F401
-from keras_micronet import quantization  # noqa: F401
-from training import run_folder
+from keras_micronet import run_folders
+from keras_micronet.files.archives import DamagedFileError
+from keras_micronet.files.text import shorten
 from training.float_run import QUANTIZATION
 from training.recipes import QuantizeAwareRecipe, Recipe
 from training.settings import PARTS
@@ -54,29 +50,28 @@ class SavedRun:
         """
         folder = pathlib.Path(folder)
         try:
-            summary = json.loads((folder / run_folder.SUMMARY).read_bytes())
-            if summary["format"] != run_folder.SUMMARY_FORMAT:
-                raise ValueError(f"format={summary['format']} in {run_folder.SUMMARY}")
+            run_folders.finish_replacement(folder)
+            summary = run_folders.read_summary(folder)
+            if run_folders.is_own_model(summary):
+                raise ValueError("it was written by write_run_folder, and has no dataset")
             dataset, recipe = summary["dataset"], summary["recipe"]
             if not isinstance(dataset["source"], str):
-                raise ValueError(f"source={dataset['source']} in {run_folder.SUMMARY}")
+                raise ValueError(f"source={dataset['source']} in {run_folders.SUMMARY}")
             recipe_type = QuantizeAwareRecipe if QUANTIZATION in summary else Recipe
-            names = (folder / run_folder.CLASS_NAMES).read_text("utf-8").splitlines()
+            names = run_folders.read_class_names(folder)
             return cls(
                 folder=folder,
                 dataset=dataset["source"],
                 skip_unreadable=bool(dataset["skip_unreadable"]),
                 part_sizes={part: int(dataset[f"{part}_images"]) for part in PARTS},
-                class_names=tuple(names),
+                class_names=names,
                 recipe=recipe_type(**recipe | {"image_size": tuple(recipe["image_size"])}),
             )
-        # Whatever a file that somebody made up leads to.
-        except (
-            OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError
-        ) as error:  # fmt: skip
+        # Whatever values that somebody made up lead to.
+        except (ValueError, TypeError, KeyError, AttributeError, ArithmeticError) as error:
             raise ValueError(
                 "a run must be a folder that `python -m training` has completed. "
-                f"Received: {folder} ({type(error).__name__}: {error})"
+                f"Received: {folder} ({type(error).__name__}: {shorten(error)})"
             ) from error
 
     def load_model(self):
@@ -89,19 +84,19 @@ class SavedRun:
         Raises:
             ValueError: if the file is missing or damaged, or its model does not fit the run.
         """
-        path = self.folder / run_folder.MODEL
+        path = self.folder / run_folders.MODEL
         try:
-            model = keras.saving.load_model(path, compile=False, safe_mode=True)
-            shapes = model.input_shape, model.output_shape
-        except Exception as error:  # Keras raises many types for damaged files
+            model = run_folders.read_model(self.folder)
+        except DamagedFileError as error:
             raise ValueError(
-                f"{path.name} must be a whole Keras model without code of its own. "
+                f"{path.name} must be a whole Keras model without code of its own: train it again. "
                 f"Received: {path} ({error})"
             ) from error
+        shapes = model.input_shape, model.output_shape
         expected = (None, *self.recipe.image_size, 3), (None, len(self.class_names))
         if shapes != expected:
             raise ValueError(
                 f"{path.name} must take and give arrays of the shapes {expected}, as "
-                f"{run_folder.SUMMARY} and {run_folder.CLASS_NAMES} say. Received: {shapes}"
+                f"{run_folders.SUMMARY} and {run_folders.CLASS_NAMES} say. Received: {shapes}"
             )
         return model

@@ -9,6 +9,9 @@ from training.recipes import QUANTIZE_AWARE, Recipe
 ONE_DEVICE = "one-device"
 FLOAT32, BFLOAT16, FLOAT16 = PRECISIONS = ("float32", "bfloat16", "float16")
 PARTS = ("train", "validation", "test")
+# A file of a few kilobytes can claim gigabytes of pixels. Few cameras' photographs are refused; the
+# limit is below the one from which Pillow warns.
+MOST_PIXELS = 80_000_000
 _LARGEST_SEED = 2**32 - 1
 
 
@@ -33,6 +36,7 @@ class RunSettings:
         precision: one of `PRECISIONS`, to train in; the finished model is always float32.
         tensorboard: whether to write logs for TensorBoard.
         dry_run: whether only to tell what would be done; writes nothing.
+        most_pixels: how many pixels an image of a folder dataset may have.
     """
 
     model: str
@@ -50,9 +54,11 @@ class RunSettings:
     precision: str = FLOAT32
     tensorboard: bool = False
     dry_run: bool = False
+    most_pixels: int = MOST_PIXELS
 
     def __post_init__(self):
         _check_seed(self.seed)
+        _check_most_pixels(self.most_pixels)
         if type(self.patience) is not int or self.patience < 0:
             raise ValueError(
                 "patience must be a whole number of at least 0. "
@@ -85,6 +91,8 @@ class QuantizeAwareSettings:
         skip_unreadable: whether image files that cannot be decoded are left out, also if the float
             run was not asked to.
         resume: whether `output` may hold an unfinished run of the same settings, to continue.
+        kernels: whose arithmetic is simulated, `"fused"` or `"builtin"`.
+        most_pixels: how many pixels an image of a folder dataset may have.
     """
 
     float_run: pathlib.Path
@@ -96,9 +104,12 @@ class QuantizeAwareSettings:
     overwrite: bool
     skip_unreadable: bool
     resume: bool = True
+    kernels: str = "fused"
+    most_pixels: int = MOST_PIXELS
 
     def __post_init__(self):
         _check_seed(self.seed)
+        _check_most_pixels(self.most_pixels)
         dataclasses.replace(QUANTIZE_AWARE, **self.recipe_changes)  # checks the changes
 
 
@@ -113,6 +124,7 @@ class EvaluateSettings:
         output: `None` to write nothing, or the folder for the results.
         skip_unreadable: whether image files that cannot be decoded are left out, also if the run
             was not asked to.
+        most_pixels: how many pixels an image of a folder dataset may have.
     """
 
     run: pathlib.Path
@@ -120,8 +132,10 @@ class EvaluateSettings:
     part: str = "test"
     output: pathlib.Path | None = None
     skip_unreadable: bool = False
+    most_pixels: int = MOST_PIXELS
 
     def __post_init__(self):
+        _check_most_pixels(self.most_pixels)
         if self.part not in PARTS:
             raise ValueError(f"part must be one of {', '.join(PARTS)}. Received: part={self.part}")
 
@@ -134,15 +148,26 @@ class PredictSettings:
         run: the run folder.
         images: paths of image files.
         top: how many of the most probable classes to name, at least 1.
+        most_pixels: how many pixels an image may have.
     """
 
     run: pathlib.Path
     images: tuple[pathlib.Path, ...]
     top: int = 3
+    most_pixels: int = MOST_PIXELS
 
     def __post_init__(self):
+        _check_most_pixels(self.most_pixels)
         if type(self.top) is not int or self.top < 1:
             raise ValueError(f"top must be a whole number of at least 1. Received: top={self.top}")
+
+
+def _check_most_pixels(most_pixels):
+    if type(most_pixels) is not int or most_pixels < 1:
+        raise ValueError(
+            "most_pixels must be a whole number of at least 1. "
+            f"Received: most_pixels={most_pixels}"
+        )
 
 
 def _check_seed(seed):

@@ -3,19 +3,30 @@
 import contextlib
 import json
 import os
+import re
+import socket
 
 import keras
+import numpy as np
 import tensorflow as tf
 
+from keras_micronet.files.text import shorten
 from training.settings import ONE_DEVICE
 
 AUTOMATIC, MIRRORED, MULTI_WORKER, TPU = "auto", "mirrored", "multi-worker", "tpu"
 STRATEGIES = (AUTOMATIC, ONE_DEVICE, MIRRORED, MULTI_WORKER, TPU)
 _WORKERS = "TF_CONFIG"
 _TPU_NAME = "TPU_NAME"
+_MOST_SETTINGS_BYTES = 2**16
+# As TensorFlow names the worker that was lost; other errors may name this one.
+_TASK = re.compile(r"unhealthy[^/]*/job:(\w+)(?:/replica:\d+)?/task:(\d+)")
 
 
-def make_strategy(name=AUTOMATIC):
+class WorkersError(RuntimeError):
+    """A worker does not answer any more, or never did."""
+
+
+def make_strategy(name=AUTOMATIC, announce=lambda line: None):
     """Makes a strategy; several workers all have to, before they use TensorFlow otherwise.
 
     Args:
@@ -23,12 +34,14 @@ def make_strategy(name=AUTOMATIC):
             `"multi-worker"`: all machines that the environment variable TF_CONFIG names. `"tpu"`:
             the TPU that TPU_NAME names, or this machine's. `"auto"`: several workers if TF_CONFIG
             is set, a TPU if TPU_NAME is, all GPUs if there are several, otherwise one device.
+        announce: function that takes a sentence for the user, before a long wait.
 
     Returns:
         A `tf.distribute.Strategy`.
 
     Raises:
         ValueError: if the name is none of these, or what it asks for is not there.
+        WorkersError: if the workers do not find each other.
     """
     if name not in STRATEGIES:
         raise ValueError(
@@ -38,7 +51,12 @@ def make_strategy(name=AUTOMATIC):
         name = _choose()
     if name == MULTI_WORKER:
         _check_workers()
-        return tf.distribute.MultiWorkerMirroredStrategy()
+        address, others = _check_port()
+        announce(f"Worker {address} is waiting for {', '.join(others) or 'nobody'}.")
+        try:
+            return tf.distribute.MultiWorkerMirroredStrategy()
+        except tf.errors.OpError as error:
+            raise WorkersError(_describe_loss(error)) from error
     if name == TPU:
         return _make_tpu_strategy()
     if name == MIRRORED:
@@ -58,6 +76,87 @@ def is_chief(strategy):
     tasks = resolver.cluster_spec().as_dict()
     first = "chief" if "chief" in tasks else "worker"
     return (resolver.task_type, resolver.task_id) == (first, 0)
+
+
+def check_workers_agree(strategy, settings):
+    """Compares what all workers were asked for, before they train on what only one of them was.
+
+    Every worker has to call it, at the same point, before the first variable is made.
+
+    Args:
+        strategy: `tf.distribute.Strategy`; nothing happens unless it is of several workers.
+        settings: JSON-compatible mapping of all that decides the training's course.
+
+    Raises:
+        ValueError: if another worker has other settings; on all workers.
+        WorkersError: if a worker does not answer.
+    """
+    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        return
+    text = json.dumps(_flat(settings), sort_keys=True, default=str).encode()
+    mine = np.zeros(_MOST_SETTINGS_BYTES, np.int32)
+    mine[: len(text)] = np.frombuffer(text[:_MOST_SETTINGS_BYTES], np.uint8)
+    with workers_answer(strategy):
+        values = strategy.run(lambda: tf.constant(mine)[tf.newaxis])
+        rows = strategy.gather(values, axis=0).numpy().astype(np.uint8)
+    texts = {row.tobytes().rstrip(b"\0") for row in rows}
+    if len(texts) == 1:
+        return
+    differences = _differences([json.loads(each) for each in sorted(texts)])
+    raise ValueError(
+        "all workers must be given the same command and the same pictures, but for TF_CONFIG. "
+        f"Received: {differences}"
+    )
+
+
+@contextlib.contextmanager
+def workers_answer(strategy):
+    """Makes a lost worker one sentence, on those that are left, while in the block.
+
+    Args:
+        strategy: `tf.distribute.Strategy`; nothing changes unless it is of several workers.
+
+    Raises:
+        WorkersError: if a worker does not answer.
+    """
+    try:
+        yield
+    except (tf.errors.OpError, RuntimeError) as error:
+        if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+            raise
+        if not isinstance(error, tf.errors.OpError) and "collective" not in str(error).lower():
+            raise
+        raise WorkersError(_describe_loss(error)) from error
+
+
+def _describe_loss(error):
+    lost = _TASK.search(str(error))
+    reason = f"no answer from {lost[1]} {lost[2]}" if lost else "no answer from another worker"
+    return (
+        "all workers must stay reachable: look why one ended or could not begin, then give all of "
+        "them the same command again, which continues from the last checkpoint. "
+        f"Received: {reason} ({type(error).__name__})"
+    )
+
+
+def _flat(settings, prefix=""):
+    """A mapping of mappings as one of names with dots."""
+    flat = {}
+    for name, value in settings.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{name}.")
+        else:
+            flat[f"{prefix}{name}"] = value
+    return flat
+
+
+def _differences(several):
+    names = sorted(set().union(*several))
+    differing = [name for name in names if len({str(each.get(name)) for each in several}) > 1]
+    return "; ".join(
+        f"{name}={' and '.join(shorten(each.get(name), 60) for each in several)}"
+        for name in differing
+    )
 
 
 @contextlib.contextmanager
@@ -101,7 +200,10 @@ def _check_workers():
     try:
         config = json.loads(text)
         cluster, task = config["cluster"], config["task"]
-        cluster[task["type"]][task["index"]]
+        index = task["index"]
+        if type(index) is not int or index < 0:  # which Python would count from the end
+            raise IndexError(index)
+        cluster[task["type"]][index]
         tasks = [address for addresses in cluster.values() for address in addresses]
         is_complete = all(isinstance(address, str) for address in tasks)
     except (ValueError, KeyError, IndexError, TypeError, AttributeError):
@@ -112,6 +214,36 @@ def _check_workers():
             'as {"cluster": {"worker": ["host1:2222", "host2:2222"]}, "task": {"type": "worker", '
             f'"index": 0}}}}. Received: {_WORKERS}={text!r}'
         )
+
+
+def _check_port():
+    """Makes sure that this worker's port is free; TensorFlow would abort at length.
+
+    Returns:
+        This worker's address, and those of the others.
+
+    Raises:
+        ValueError: if the port is occupied.
+    """
+    config = json.loads(os.environ[_WORKERS])
+    address = config["cluster"][config["task"]["type"]][config["task"]["index"]]
+    port = address.rpartition(":")[2]
+    if not port.isdecimal() or not 0 < int(port) < 2**16:
+        raise ValueError(
+            f"the addresses in {_WORKERS} must be of the form host:port. Received: {address}"
+        )
+    try:
+        with socket.socket() as probe:
+            # As servers do: a port that was just in use may be used again.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("", int(port)))
+    except OSError as error:
+        raise ValueError(
+            f"this worker's port must be free: end what uses it, or give all workers a {_WORKERS} "
+            f"with another one. Received: {address} ({error.strerror})"
+        ) from error
+    every = [each for addresses in config["cluster"].values() for each in addresses]
+    return address, [each for each in every if each != address]
 
 
 def _make_tpu_strategy():

@@ -9,8 +9,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_micronet.files.text import shorten
 from training.augmentation import random_changes
-from training.checkpoints import Checkpoint
+from training.checkpoints import Checkpoint, OtherRunError
 from training.early_stopping import EarlyStopping, best_record
 from training.evaluation import Evaluation, Evaluator
 from training.input_pipeline import (
@@ -278,7 +279,13 @@ def _resume(checkpoints, variables, epochs):
         return 0
     for variable, array in zip(variables, checkpoint.arrays, strict=True):
         variable.assign(array)
-    epochs.records = [EpochRecord(**record) for record in checkpoint.state["history"]]
+    try:
+        epochs.records = [EpochRecord(**record) for record in checkpoint.state["history"]]
+    except TypeError as error:
+        raise OtherRunError(
+            "a checkpoint's history must be of this version; begin anew with --overwrite or "
+            f"another --output. Received: {shorten(error)}"
+        ) from error
     epochs.seconds_before = sum(record.seconds for record in epochs.records)
     return checkpoint.epoch
 

@@ -5,11 +5,16 @@ int8: symmetric weights, asymmetric activations, int32 biases.
 """
 
 from keras_micronet.quantization.freeze_schedule import FreezeSchedule
-from keras_micronet.quantization.quantize_aware import CalibrationTools, quantize_aware
+from keras_micronet.quantization.quantize_aware import (
+    CalibrationTools,
+    quantize_aware,
+    recalibrated,
+)
 from keras_micronet.quantization.quantize_aware_model import QuantizeAwareModel
-from keras_micronet.quantization.schemes import SCHEMES, Scheme, WeightFormat
+from keras_micronet.quantization.schemes import KERNELS, SCHEMES, Scheme, WeightFormat
 
 __all__ = [
+    "KERNELS",
     "SCHEMES",
     "CalibrationTools",
     "FreezeSchedule",
@@ -17,4 +22,5 @@ __all__ = [
     "Scheme",
     "WeightFormat",
     "quantize_aware",
+    "recalibrated",
 ]

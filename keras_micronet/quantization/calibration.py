@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_micronet.quantization.execution import Execution, Unrounded
+from keras_micronet.quantization.schemes import BUILTIN
 
 _BINS = 2048
 
@@ -35,12 +36,14 @@ class Observation:
         return (edges[:-1] + edges[1:]) / 2
 
 
-def observe(planned, batches):
+def observe(planned, batches, channel_factors=None):
     """Observes every stored value of a chain while it computes without rounding.
 
     Args:
         planned: list of `plan.PlannedStep`.
         batches: list of float32 batches of images, as the model takes them.
+        channel_factors: of the maps that have them, by name: what is observed is the
+            values divided by them.
 
     Returns:
         A dictionary from names to `Observation`s.
@@ -49,11 +52,14 @@ def observe(planned, batches):
         ValueError: if a value is not finite.
     """
     # One trace serves the last batch, too, which may be smaller.
+    factors = channel_factors or {}
     signature = [tf.TensorSpec([None, *batches[0].shape[1:]], tf.float32)]
-    statistics = tf.function(lambda images: _statistics(planned, images), signature)
+    statistics = tf.function(lambda images: _statistics(planned, factors, images), signature)
     gathered = [_as_numpy(statistics(batch)) for batch in batches]
     ranges = {name: _range(name, [taken[name] for taken in gathered]) for name in gathered[0]}
-    histograms = tf.function(lambda images: _histograms(planned, images, ranges), signature)
+    histograms = tf.function(
+        lambda images: _histograms(planned, factors, images, ranges), signature
+    )
     counted = [_as_numpy(histograms(batch)) for batch in batches]
     sizes = [len(batch) for batch in batches]
     observations = {}
@@ -83,10 +89,10 @@ def _range(name, gathered):
     return low, high
 
 
-def _statistics(planned, images):
+def _statistics(planned, factors, images):
     """For each value its extremes `(2,)` and the moments of its channels `(2, channels)`."""
     taken = {}
-    for name, values in _stored_values(planned, images).items():
+    for name, values in _stored_values(planned, factors, images).items():
         rows = tf.reshape(values, (-1, values.shape[-1]))
         extremes = tf.stack([tf.reduce_min(rows), tf.reduce_max(rows)])
         moments = tf.stack([tf.reduce_mean(rows, axis=0), tf.reduce_mean(rows**2, axis=0)])
@@ -94,10 +100,10 @@ def _statistics(planned, images):
     return taken
 
 
-def _histograms(planned, images, ranges):
+def _histograms(planned, factors, images, ranges):
     return {
         name: tf.histogram_fixed_width(values, _widened(*ranges[name]), _BINS, tf.int64)
-        for name, values in _stored_values(planned, images).items()
+        for name, values in _stored_values(planned, factors, images).items()
     }
 
 
@@ -105,21 +111,31 @@ def _widened(low, high):
     return (low, high if high > low else low + 1.0)
 
 
-def _stored_values(planned, images):
-    recorder = _Recorder()
-    Execution(planned, recorder).run(images)
+def _stored_values(planned, factors, images):
+    recorder = _Recorder(factors)
+    # Builtin operators store more values, of which fused kernels need none.
+    Execution(planned, recorder, BUILTIN).run(images)
     return recorder.values
 
 
 class _Recorder(Unrounded):
-    """Keeps every stored value, as float32."""
+    """Keeps every stored value, as float32, divided by the factors of its channels."""
 
-    def __init__(self):
+    def __init__(self, factors):
+        self._factors = {name: tf.constant(each) for name, each in factors.items()}
         self.values = {}
 
-    def stored(self, name, values, factors=None):
-        self.values[name] = tf.cast(values, tf.float32)
+    def channel_factors(self, name):
+        return self._factors.get(name)
+
+    def stored(self, name, values, products=None):
+        self._keep(name, values, self.channel_factors(name))
         return values
 
-    def stored_again(self, name, range_name, values):
-        return self.stored(name, values)
+    def stored_again(self, name, source, values):
+        self._keep(name, values, source.channel_factors)
+        return values
+
+    def _keep(self, name, values, factors):
+        values = tf.cast(values, tf.float32)
+        self.values[name] = values if factors is None else values / factors

@@ -2,6 +2,13 @@
 
 How values and weights are rounded is left to a `Rounding`, so that the same
 pass serves training, calibration and the comparison of both.
+
+A stored map may have a scale for each channel: its integers then stand for the
+map divided by its channel factors, and the weights before and behind it take the
+factors along, so that the device's arithmetic stays as it is (Nagel et al. 2019,
+arXiv 1906.04721, for convolutions). Dynamic Shift-Max, y_c = max over k of
+(a_kc * x_c + b_kc * x_p(c)), has coefficients of their own for every channel and takes
+factors on both sides exactly.
 """
 
 import abc
@@ -14,14 +21,16 @@ from keras_micronet import expressions
 from keras_micronet.layer_chain import INPUT
 from keras_micronet.layers.dynamic_shift_max import COEFFICIENT_HALF_RANGE, COEFFICIENT_SLOPE
 from keras_micronet.layers.normalized_conv2d import folded_normalization
+from keras_micronet.quantization.fused_shift_max import coefficient_factors
 from keras_micronet.quantization.plan import ShiftMaxNames
+from keras_micronet.quantization.schemes import FUSED
 
 _WEIGHTED = ("convolution", "depthwise", "dense")
 _ACTIVATIONS = {"linear": tf.identity, "relu": tf.nn.relu, "relu6": tf.nn.relu6}
 
 
 @dataclasses.dataclass(frozen=True)
-class Factors:
+class Products:
     """What the products consist of that a value is the sum of, by name.
 
     Attributes:
@@ -34,50 +43,90 @@ class Factors:
 
 
 class Rounding(abc.ABC):
-    """What happens to the values and weights of a pass; names are those of the `plan`."""
+    """What happens to the values and weights of a pass; names are those of the `plan`.
+
+    Everything is in the float model's own units. Channel factors are tensors `(channels,)`, or
+    `None` for a value with one scale.
+    """
+
+    def channel_factors(self, name):
+        """What the integers of a stored value's channels are multiplied by, besides its scale."""
+        return None
+
+    def clips_at_six(self, name):
+        """Whether a ReLU6 ends at 6, or where the range of each channel ends."""
+        return True
 
     @abc.abstractmethod
-    def stored(self, name, values, factors=None):
+    def stored(self, name, values, products=None):
         """A value that the device stores, with a range of its own.
 
-        `factors` are `Factors` if the device computes it as a sum of products.
+        `products` are `Products` if the device computes it as a sum of products.
         """
 
     @abc.abstractmethod
-    def stored_again(self, name, range_name, values):
-        """A value that the device stores with the range of the value `range_name`."""
+    def stored_again(self, name, source, values):
+        """A value that the device stores with the range and the channel factors of a `Value`."""
 
     @abc.abstractmethod
     def weights(self, name, kernel, scale=None):
-        """A kernel with the output channels last, which are multiplied by `scale` afterwards."""
+        """A kernel with the output channels last, which are multiplied by `scale` afterwards.
+
+        It is what the device multiplies integers by, the inputs' channel factors included.
+        """
 
     @abc.abstractmethod
-    def biases(self, bias, factors):
-        """What is added to sums of products of `Factors` whose weights are known by now."""
+    def biases(self, bias, products):
+        """What is added to sums of `Products` whose weights are known by now."""
+
+    def followed(self, name, values):
+        """Shows a value that is not rounded to 8 bits, but whose range is learned."""
+
+    def fine_arithmetic(self, item, source, limits):
+        """The integers with more than 8 bits of a fused Dynamic Shift-Max.
+
+        Asked for when the weights of its dense layers are known.
+
+        Args:
+            item: its `plan.PlannedStep`.
+            source: the `Value` that it reads.
+            limits: pairs (lowest, highest) of each coefficient.
+
+        Returns:
+            `fused_shift_max.FineArithmetic`, or `None` for no rounding there.
+        """
+        return None
 
 
 class Unrounded(Rounding):
     """Leaves everything as it is."""
 
-    def stored(self, name, values, factors=None):
+    def stored(self, name, values, products=None):
         return values
 
-    def stored_again(self, name, range_name, values):
+    def stored_again(self, name, source, values):
         return values
 
     def weights(self, name, kernel, scale=None):
         return kernel
 
-    def biases(self, bias, factors):
+    def biases(self, bias, products):
         return bias
 
 
 @dataclasses.dataclass(frozen=True)
-class _Value:
-    """A tensor and the name of its range."""
+class Value:
+    """A value of a pass.
+
+    Attributes:
+        tensor: in the float model's units.
+        range_name: name of the stored value that has its range.
+        channel_factors: `(channels,)` in the order of the tensor's channels, or `None`.
+    """
 
     tensor: tf.Tensor
     range_name: str
+    channel_factors: tf.Tensor | None = None
 
 
 class Execution:
@@ -86,14 +135,18 @@ class Execution:
     Args:
         planned: list of `plan.PlannedStep`.
         rounding: `Rounding`.
+        kernels: whose arithmetic a Dynamic Shift-Max has, one of `schemes.KERNELS`.
         uses_batch_statistics: whether batch normalization takes, and moves, the
             statistics of the batch.
         training: whether dropout drops.
     """
 
-    def __init__(self, planned, rounding, uses_batch_statistics=False, training=False):
+    def __init__(
+        self, planned, rounding, kernels=FUSED, uses_batch_statistics=False, training=False
+    ):
         self._planned = planned
         self._rounding = rounding
+        self._kernels = kernels
         self._uses_batch_statistics = uses_batch_statistics
         self._training = training
         self._values = {}
@@ -104,19 +157,23 @@ class Execution:
         current = tf.convert_to_tensor(images)
         if planned and planned[0].step.kind == "normalization":
             current = planned[0].step.layer(current)
-        value = _Value(self._rounding.stored(INPUT, current), INPUT)
+        value = self._stored(INPUT, current)
         self._values = {INPUT: value}
         for item in planned:
             value = self._step(item, value)
             self._values[item.step.name] = value
         return value.tensor
 
+    def _stored(self, name, tensor, products=None):
+        stored = self._rounding.stored(name, tensor, products)
+        return Value(stored, name, self._rounding.channel_factors(name))
+
     def _step(self, item, source):
         step, values = item.step, source.tensor
         if not item.stores_something:
             return self._unrounded(step, source)
         if step.kind == "shift_max":
-            outputs = self._shift_max(step, source)
+            outputs = self._shift_max(item, source)
         elif step.kind in ("convolution", "depthwise"):
             outputs = self._convolution(step, source)
         elif step.kind == "dense":
@@ -130,33 +187,51 @@ class Execution:
         else:
             outputs = _ACTIVATIONS[step.kind](values)
         if item.result is None:
-            again = self._rounding.stored_again(step.name, source.range_name, outputs)
-            return _Value(again, source.range_name)
-        outputs = _ACTIVATIONS[item.activation](outputs)
-        factors = _factors(source, step.name) if step.kind in _WEIGHTED else None
-        return _Value(self._rounding.stored(item.result, outputs, factors), item.result)
+            again = self._rounding.stored_again(step.name, source, outputs)
+            return dataclasses.replace(source, tensor=again)
+        outputs = self._activated(item, outputs)
+        products = _products(source, step.name) if step.kind in _WEIGHTED else None
+        return self._stored(item.result, outputs, products)
+
+    def _activated(self, item, values):
+        activation = item.activation
+        if activation == "relu6" and not self._rounding.clips_at_six(item.result):
+            activation = "relu"
+        return _ACTIVATIONS[activation](values)
 
     def _unrounded(self, step, source):
         if step.kind == "normalization":
             return source  # `run` has applied it
         if step.kind == "dropout":
-            return _Value(step.layer(source.tensor, training=self._training), source.range_name)
+            return dataclasses.replace(
+                source, tensor=step.layer(source.tensor, training=self._training)
+            )
         if step.kind == "softmax":
-            return _Value(tf.nn.softmax(source.tensor), source.range_name)
-        return _Value(step.layer.transform(source.tensor), source.range_name)
+            return Value(tf.nn.softmax(source.tensor), source.range_name)
+        factors = source.channel_factors
+        if factors is not None:
+            factors = tf.gather(factors, step.layer.permutation)
+        return Value(step.layer.transform(source.tensor), source.range_name, factors)
 
     def _convolution(self, step, source):
         layer, images = step.layer, source.tensor
         if self._takes_statistics_of(layer.batch_normalization):
             # Scales of channels do not change how a kernel with a scale for each is rounded.
-            kernel = self._convolution_weights(step, tf.convert_to_tensor(layer.kernel))
+            kernel = self._convolution_weights(step, tf.convert_to_tensor(layer.kernel), source)
             return layer.normalize_batch(layer.convolve(images, kernel))
         kernel, bias = layer.folded_tensors()
-        kernel = self._convolution_weights(step, kernel)
-        bias = self._rounding.biases(bias, _factors(source, step.name))
+        kernel = self._convolution_weights(step, kernel, source)
+        bias = self._rounding.biases(bias, _products(source, step.name))
         return layer.convolve(images, kernel, bias)
 
-    def _convolution_weights(self, step, kernel):
+    def _convolution_weights(self, step, kernel, source):
+        factors = source.channel_factors
+        if factors is None:
+            return self._rounded_convolution(step, kernel)
+        factors = _input_factors(step, kernel, tf.cast(factors, kernel.dtype))
+        return self._rounded_convolution(step, kernel * factors) / factors
+
+    def _rounded_convolution(self, step, kernel):
         if step.kind == "convolution":
             return self._rounding.weights(step.name, kernel)
         height, width, channels, multiplier = kernel.shape
@@ -175,56 +250,133 @@ class Execution:
                 return normalization(tf.matmul(source.tensor, kernel) + bias, training=True)
             kernel, bias = kernel * scale, bias * scale + offset
         kernel = self._rounding.weights(step.name, kernel)
-        bias = self._rounding.biases(bias, _factors(source, step.name))
+        bias = self._rounding.biases(bias, _products(source, step.name))
         return tf.matmul(source.tensor, kernel) + bias
 
-    def _shift_max(self, step, source):
-        images, rounding = source.tensor, self._rounding
-        operands = [images, expressions.permute_channels(images, step.layer.permutation)]
-        terms = [
-            rounding.stored(
-                term,
-                coefficients[:, tf.newaxis, tf.newaxis, :] * operand,
-                factors=Factors((name, source.range_name)),
-            )
-            for term, (name, coefficients), operand in zip(
-                ShiftMaxNames.of(step).terms,
-                self._coefficients(step, source),
-                operands * step.layer.fusions,
-            )
+    def _shift_max(self, item, source):
+        step = item.step
+        operands = [
+            source.tensor,
+            expressions.permute_channels(source.tensor, step.layer.permutation),
         ]
+        is_fused = self._kernels == FUSED
+        compute = self._fine_coefficients if is_fused else self._stored_coefficients
+        coefficients = compute(item, source, _coefficient_layers(step))
+        terms = [
+            values[:, tf.newaxis, tf.newaxis, :] * operand
+            for values, operand in zip(coefficients, operands * step.layer.fusions)
+        ]
+        if not is_fused:
+            terms = self._stored_terms(item, source, terms)
         fusions = [terms[i] + terms[i + 1] for i in range(0, len(terms), 2)]
         return fusions[0] if len(fusions) == 1 else tf.maximum(*fusions)
 
-    def _coefficients(self, step, source):
-        """Pairs of name and coefficients `(batch, channels)`."""
-        layer, rounding, within = step.layer, self._rounding, ShiftMaxNames.of(step)
-        squeeze = within.squeeze
-        pooled = rounding.stored_again(within.pool, source.range_name, _mean(source.tensor))
-        kernel = rounding.weights(squeeze, tf.convert_to_tensor(layer.squeeze.kernel))
-        factors = _factors(source, squeeze)
-        bias = rounding.biases(tf.convert_to_tensor(layer.squeeze.bias), factors)
-        squeezed = rounding.stored(squeeze, tf.nn.relu(tf.matmul(pooled, kernel) + bias), factors)
-        names, initial_values = within.coefficients, layer.initial_coefficients()
-        kernels = tf.split(layer.excite.kernel * COEFFICIENT_SLOPE, len(names), axis=-1)
-        biases = tf.split(layer.excite.bias * COEFFICIENT_SLOPE, len(names))
+    def _fine_coefficients(self, item, source, layers):
+        """As the fused kernel computes them: nothing within is rounded to 8 bits."""
+        rounding, bias = self._rounding, item.step.layer.squeeze.bias
+        squeeze = self._squeeze_weights(item.step, source)
+        kernels = [rounding.weights(each.name, each.kernel) for each in layers]
+        biases, limits = [each.bias for each in layers], [each.limits for each in layers]
+        fine = rounding.fine_arithmetic(item, source, limits)
+        if fine is not None:
+            hidden = fine.squeezed(source.tensor, squeeze, bias)
+            return fine.coefficients(hidden, kernels, biases, limits)
+        squeezed = tf.nn.relu(tf.matmul(_mean(source.tensor), squeeze) + bias)
+        rounding.followed(ShiftMaxNames.of(item.step).squeeze, squeezed)
+        return [
+            tf.clip_by_value(tf.matmul(squeezed, kernel) + each.bias, *each.limits)
+            for kernel, each in zip(kernels, layers)
+        ]
+
+    def _stored_coefficients(self, item, source, layers):
+        """As builtin operators compute them: each vector is stored, with the channel factors."""
+        rounding, layer = self._rounding, item.step.layer
+        within = ShiftMaxNames.of(item.step)
+        pooled = rounding.stored_again(within.pool, source, _mean(source.tensor))
+        squeeze = self._squeeze_weights(item.step, source)
+        products = _products(source, within.squeeze)
+        bias = rounding.biases(tf.convert_to_tensor(layer.squeeze.bias), products)
+        squeezed = tf.nn.relu(tf.matmul(pooled, squeeze) + bias)
+        squeezed = rounding.stored(within.squeeze, squeezed, products)
+        ratios = coefficient_factors(
+            layer.permutation, source.channel_factors, rounding.channel_factors(item.result)
+        )
         coefficients = []
-        for name, kernel, bias, initial in zip(names, kernels, biases, initial_values):
-            factors = Factors((squeeze,), name)
-            kernel = rounding.weights(name, kernel)
-            logits = tf.matmul(squeezed, kernel) + rounding.biases(bias + initial, factors)
-            limits = initial - COEFFICIENT_HALF_RANGE, initial + COEFFICIENT_HALF_RANGE
-            limited = tf.clip_by_value(logits, *limits)
-            coefficients.append((name, rounding.stored(name, limited, factors)))
+        for each, ratio in zip(layers, ratios * layer.fusions):
+            products = Products((within.squeeze,), each.name)
+            kernel = rounding.weights(each.name, each.kernel * ratio)
+            bias = rounding.biases(each.bias * ratio, products)
+            limits = [limit * ratio for limit in each.limits]
+            values = tf.clip_by_value(tf.matmul(squeezed, kernel) + bias, *limits)
+            coefficients.append(rounding.stored(each.name, values, products) / ratio)
         return coefficients
+
+    def _stored_terms(self, item, source, terms):
+        """The products, which have the channel factors of the activation's result."""
+        within = ShiftMaxNames.of(item.step)
+        factors = self._rounding.channel_factors(item.result)
+        stored = [
+            self._rounding.stored(
+                name,
+                term if factors is None else term / factors,
+                Products((coefficient, source.range_name)),
+            )
+            for name, coefficient, term in zip(within.terms, within.coefficients, terms)
+        ]
+        return stored if factors is None else [term * factors for term in stored]
+
+    def _squeeze_weights(self, step, source):
+        kernel = tf.convert_to_tensor(step.layer.squeeze.kernel)
+        name = ShiftMaxNames.of(step).squeeze
+        if source.channel_factors is None:
+            return self._rounding.weights(name, kernel)
+        factors = tf.cast(source.channel_factors, kernel.dtype)[:, tf.newaxis]
+        return self._rounding.weights(name, kernel * factors) / factors
 
     def _takes_statistics_of(self, normalization):
         is_trained = normalization is not None and normalization.trainable
         return self._uses_batch_statistics and is_trained
 
 
-def _factors(source, weights):
-    return Factors((source.range_name,), weights)
+@dataclasses.dataclass(frozen=True)
+class _CoefficientLayer:
+    """The dense layer of one coefficient vector, and its limits (lowest, highest)."""
+
+    name: str
+    kernel: tf.Tensor
+    bias: tf.Tensor
+    limits: tuple
+
+
+def _coefficient_layers(step):
+    layer, names = step.layer, ShiftMaxNames.of(step).coefficients
+    kernels = tf.split(layer.excite.kernel * COEFFICIENT_SLOPE, len(names), axis=-1)
+    biases = tf.split(layer.excite.bias * COEFFICIENT_SLOPE, len(names))
+    return [
+        _CoefficientLayer(
+            name,
+            kernel,
+            bias + initial,
+            (initial - COEFFICIENT_HALF_RANGE, initial + COEFFICIENT_HALF_RANGE),
+        )
+        for name, kernel, bias, initial in zip(
+            names, kernels, biases, layer.initial_coefficients(), strict=True
+        )
+    ]
+
+
+def _input_factors(step, kernel, factors):
+    """The factors of a convolution's inputs, in the shape of its kernel's axes of channels."""
+    if step.kind == "depthwise":
+        return factors[:, tf.newaxis]
+    *_, inputs, filters = kernel.shape
+    groups = factors.shape[0] // inputs
+    by_group = tf.transpose(tf.reshape(factors, (groups, inputs)))
+    return tf.repeat(by_group, filters // groups, axis=1)
+
+
+def _products(source, weights):
+    return Products((source.range_name,), weights)
 
 
 def _mean(images):

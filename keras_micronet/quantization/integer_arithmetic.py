@@ -1,4 +1,4 @@
-"""Rounding that TensorFlow Lite's integer kernels do on the way to an int8 result.
+"""Rounding that integer kernels, TensorFlow Lite's and this project's, do on the way to int8.
 
 Simulated at inference, so that a model's answers are those of the device; while
 training it would be noise beside the rounding to int8 that follows.
@@ -31,6 +31,24 @@ def requantized(values, product_scale, scale):
     unit = scale * 2.0**-fraction_bits
     rounded = tf.floor(tf.math.divide_no_nan(values, unit) + 0.5) * unit
     return rounded + tf.sign(rounded) * unit / 4
+
+
+def requantized_once(values, product_scale, scale):
+    """Values as the fused kernels round sums of products: once, halves up.
+
+    A sum is an integer of products, which float32 has nearly: it is rounded to that integer before
+    the requantization, so that what lies near a half falls to the device's side of it.
+
+    Args:
+        values, product_scale, scale: as for `requantized`.
+
+    Returns:
+        A tensor of multiples of `scale`.
+    """
+    unit, scale = tf.cast(product_scale, tf.float64), tf.cast(scale, tf.float64)
+    sums = tf.round(tf.math.divide_no_nan(tf.cast(values, tf.float64), unit))
+    multiplier = tf.round(unit / scale * 2.0**32) * 2.0**-32
+    return tf.cast(tf.floor(sums * multiplier + 0.5) * scale, values.dtype)
 
 
 def averaged(values, scale, zero_point):

@@ -7,11 +7,14 @@ TensorFlow Lite Micro; a shuffle or a dropout never stores anything new.
 """
 
 import dataclasses
+import math
 
 from keras_micronet.layer_chain import Step
+from keras_micronet.quantization.schemes import BUILTIN
 
 _COMPUTE_ACTIVATIONS = ("convolution", "depthwise", "dense", "residual")
 _PASS_ON = ("shuffle", "dropout")
+_TAKE_FACTORS = ("convolution", "depthwise", "shift_max")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,16 +111,77 @@ def plan(steps):
     return planned
 
 
-def range_names(planned, source):
-    """Names of all values whose range is learned, in order; `source` is the model's input."""
+def range_names(planned, source, kernels=BUILTIN):
+    """Names of all values whose range is learned, in order.
+
+    Args:
+        planned: list of `PlannedStep`.
+        source: name of the model's input.
+        kernels: one of `schemes.KERNELS`. Within a Dynamic Shift-Max fused ones need the range of
+            what is squeezed only.
+    """
     names = [source]
     for item in planned:
         if item.step.kind == "shift_max":
             within = ShiftMaxNames.of(item.step)
-            names += [within.squeeze, *within.coefficients, *within.terms]
+            names.append(within.squeeze)
+            if kernels == BUILTIN:
+                names += [*within.coefficients, *within.terms]
         if item.result is not None:
             names.append(item.result)
     return names
+
+
+@dataclasses.dataclass(frozen=True)
+class FactorRule:
+    """Which channel factors a stored map may have.
+
+    Factors are positive: a maximum and a ReLU keep the sign.
+
+    Attributes:
+        channels: number of channels.
+        is_reciprocal: whether the kernel holds one over each factor, as Dynamic Shift-Max does
+            for its result, instead of the factor.
+    """
+
+    channels: int
+    is_reciprocal: bool
+
+
+def channel_factor_rules(planned):
+    """Stored maps whose channels may have scales of their own at no cost on a device.
+
+    That is so between operations whose weights take the factors along: behind a convolution
+    with a scale for each output channel or a Dynamic Shift-Max, before either of them. A sum of
+    two maps and a mean over a map insist on one scale. The end of ReLU6 becomes the end of the
+    range of each channel.
+
+    Args:
+        planned: list of `PlannedStep`.
+
+    Returns:
+        A dictionary from names to `FactorRule`s, in order.
+    """
+    rules, excluded = {}, set()
+    current, names = None, {}  # the value at hand; the value that each step leaves
+    for item in planned:
+        step = item.step
+        if step.kind not in _TAKE_FACTORS and (item.stores_something or step.kind == "softmax"):
+            excluded |= {current, names.get(step.shortcut)}
+        if item.result is not None:
+            current = item.result
+            if step.kind in _TAKE_FACTORS:
+                rules[current] = FactorRule(_output_channels(step), step.kind == "shift_max")
+        names[step.name] = current
+    excluded.add(current)  # the model's output
+    return {name: rule for name, rule in rules.items() if name not in excluded}
+
+
+def _output_channels(step):
+    if step.kind == "shift_max":
+        return len(step.layer.permutation)
+    axes = step.layer.kernel.shape[2 if step.kind == "depthwise" else 3 :]
+    return math.prod(axes)
 
 
 def _last_computing(planned):

@@ -6,14 +6,20 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_micronet.layer_chain import unroll
+from keras_micronet.layer_chain import INPUT, unroll
 from keras_micronet.quantization.calibration import observe
+from keras_micronet.quantization.channel_factors import choose_channel_factors
 from keras_micronet.quantization.dense_layers import dense_layers
 from keras_micronet.quantization.dense_scales import sensitive_dense_layers
+from keras_micronet.quantization.plan import channel_factor_rules, range_names
 from keras_micronet.quantization.quantize_aware_model import QuantizeAwareModel
-from keras_micronet.quantization.ranges import RANGE_RULES, least_error_clipping
+from keras_micronet.quantization.ranges import (
+    RANGE_RULES,
+    least_error_clipping,
+    least_error_range,
+)
 from keras_micronet.quantization.representative_data import representative_batches
-from keras_micronet.quantization.schemes import find_scheme
+from keras_micronet.quantization.schemes import FUSED, find_kernels, find_scheme
 
 _TOLERATED_RATIO = 1.25  # of the mean squared errors of the outputs, 1 dB
 _MOST_COMPARED_BATCHES = 4
@@ -28,6 +34,7 @@ class CalibrationTools:
             least mean squared error of rounding and clipping, "percentile" for
             a range without the ten-thousandth part of the values at either
             end, "extremes" for the range of all values.
+        channel_factors: whether maps have a scale for each channel where this is free.
         weight_clipping: whether 4-bit weights are clipped where this has the
             least squared error.
         bias_correction: whether what 4-bit weights shift in the mean is taken
@@ -38,6 +45,7 @@ class CalibrationTools:
     """
 
     ranges: str = "least_error"
+    channel_factors: bool = True
     weight_clipping: bool = True
     bias_correction: bool = True
 
@@ -48,7 +56,9 @@ class CalibrationTools:
             )
 
 
-def quantize_aware(model, representative_data, scheme="int8", tools=CalibrationTools()):
+def quantize_aware(
+    model, representative_data, scheme="int8", tools=CalibrationTools(), kernels=FUSED
+):
     """Makes a model that computes as a device does, and trains.
 
     Without training the result is a post-training quantization. An 8-bit dense
@@ -68,6 +78,8 @@ def quantize_aware(model, representative_data, scheme="int8", tools=CalibrationT
             model's dense layers with one scale each;
             "int8_head4_per_channel" with a scale for each output.
         tools: `CalibrationTools`.
+        kernels: what will compute on the device: "fused" for this project's own kernels,
+            "builtin" for TensorFlow Lite Micro's operators.
 
     Returns:
         A `QuantizeAwareModel`.
@@ -78,12 +90,22 @@ def quantize_aware(model, representative_data, scheme="int8", tools=CalibrationT
         ImportError: if tensorflow-model-optimization is not installed.
     """
     find_scheme(scheme)
+    find_kernels(kernels)
     unroll(model)
     batches = representative_batches(representative_data, model.input_shape[1:])
     float_model = _float32_copy(model)
-    options = {"scheme": scheme, "name": f"quantized_{model.name}"}
+    options = {
+        "scheme": scheme,
+        "name": f"quantized_{model.name}",
+        "kernels": kernels,
+        "has_channel_factors": tools.channel_factors,
+    }
     quantized = QuantizeAwareModel(float_model, **options)
-    observations = observe(quantized.planned_steps, batches)
+    planned = quantized.planned_steps
+    rules = channel_factor_rules(planned) if tools.channel_factors else {}
+    factors = choose_channel_factors(planned, rules, batches, kernels)
+    quantized.channel_factors = factors
+    observations = observe(planned, batches, factors)
     range_of = RANGE_RULES[tools.ranges]
     quantized.activation_ranges = {
         name: range_of(observations[name]) for name in quantized.activation_ranges
@@ -91,6 +113,7 @@ def quantize_aware(model, representative_data, scheme="int8", tools=CalibrationT
     sensitive = sensitive_dense_layers(quantized, observations)
     if sensitive:
         careful = QuantizeAwareModel(float_model, per_channel_dense=sensitive, **options)
+        careful.channel_factors = factors
         careful.activation_ranges = quantized.activation_ranges
         quantized = _better(quantized, careful, batches[:_MOST_COMPARED_BATCHES])
     if tools.weight_clipping:
@@ -98,6 +121,37 @@ def quantize_aware(model, representative_data, scheme="int8", tools=CalibrationT
     if tools.bias_correction:
         _correct_biases(quantized, observations)
     return quantized
+
+
+def recalibrated(model, representative_data, kernels):
+    """A quantized model for other kernels than those that it has learned.
+
+    Ranges that the other kernels need besides are calibrated anew; all others stay.
+
+    Args:
+        model: `QuantizeAwareModel`.
+        representative_data: as for `quantize_aware`.
+        kernels: "fused" or "builtin".
+
+    Returns:
+        A `QuantizeAwareModel` with the same float model; `model` itself if it has these kernels.
+
+    Raises:
+        ValueError: if the kernels are unknown, or the data empty, infinite or of another shape.
+    """
+    find_kernels(kernels)
+    if kernels == model.kernels:
+        return model
+    batches = representative_batches(representative_data, model.input_shape[1:])
+    result = model.simulating(kernels)
+    planned, ranges = result.planned_steps, result.activation_ranges
+    observations = observe(planned, batches, result.channel_factors)
+    learned = range_names(planned, INPUT, model.kernels)
+    for name in range_names(planned, INPUT, kernels):
+        if name not in learned:
+            ranges[name] = least_error_range(observations[name])
+    result.activation_ranges = ranges
+    return result
 
 
 def _float32_copy(model):

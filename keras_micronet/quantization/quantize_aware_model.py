@@ -6,11 +6,24 @@ import keras
 import tensorflow as tf
 
 from keras_micronet.layer_chain import INPUT, unroll
-from keras_micronet.quantization import integer_arithmetic
+from keras_micronet.quantization import fused_shift_max, integer_arithmetic
 from keras_micronet.quantization.execution import Execution, Rounding, Unrounded
-from keras_micronet.quantization.plan import ShiftMaxNames, plan, range_names
+from keras_micronet.quantization.plan import (
+    ShiftMaxNames,
+    channel_factor_rules,
+    plan,
+    range_names,
+)
 from keras_micronet.quantization.quantizers import ActivationQuantizer, WeightQuantizer
-from keras_micronet.quantization.schemes import CONVOLUTION, DENSE, WeightFormat, find_scheme
+from keras_micronet.quantization.schemes import (
+    BUILTIN,
+    CONVOLUTION,
+    DENSE,
+    FUSED,
+    WeightFormat,
+    find_kernels,
+    find_scheme,
+)
 
 
 @keras.saving.register_keras_serializable(package="keras_micronet")
@@ -32,6 +45,11 @@ class QuantizeAwareModel(keras.Model):
         scheme: a name in `SCHEMES`.
         per_channel_dense: names of dense layers that keep a scale for each
             output where the scheme has one for the layer.
+        kernels: whose arithmetic is simulated: "fused" for this project's own,
+            "builtin" for TensorFlow Lite Micro's operators, which round every
+            product and sum within Dynamic Shift-Max to 8 bits.
+        has_channel_factors: whether maps have a scale for each channel where
+            this is free, see `channel_factors`.
         name: of this model.
 
     Input and output shape: those of `float_model`.
@@ -40,16 +58,28 @@ class QuantizeAwareModel(keras.Model):
         ValueError: if the scheme is unknown or a layer cannot be quantized.
     """
 
-    def __init__(self, float_model, scheme="int8", per_channel_dense=(), **kwargs):
+    def __init__(
+        self,
+        float_model,
+        scheme="int8",
+        per_channel_dense=(),
+        kernels=BUILTIN,
+        has_channel_factors=False,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.scheme = find_scheme(scheme)
+        self.kernels = find_kernels(kernels)
+        self.has_channel_factors = bool(has_channel_factors)
         self.per_channel_dense = tuple(per_channel_dense)
         self.float_model = float_model
         self.batch_normalization_is_frozen = False
         self._plan = plan(unroll(float_model))
         self._activation_quantizers = _Named()
+        rules = channel_factor_rules(self._plan) if has_channel_factors else {}
         for name in range_names(self._plan, INPUT):
-            self._activation_quantizers.add(name, ActivationQuantizer)
+            channels = rules[name].channels if name in rules else None
+            self._activation_quantizers.add(name, ActivationQuantizer, channels=channels)
         self._weight_quantizers = _Named()
         for name, weight_format, channels in self._weight_formats():
             self._weight_quantizers.add(
@@ -64,6 +94,7 @@ class QuantizeAwareModel(keras.Model):
         return Execution(
             self._plan,
             self._rounding(training),
+            self.kernels,
             uses_batch_statistics=training and not self.batch_normalization_is_frozen,
             training=training,
         ).run(inputs)
@@ -92,6 +123,8 @@ class QuantizeAwareModel(keras.Model):
             "float_model": keras.saving.serialize_keras_object(self.float_model),
             "scheme": self.scheme.name,
             "per_channel_dense": list(self.per_channel_dense),
+            "kernels": self.kernels,
+            "has_channel_factors": self.has_channel_factors,
         }
 
     @classmethod
@@ -135,6 +168,48 @@ class QuantizeAwareModel(keras.Model):
             quantizer.range = ranges[name]
 
     @property
+    def channel_factors(self):
+        """Factors of the channels of each value that has them, by name.
+
+        A channel's real values are its integers without zero point, times the value's scale,
+        times its factor: float32 arrays `(channels,)`. Ranges are those of the values divided by
+        the factors.
+        """
+        return {
+            name: keras.ops.convert_to_numpy(item.channel_factors)
+            for name, item in self._activation_quantizers.items()
+            if item.channel_factors is not None
+        }
+
+    @channel_factors.setter
+    def channel_factors(self, factors):
+        for name, item in self._activation_quantizers.items():
+            if item.channel_factors is not None:
+                item.channel_factors.assign(factors[name])
+
+    def simulating(self, kernels):
+        """This model with the arithmetic of other kernels.
+
+        Args:
+            kernels: "fused" or "builtin".
+
+        Returns:
+            This model if it has these kernels already, else another one with the same float
+            model, ranges and weight formats. Ranges that only builtin operators need stay where
+            calibration set them while a model trains for fused kernels: see `recalibrated`.
+        """
+        if kernels == self.kernels:
+            return self
+        options = {**self.get_config(), "float_model": self.float_model, "kernels": kernels}
+        other = QuantizeAwareModel(**options)
+        other.channel_factors = self.channel_factors
+        other.activation_ranges = self.activation_ranges
+        for name, quantizer in self._weight_quantizers.items():
+            if quantizer.clipping is not None:
+                other.weight_quantizers[name].clipping.assign(quantizer.clipping)
+        return other
+
+    @property
     def weight_quantizers(self):
         """`WeightQuantizer` of each kernel, by the name of what it computes."""
         return dict(self._weight_quantizers.items())
@@ -146,12 +221,13 @@ class QuantizeAwareModel(keras.Model):
 
     def _rounding(self, training):
         return _QuantizerRounding(
-            self._activation_quantizers, self._weight_quantizers, training
+            self._activation_quantizers, self._weight_quantizers, self.kernels, training
         )
 
     def _without_softmax(self, rounding, images):
         planned = [item for item in self._plan if item.step.kind != "softmax"]
-        return keras.ops.convert_to_numpy(Execution(planned, rounding).run(images))
+        outputs = Execution(planned, rounding, self.kernels).run(images)
+        return keras.ops.convert_to_numpy(outputs)
 
     def _weight_formats(self):
         """Yields the name, format and number of output channels of each kernel."""
@@ -180,25 +256,55 @@ class QuantizeAwareModel(keras.Model):
 class _QuantizerRounding(Rounding):
     """Rounding by the quantizers of a model."""
 
-    def __init__(self, activation_quantizers, weight_quantizers, training):
+    def __init__(self, activation_quantizers, weight_quantizers, kernels, training):
         self._activation_quantizers = activation_quantizers
         self._weight_quantizers = weight_quantizers
+        self._rounds_twice = kernels == BUILTIN
         self._training = training
         self._weight_scales = {}
 
-    def stored(self, name, values, factors=None):
-        quantizer = self._activation_quantizers[name]
-        if factors is not None and not self._training:
-            values = integer_arithmetic.requantized(
-                values, self._product_scale(factors), quantizer.scale
-            )
-        return quantizer.call(values, training=self._training)
+    def channel_factors(self, name):
+        factors = self._activation_quantizers[name].channel_factors
+        return None if factors is None else tf.convert_to_tensor(factors)
 
-    def stored_again(self, name, range_name, values):
-        quantizer = self._activation_quantizers[range_name]
+    def clips_at_six(self, name):
+        return self._training or self._activation_quantizers[name].channel_factors is None
+
+    def stored(self, name, values, products=None):
+        quantizer = self._activation_quantizers[name]
+        is_summed = products is not None or not self._rounds_twice and name != INPUT
+        if self._training or not is_summed:
+            return quantizer.call(values, training=self._training)
+        factors = quantizer.channel_factors
+        factors = 1.0 if factors is None else tf.convert_to_tensor(factors)
+        if self._rounds_twice:
+            requantized = integer_arithmetic.requantized
+        else:
+            requantized = integer_arithmetic.requantized_once
+        unit = self._sum_unit(quantizer, products) / factors
+        values = requantized(values / factors, unit, quantizer.scale)
+        return quantizer.rounded(values) * factors
+
+    def _sum_unit(self, quantizer, products):
+        """What one unit of the sums stands for that a value is rounded from."""
+        if products is None:  # of coefficients with so many fraction bits, or fewer
+            factors = quantizer.channel_factors
+            unit = quantizer.scale * 2.0**-fused_shift_max.MOST_COEFFICIENT_SHIFT
+            return unit if factors is None else unit * factors
+        return self._product_scale(products)
+
+    def stored_again(self, name, source, values):
+        quantizer = self._activation_quantizers[source.range_name]
+        factors = source.channel_factors
+        values = values if factors is None else values / factors
         if not self._training:
             values = integer_arithmetic.averaged(values, quantizer.scale, quantizer.zero_point)
-        return quantizer.call(values, training=False)
+        values = quantizer.rounded(values)
+        return values if factors is None else values * factors
+
+    def followed(self, name, values):
+        if self._training:
+            self._activation_quantizers[name].call(values, training=True)
 
     def weights(self, name, kernel, scale=None):
         quantizer = self._weight_quantizers[name]
@@ -206,15 +312,48 @@ class _QuantizerRounding(Rounding):
             self._weight_scales[name] = quantizer.scale(kernel)
         return quantizer.call(kernel, scale)
 
-    def biases(self, bias, factors):
+    def biases(self, bias, products):
         if self._training:  # int32 is as good as exact beside the rounding of the sums
             return bias
-        scale = self._product_scale(factors)
+        scale = self._product_scale(products)
         return tf.round(tf.math.divide_no_nan(bias, scale)) * scale
 
-    def _product_scale(self, factors):
-        scale = 1.0 if factors.weights is None else self._weight_scales[factors.weights]
-        for name in factors.ranges:
+    def fine_arithmetic(self, item, source, limits):
+        if self._training:
+            return None
+        names, layer = ShiftMaxNames.of(item.step), item.step.layer
+        read = self._activation_quantizers[source.range_name]
+        made = self._activation_quantizers[item.result]
+        factors = None
+        largest = max(abs(limit) for pair in limits for limit in pair)
+        if source.channel_factors is not None or made.channel_factors is not None:
+            factors = layer.fusions * fused_shift_max.coefficient_factors(
+                layer.permutation, source.channel_factors, made.channel_factors
+            )
+            largest = largest * tf.maximum(tf.reduce_max(factors), 1.0)
+        squeeze_scale = self._weight_scales[names.squeeze]
+        excite_scales = [self._weight_scales[name] for name in names.coefficients]
+        hidden_unit = fused_shift_max.hidden_scale(
+            self._activation_quantizers[names.squeeze].high,
+            read.scale * tf.reduce_max(squeeze_scale) / 2**fused_shift_max.MEAN_FRACTION_BITS,
+        )
+        ratio = read.scale / made.scale
+        shift = fused_shift_max.coefficient_shift(
+            ratio, largest, hidden_unit * tf.reduce_max(excite_scales)
+        )
+        return fused_shift_max.FineArithmetic(
+            input_scale=read.scale,
+            input_factors=1.0 if source.channel_factors is None else source.channel_factors,
+            squeeze_scale=squeeze_scale,
+            hidden_unit=hidden_unit,
+            excite_scales=excite_scales,
+            coefficient_unit=2.0**-shift / tf.cast(ratio, tf.float64),
+            factors=factors,
+        )
+
+    def _product_scale(self, products):
+        scale = 1.0 if products.weights is None else self._weight_scales[products.weights]
+        for name in products.ranges:
             scale = scale * self._activation_quantizers[name].scale
         return scale
 

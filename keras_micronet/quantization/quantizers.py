@@ -5,11 +5,13 @@ Gradients pass through rounding unchanged and are zero outside the range
 """
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from keras_micronet.quantization import model_optimization
 from keras_micronet.quantization.schemes import ACTIVATION_BITS, WeightRounding
 
+_TINY = float(np.finfo(np.float32).tiny)
 _SMALLEST_SCALE = 1e-20  # keeps the range of a channel that is multiplied by nothing finite
 
 
@@ -19,13 +21,24 @@ class ActivationQuantizer(keras.layers.Layer):
     The range holds 0. While training it moves to each batch's range by a
     thousandth of the distance, unless `is_frozen`.
 
+    Args:
+        channels: `None` for one scale; or the number of channels, the value's last axis,
+            of which each has a factor of its own: what is rounded in the range is the
+            value divided by the factors.
+
     Attributes:
         is_frozen: whether training leaves the range as it is.
+        channel_factors: variable `(channels,)`, positive and not trained, or `None`.
     """
 
-    def __init__(self, **kwargs):
+    def __init__(self, channels=None, **kwargs):
         super().__init__(dtype="float32", **kwargs)
         self.is_frozen = False
+        self.channel_factors = None
+        if channels is not None:
+            self.channel_factors = self.add_weight(
+                name="channel_factors", shape=(channels,), initializer="ones", trainable=False
+            )
         self._quantizer = model_optimization.quantizers().MovingAverageQuantizer(
             num_bits=ACTIVATION_BITS, per_axis=False, symmetric=False, narrow_range=False
         )
@@ -35,13 +48,28 @@ class ActivationQuantizer(keras.layers.Layer):
 
     def call(self, inputs, training=None):
         follows = bool(training) and not self.is_frozen
-        outputs = self._quantizer(tf.cast(inputs, "float32"), follows, self._range)
+        values, factors = tf.cast(inputs, "float32"), self.channel_factors
+        if factors is None:
+            outputs = self._quantizer(values, follows, self._range)
+        else:
+            outputs = self._quantizer(values / factors, follows, self._range) * factors
         return tf.cast(outputs, inputs.dtype)
+
+    def rounded(self, values):
+        """Values divided by the channel factors, rounded in the range as it is."""
+        outputs = self._quantizer(tf.cast(values, "float32"), False, self._range)
+        return tf.cast(outputs, values.dtype)
+
+    @property
+    def high(self):
+        """End of the range, a scalar tensor."""
+        return tf.convert_to_tensor(self._range["max_var"])
 
     @property
     def scale(self):
         """What one step of the integers stands for, a scalar tensor."""
-        return (self._range["max_var"] - self._range["min_var"]) / (2**ACTIVATION_BITS - 1)
+        low, high = (tf.cast(self._range[end], tf.float64) for end in ("min_var", "max_var"))
+        return tf.cast((high - low) / (2**ACTIVATION_BITS - 1), tf.float32)
 
     @property
     def zero_point(self):
@@ -110,7 +138,9 @@ class WeightQuantizer(keras.layers.Layer):
 
     def scale(self, kernel):
         """What one step of the integers of a kernel stands for, `(channels,)`."""
-        return self._ends(kernel, None) / self.weight_format.limit
+        scales = self._ends(kernel, None) / self.weight_format.limit
+        # Integers of channels that are all zero stand for nothing, their bias for something.
+        return tf.where(scales < _TINY, 1.0 / self.weight_format.limit, scales)
 
     def _ends(self, kernel, scale):
         """The ends of the range for each channel of the kernel that is not scaled yet."""

@@ -42,6 +42,35 @@ def percentile_range(observation):
     return float(min(observation.centres[first], 0.0)), float(max(observation.centres[last], 0.0))
 
 
+def channel_ranges(lows, highs, counts):
+    """For each channel by itself the range around 0 with the least error.
+
+    Args:
+        lows, highs: `(channels,)`, the smallest and largest of each channel, around 0.
+        counts: `(channels, bins)`, how many values lie in each of equal intervals between.
+
+    Returns:
+        Two arrays `(channels,)`: the lows and the highs.
+    """
+    edges = np.linspace(0, 1, counts.shape[1] + 1)
+    centres = lows[:, np.newaxis] + (highs - lows)[:, np.newaxis] * (edges[:-1] + edges[1:]) / 2
+    counts = counts.astype(np.float64)
+    below = [_squared_excess_of_channels(-centres, -lows * part, counts) for part in _FRACTIONS]
+    above = [_squared_excess_of_channels(centres, highs * part, counts) for part in _FRACTIONS]
+    widths = (
+        highs * _FRACTIONS[np.newaxis, :, np.newaxis] - lows * _FRACTIONS[:, np.newaxis, np.newaxis]
+    )
+    steps = widths / (2**ACTIVATION_BITS - 1)
+    errors = (
+        np.array(below)[:, np.newaxis]
+        + np.array(above)[np.newaxis]
+        + counts.sum(axis=1) * steps**2 / 12
+    )
+    best = errors.reshape(-1, len(lows)).argmin(axis=0)
+    best_low, best_high = np.unravel_index(best, errors.shape[:2])
+    return lows * _FRACTIONS[best_low], highs * _FRACTIONS[best_high]
+
+
 RANGE_RULES = {
     "least_error": least_error_range,
     "percentile": percentile_range,
@@ -78,3 +107,9 @@ def _squared_excess(values, ends, counts):
     """For each end the sum of the squares by which values exceed it."""
     excess = np.maximum(values - ends[:, np.newaxis], 0.0)
     return (excess**2) @ counts
+
+
+def _squared_excess_of_channels(values, ends, counts):
+    """For each channel the sum of the squares by which values exceed its end."""
+    excess = np.maximum(values - ends[:, np.newaxis], 0.0)
+    return np.sum(excess**2 * counts, axis=1)

@@ -6,6 +6,10 @@ import numpy as np
 
 ACTIVATION_BITS = 8
 
+# What computes on a device: operators of TensorFlow Lite Micro, or the kernels of `tflm.kernels`,
+# which keep more than 8 bits within a Dynamic Shift-Max.
+BUILTIN, FUSED = KERNELS = ("builtin", "fused")
+
 
 @dataclasses.dataclass(frozen=True)
 class WeightFormat:
@@ -80,3 +84,14 @@ def find_scheme(name):
     if name not in SCHEMES:
         raise ValueError(f"`scheme` must be one of {sorted(SCHEMES)}. Received: scheme={name!r}")
     return SCHEMES[name]
+
+
+def find_kernels(name):
+    """The name itself, if it is one of `KERNELS`.
+
+    Raises:
+        ValueError: if it is not.
+    """
+    if name not in KERNELS:
+        raise ValueError(f"`kernels` must be one of {list(KERNELS)}. Received: kernels={name!r}")
+    return name

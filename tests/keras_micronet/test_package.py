@@ -4,6 +4,7 @@ import ast
 import importlib.util
 import inspect
 import pathlib
+import re
 import sys
 
 import keras
@@ -13,12 +14,12 @@ import keras_micronet
 
 FOLDER = pathlib.Path(keras_micronet.__file__).parent
 ALLOWED_IMPORTS = {
+    "h5py",
     "keras",
     "keras_micronet",
     "numpy",
     "tensorflow",
     "tensorflow_model_optimization",
-    "torch",
 }
 
 PUBLIC = [
@@ -122,14 +123,15 @@ def test_imports_go_one_way(path):
         assert not module.startswith(("keras.src", "tensorflow.python")), module
 
 
-def test_torch_is_imported_only_when_a_checkpoint_is_read():
-    for path in FOLDER.rglob("*.py"):
-        top_level = [
-            ast.unparse(node)
-            for node in ast.parse(path.read_text(encoding="utf-8")).body
-            if isinstance(node, (ast.Import, ast.ImportFrom))
-        ]
-        assert not [line for line in top_level if line.split()[1].split(".")[0] == "torch"]
+def test_readme_names_only_public_layers():
+    """Each is at the top, where the README's reader looks for it, and the same as in `layers`."""
+    readme = (FOLDER.parent / "README.md").read_text(encoding="utf-8")
+    sentence = readme.split("The layers are public and work in any Keras model: ")[1].split(".")[0]
+    named = re.findall(r"`(\w+)`", sentence)
+    assert len(named) == 7
+    for name in named:
+        assert name in keras_micronet.__all__
+        assert getattr(keras_micronet, name) is getattr(keras_micronet.layers, name)
 
 
 def test_other_backends_are_refused_at_import(monkeypatch):

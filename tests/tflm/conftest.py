@@ -6,6 +6,7 @@ import pytest
 import sklearn.datasets
 import tensorflow as tf
 
+from tests.tflm import pictures
 from tests.tflm.micronets import BUILDERS
 
 SIZE = 32
@@ -42,3 +43,15 @@ def digits_run(tmp_path_factory):
     np.savez(folder / "calibration.npz", images=images[:100], labels=labels[:100])
     np.savez(folder / "test.npz", images=images[1400:], labels=labels[1400:])
     return folder
+
+
+@pytest.fixture(scope="session")
+def pictures_run(tmp_path_factory):
+    """A run folder with a small model of near classes, of which it knows about three quarters."""
+    images, labels = pictures.pictures(600, seed=0)
+    return pictures.write_run(
+        tmp_path_factory.mktemp("pictures") / "run",
+        pictures.trained_model(images, labels),
+        calibration=(images[:100], labels[:100]),
+        test=pictures.pictures(300, seed=1),
+    )

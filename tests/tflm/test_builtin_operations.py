@@ -74,7 +74,10 @@ def test_shift_max_with_two_fusions_takes_fourteen_operations():
         for operation in graph.operations
         if "output_range" in operation.options
     ]
-    assert coefficients == [(-1.0, 3.0), (-2.0, 2.0), (-1.0, 3.0), (-2.0, 2.0)]
+    expected = [(-1.0, 3.0), (-2.0, 2.0), (-1.0, 3.0), (-2.0, 2.0)]
+    for (low, high), (expected_low, expected_high) in zip(coefficients, expected, strict=True):
+        np.testing.assert_array_equal(low, np.full(4, expected_low))
+        np.testing.assert_array_equal(high, np.full(4, expected_high))
 
 
 def test_activation_is_fused_only_where_nobody_reads_the_value_before_it():

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import shutil
 import subprocess
 import zlib
@@ -104,9 +105,10 @@ def test_report_says_what_the_device_does(deployed, digits_run):
     classes = model.predict(test["images"], verbose=0).argmax(axis=-1)
     assert report["keras_accuracy"] == pytest.approx(np.mean(classes == test["labels"]))
     assert report["keras_accuracy"] > 0.9  # it has learned something to lose
+    assert report["float_accuracy"] == report["keras_accuracy"]
     assert report["int8_accuracy"] >= report["keras_accuracy"] - 0.02
     assert report["agreement"] >= 0.98
-    assert report["compared_images"] == 100 + len(test["labels"])
+    assert report["test_images"] == len(test["labels"])
     assert report["flatbuffer_bytes"] == (deployed / "model.tflite").stat().st_size
 
 
@@ -116,7 +118,7 @@ def test_fused_kernels_answer_as_well_as_builtin_ones(deployed, deployed_fused):
     )
     one_image = 1 / fused["test_images"]
     assert fused["int8_accuracy"] >= builtin["int8_accuracy"] - 1.01 * one_image
-    assert fused["agreement"] >= builtin["agreement"] - 1.01 / fused["compared_images"]
+    assert fused["agreement"] >= builtin["agreement"] - 2.01 * one_image
     assert len(fused["operations"]) < len(builtin["operations"]) / 5
     assert fused["arena"]["required_bytes"] < builtin["arena"]["required_bytes"]
     assert fused["multiply_adds"] == fused["model_multiply_adds"]
@@ -146,7 +148,7 @@ def test_files_of_a_library(deployed_static):
 
 def test_written_library_is_the_one_that_was_verified(deployed_static, verified_libraries):
     files, images = verified_libraries
-    assert images == 497
+    assert images == 497 + 12  # all images, and those made up
     for name, text in files.items():
         assert (deployed_static / name).read_text("utf-8") == text
     compiled = {path for path in DEPLOYED_STATIC if path.startswith("micronet_model")}
@@ -295,14 +297,14 @@ def test_quantization_aware_model_is_exported_with_what_it_has_learned(run_copy,
     """4-bit weights in the head, and a range that no calibration would find."""
     model = keras.saving.load_model(run_copy / "model.keras")
     images = np.load(run_copy / "calibration.npz")["images"]
-    quantized = quantize_aware(model, images[:64], "int8_head4")
+    quantized = quantize_aware(model, images[:64], "int8_head4", kernels="builtin")
     quantized.activation_ranges = {**quantized.activation_ranges, "classifier_dense": (-51, 76.5)}
     quantized.save(run_copy / "model.keras")
     output = tmp_path / "out"
     assert command_line.main([str(run_copy), "--output", str(output)]) == 0
     report = json.loads((output / "report.json").read_text())
     assert report["keras_model"] == "quantization-aware"
-    assert report["agreement"] >= 0.99
+    assert report["keras_accuracy"] == pytest.approx(report["int8_accuracy"], abs=0.005)
     scales = {row["name"]: row["scale"] for row in report["tensor_noise"]}
     assert scales["classifier_dense"] == pytest.approx(0.5)
     by_name = {row["name"]: row for row in report["operations"]}
@@ -358,7 +360,8 @@ def test_writing_replaces_the_whole_folder(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["export"]
 
 
-def test_model_that_int8_cannot_hold_fails_with_a_sentence(run_copy, tmp_path, capsys):
+@pytest.fixture
+def lossy_run(run_copy):
     """One channel of the last map ten thousand times as large as the rest hides the rest."""
     model = keras.saving.load_model(run_copy / "model.keras")
     normalization = model.get_layer("block_7").expand.batch_normalization
@@ -370,20 +373,81 @@ def test_model_that_int8_cannot_hold_fails_with_a_sentence(run_copy, tmp_path, c
     kernel[0] = 0.0
     dense.kernel.assign(kernel)
     model.save(run_copy / "model.keras")
+    return run_copy
+
+
+def test_model_that_int8_cannot_hold_has_a_report_and_no_sources(lossy_run, tmp_path, capsys):
+    output = tmp_path / "out put"
+    assert command_line.main([str(lossy_run), "--output", str(output)]) == 1
+    assert {path.name for path in output.iterdir()} == {
+        name for name in WITH_EVERY_RUNTIME if name.startswith("report")
+    }
+    shown = capsys.readouterr()
+    report = json.loads((output / "report.json").read_text())
+    assert report["refused"] is True
+    assert report["points_lost_interval"][0] > 2
+    assert "noisiest activations: " in shown.out
+    lost = f"{report['points_lost']:.2f} points lost"
+    assert lost in shown.out and lost in shown.err
+    text = (output / "report.md").read_text()
+    assert "## Refused: no sources were written" in text
+    assert "## In firmware" not in text
+    run = str(lossy_run)
+    for step in (
+        f"python -m training --quantize-aware {run}",
+        f"python -m tflm {run} --kernels fused --output '{output}'",
+        f"python -m tflm {run} --kernels builtin --output '{output}' --most-accuracy-lost ",
+        f"images, like those of the field, into {run}/calibration.npz, which has 100",
+    ):
+        assert step in shown.err
+        assert step in text
+
+
+def test_command_of_a_refusal_is_enough_to_accept_it(lossy_run, tmp_path, capsys):
+    """It takes the place of the report that the refusal left, without --overwrite."""
+    words = [str(lossy_run), "--output", str(tmp_path / "out")]
+    assert command_line.main(words) == 1
+    command = re.findall(r"python -m tflm (.*--most-accuracy-lost .*)", capsys.readouterr().err)
+    assert command_line.main(shlex.split(command[-1])) == 0
+    assert {path.name for path in (tmp_path / "out").iterdir()} == DEPLOYED
+    assert json.loads((tmp_path / "out" / "report.json").read_text())["refused"] is False
+
+
+def test_refused_export_leaves_an_earlier_one_where_it_is(lossy_run, tmp_path, capsys):
     output = tmp_path / "out"
-    assert command_line.main([str(run_copy), "--output", str(output)]) == 1
-    message = capsys.readouterr().err
-    assert "must agree with the float model on at least 98%" in message
-    assert re.search(r"Received: \d+\.\d% of 497 images", message)
-    assert re.search(r"noisiest activations, .*: \S+ \(-?\d+\.\d dB\)", message)
-    assert not output.exists()
+    exporter.write({"report.json": "{}", "model_data.cc": "works"}, output)
+    words = [str(lossy_run), "--output", str(output), "--overwrite"]
+    assert command_line.main(words) == 1
+    assert (output / "model_data.cc").read_text() == "works"
+    assert (tmp_path / "out-refused" / "report.md").is_file()
+    assert "out-refused" in capsys.readouterr().err
 
 
-def test_too_few_images_are_refused(run_copy, tmp_path, capsys):
-    test = np.load(run_copy / "test.npz")
-    np.savez(run_copy / "test.npz", images=test["images"][:99], labels=test["labels"][:99])
-    assert command_line.main([str(run_copy), "--output", str(tmp_path / "out")]) == 2
-    assert "at least 200 images together" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda folder: (folder / "thesis.txt").write_text("unsaved"),
+        lambda folder: (folder / "report.json").write_text('{"refused": false}'),
+        lambda folder: (folder / "report.json").write_text("[" * 100000),
+        lambda folder: (folder / "report.json").write_text("7"),
+        lambda folder: (folder / "report.json").unlink(),
+        lambda folder: (folder / "report_more.png").mkdir(),
+    ],
+)
+def test_folder_that_is_more_than_a_refused_report_is_not_replaced(tmp_path, change):
+    folder = tmp_path / "out"
+    exporter.write({"report.json": '{"refused": true}', "report.md": ""}, folder)
+    exporter.check_output(folder, overwrite=False)
+    change(folder)
+    with pytest.raises(ValueError, match="must be a new or empty folder"):
+        exporter.check_output(folder, overwrite=False)
+
+
+@pytest.mark.parametrize("points", ["-1", "nan", "101"])
+def test_points_must_be_percentage_points(points, tmp_path, capsys):
+    words = ["run", "--output", str(tmp_path / "out"), f"--most-accuracy-lost={points}"]
+    assert command_line.main(words) == 2
+    assert "percentage points from 0 to 100. Received: " in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

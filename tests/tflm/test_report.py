@@ -18,15 +18,47 @@ from tests.tflm.hand_made_graphs import (
 )
 from tests.tflm.operator_cases import CASES
 from tflm import flatbuffer, plots, report
+from tflm.accuracy_cost import AccuracyCost
 from tflm.graph import Graph
 from tflm.interpreter import ArenaUsage, MicroInterpreter
+from tflm.next_steps import NextStep
+from tflm.operation_check import OperationCheck
 from tflm.runtimes import MicroRuntime, StaticRuntime
 from tflm.tensor_noise import TensorNoise
+from tflm.verification import OutputCheck, Verification
 
 ARENA = ArenaUsage(activation_bytes=2000, persistent_bytes=1000, wider_bytes=120)
 MICRO = MicroRuntime(flatbuffer_bytes=1_106_016, arena=ARENA, arena_bytes=3008)
 STATIC = StaticRuntime(
     flatbuffer_bytes=1_079_648, constant_bytes=1_040_384, arena_bytes=2048, rows_arena_bytes=1536
+)
+# 98.5% and 98.25% of 2,000 images.
+COST = AccuracyCost(
+    images=2000,
+    both_right=1955,
+    only_float_right=15,
+    only_int8_right=10,
+    same_class=1987,
+    clear=1800,
+    clear_same_class=1791,
+    int8_class_counts=(500, 1500),
+)
+# Every second image is lost.
+LOSSY = dataclasses.replace(COST, both_right=970, only_float_right=1000)
+OUTPUTS = OutputCheck(
+    images=76,
+    values=760,
+    exact_values=700,
+    most_steps_off=3,
+    root_mean_square_steps=0.375,
+    float_root_mean_square_steps=8.5,
+    same_class=75,
+)
+VERIFICATION = Verification(
+    made_up_images=12,
+    operations=OperationCheck(20, 201, 30_000, 29_900, np.zeros((20, 2), np.int8)),
+    made_up_outputs=OUTPUTS,
+    outputs=OUTPUTS,
 )
 FRAMES_ONLY = dataclasses.replace(STATIC, rows_arena_bytes=None)
 
@@ -76,12 +108,14 @@ def make_report(graph, **changes):
         "model_name": "micronet_m0",
         "input_shape": (1, 32, 48, 3),
         "classes": 10,
-        "test_images": 1234,
-        "keras_model": "float",
+        "keras_model": report.FLOAT,
         "keras_accuracy": 0.985,
-        "int8_accuracy": 0.9825,
-        "compared_images": 2000,
-        "agreement": 0.9935,
+        "float_run_accuracy": None,
+        "cost": COST,
+        "only_class": None,
+        "verification": VERIFICATION,
+        "kernels": "builtin",
+        "run_folder": "runs/photos",
         "runtime": MICRO,
         "costs": report.operation_costs(graph),
         "live_bytes": report.live_bytes(graph),
@@ -166,7 +200,15 @@ def test_json_holds_every_figure():
     figures = json.loads(report.to_json(make_report(graph)))
     assert figures["runtime"] == "tflm"
     assert figures["int8_accuracy"] == 0.9825
+    assert figures["float_accuracy"] == figures["keras_accuracy"] == 0.985
     assert figures["agreement"] == 0.9935
+    assert (figures["test_images"], figures["refused"]) == (2000, False)
+    assert figures["points_lost"] == pytest.approx(0.25)
+    low, high = figures["points_lost_interval"]
+    assert low < 0.25 < high
+    assert figures["clear_agreement"] == 0.995
+    assert figures["verification"]["operations"] == 201
+    assert figures["verification"]["outputs"] == dataclasses.asdict(OUTPUTS)
     assert figures["flatbuffer_bytes"] == 1_106_016
     assert figures["arena"] == {
         "required_bytes": 3008,
@@ -190,20 +232,15 @@ def test_json_tells_the_memory_of_a_library():
     assert figures["arena"] == {"required_bytes": 2048, "rows_required_bytes": None}
 
 
-def test_json_without_labels_has_no_accuracy():
-    unlabelled = make_report(residual(), keras_accuracy=None, int8_accuracy=None, test_images=0)
-    figures = json.loads(report.to_json(unlabelled))
-    assert figures["keras_accuracy"] is figures["int8_accuracy"] is None
-    assert "no labelled images" in report.to_markdown(unlabelled)
-
-
 def test_markdown_begins_with_the_verdict():
     head = report.to_markdown(make_report(residual())).split("## In firmware")[0]
     for words in (
         "# micronet_m0 on TensorFlow Lite Micro",
         "input 32 x 48 x 3, 10 classes",
-        "**98.25%** of 1,234 test images, 0.25 points lost",
-        "99.35% of 2,000 images",
+        "**98.25%** of 2,000 test images, 0.25 points lost "
+        "(95% interval of the loss: -0.26 to 0.79)",
+        "| accuracy without rounding | 98.50% |",
+        "| same class without rounding | 99.35%, 99.50% of the 1,800 clear ones |",
         "1,106,016 bytes (1,080.1 KB)",
         "3,008 bytes (2.9 KB)",
         "saves at least\n120 bytes",
@@ -245,8 +282,88 @@ def test_markdown_says_how_kernels_are_compiled(has_kernels):
 
 
 def test_markdown_says_if_accuracy_was_gained():
-    text = report.to_markdown(make_report(residual(), keras_accuracy=0.98, int8_accuracy=0.99))
-    assert "1.00 points gained" in text
+    gained = dataclasses.replace(COST, both_right=1945, only_float_right=10, only_int8_right=30)
+    text = report.to_markdown(make_report(residual(), cost=gained))
+    assert "1.00 points gained (95% interval of the loss: -1.68 to -0.40)" in text
+
+
+def test_verdict_is_two_lines():
+    lines = report.verdict(make_report(residual(), noise=(NOISE, INPUT_NOISE))).splitlines()
+    assert lines == [
+        "accuracy on 2,000 test images: float 98.50%, int8 on TensorFlow Lite Micro 98.25%, "
+        "0.25 points lost (95% interval of the loss: -0.26 to 0.79)",
+        "same class as float: 99.35%, 99.50% of the 1,800 clear ones; "
+        "noisiest activations: block_1/expand (20.0 dB), images (20.0 dB)",
+    ]
+
+
+def test_one_class_for_all_images_is_said_plainly():
+    shown = make_report(residual(), only_class="cat")
+    assert "the device gives the class cat to every test image" in report.verdict(shown)
+    text = report.to_markdown(shown)
+    assert "**The device gives the class cat to every test image, and float does not.**" in text
+    assert json.loads(report.to_json(shown))["only_class"] == "cat"
+    agreed = make_report(
+        residual(), only_class="cat", cost=dataclasses.replace(COST, same_class=2000)
+    )
+    assert "every test image.**" in report.to_markdown(agreed)
+
+
+def test_few_images_are_said_to_be_few():
+    few = dataclasses.replace(
+        COST, images=12, both_right=9, only_float_right=1, only_int8_right=1, same_class=10
+    )
+    text = report.to_markdown(make_report(residual(), cost=few))
+    assert "12 images cannot show that no more than 2 points are lost" in text
+    assert "cannot show" not in report.to_markdown(make_report(residual()))
+
+
+def test_refused_report_tells_why_and_what_next():
+    steps = (NextStep("python -m tflm x", "does this"), NextStep(None, "do that"))
+    shown = make_report(residual(), cost=LOSSY, next_steps=steps)
+    assert shown.is_refused
+    text = report.to_markdown(shown)
+    assert "## Refused: no sources were written" in text
+    assert "- `python -m tflm x`\n  does this\n- do that\n" in text
+    assert "In firmware" not in text and "test_vectors.h" not in text
+    assert json.loads(report.to_json(shown))["refused"] is True
+    assert "at most 2 points of accuracy. Received: 49.50 points lost, significantly more" in (
+        report.refusal(shown)
+    )
+    accepted = dataclasses.replace(shown, most_points_lost=60.0)
+    assert not accepted.is_refused
+    assert "Refused" not in report.to_markdown(accepted)
+
+
+def test_quantization_aware_model_has_three_accuracies():
+    shown = make_report(
+        residual(),
+        keras_model=report.QUANTIZATION_AWARE,
+        keras_accuracy=0.9805,
+        float_run_accuracy=0.9712,
+        noise=(NOISE,),
+    )
+    text = report.to_markdown(shown)
+    assert "simulated, the accuracy is 98.05%." in text
+    assert "The float run that came before has 97.12%" in text
+    assert "The weights have learned with this noise" in text
+    assert json.loads(report.to_json(shown))["float_run_accuracy"] == 0.9712
+
+
+def test_verification_is_told():
+    text = report.to_markdown(make_report(residual()))
+    for words in (
+        "On 20 images, 12 of them made up, each of the\n201 operations",
+        "30,000\nvalues, 100 of them a step beside it, as it may be.\n",
+        "differences is 0.38 steps, and 8.50 from the model without rounding",
+    ):
+        assert words in text
+    assert "has learned" not in text
+    others = dataclasses.replace(VERIFICATION, learned_kernels="builtin")
+    text = report.to_markdown(make_report(residual(), verification=others))
+    assert "has learned the rounding of builtin kernels, which these are not" in " ".join(
+        text.split()
+    )
 
 
 def test_markdown_lists_operations_costliest_first():
@@ -290,7 +407,7 @@ def test_examples_are_shown(count):
         pixels = np.asarray(picture.convert("RGB")).astype(int)
     red = (pixels[..., 0] > 180) & (pixels[..., 1] < 100) & (pixels[..., 2] < 80)
     assert red.any()  # the titles of mistakes
-    assert "cat" not in report.to_json(shown)
+    assert '"cat"' not in report.to_json(shown)
 
 
 def test_markdown_tells_added_zeros_from_the_model():
@@ -310,6 +427,7 @@ NOISE = TensorNoise(
     kind="CONV_2D",
     signal_mean_square=2.0,
     noise_mean_square=0.02,  # a hundredth of the signal: 20 dB
+    own_noise_mean_square=0.002,
     input_signal_to_noise_decibels=38.5,
     low=-1.5,
     high=2.25,
@@ -330,6 +448,7 @@ def test_json_holds_the_noise_of_every_tensor():
     figures = json.loads(report.to_json(shown))["tensor_noise"]
     assert len(figures) == 31
     assert figures[0].pop("signal_to_noise_decibels") == pytest.approx(20.0)
+    assert figures[0].pop("own_signal_to_noise_decibels") == pytest.approx(30.0)
     assert figures[0] == dataclasses.asdict(NOISE)
     assert json.loads(report.to_json(make_report(residual())))["tensor_noise"] == []
 
@@ -353,20 +472,20 @@ def noise_section(*rows):
 
 
 def test_markdown_shows_the_noise_of_a_tensor():
-    row = "| 7 | `block_1/expand` | CONV_2D | 20.0 | 38.5 | -1.5 to 2.25 | 0.0147 | 0.10% |"
+    row = "| 7 | `block_1/expand` | CONV_2D | 20.0 | 30.0 | 38.5 | -1.5 to 2.25 | 0.0147 | 0.10% |"
     section = noise_section(NOISE, INPUT_NOISE)
     assert row in section
-    assert "|  | `images` | INPUT | 20.0 |  | -1.5 to 2.25 | 0.0147 | 0.10% |" in section
-    assert "| ---: | --- | --- | ---: | ---: | --- | ---: | ---: |" in section
-    assert "python -m training --quantize-aware RUN" in section
+    assert "|  | `images` | INPUT | 20.0 | 30.0 |  | -1.5 to 2.25 | 0.0147 | 0.10% |" in section
+    assert "| ---: | --- | --- | ---: | ---: | ---: | --- | ---: | ---: |" in section
+    assert "python -m training --quantize-aware runs/photos" in section
 
 
 def test_markdown_shows_infinite_ratios():
     exact = dataclasses.replace(NOISE, name="exact", noise_mean_square=0.0)
     wrong = dataclasses.replace(NOISE, name="wrong", signal_mean_square=0.0)
     section = noise_section(wrong, exact)
-    assert "| `wrong` | CONV_2D | -∞ | 38.5 |" in section
-    assert "| `exact` | CONV_2D | ∞ | 38.5 |" in section
+    assert "| `wrong` | CONV_2D | -∞ | -∞ | 38.5 |" in section
+    assert "| `exact` | CONV_2D | ∞ | 30.0 | 38.5 |" in section
 
 
 def test_markdown_shows_the_worst_in_the_order_given():

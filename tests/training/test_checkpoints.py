@@ -6,6 +6,7 @@ import resource
 import numpy as np
 import pytest
 
+from keras_micronet.files.atomic import temporary_name
 from training.checkpoints import Checkpoint, CheckpointFolder, OtherRunError
 
 SETTINGS = {"seed": 3, "recipe": {"epochs": 5, "image_size": (8, 12)}}
@@ -70,7 +71,7 @@ def test_a_changed_bit_is_noticed_and_the_one_before_is_used(folder, warnings, p
             np.testing.assert_array_equal(array, expected)
     else:
         assert latest.epoch == 1
-        assert "epoch-000002.npz is damaged" in warnings[0]
+        assert warnings[0].startswith("A damaged checkpoint is left out (epoch-000002.npz: ")
 
 
 @pytest.mark.parametrize("size", [0, 1, 1000, 3000])
@@ -137,7 +138,63 @@ def test_a_pickle_is_not_loaded(folder, warnings):
 
 def test_all_traces_are_removed(folder):
     write(folder, 1, 2)
-    (folder.path / ".0123-epoch-000003.npz").write_bytes(b"of a process that was killed")
+    (folder.path / temporary_name("epoch-000003.npz")).write_bytes(b"of a killed process")
     folder.remove()
     assert not folder.path.exists()
     folder.remove()
+
+
+def test_files_of_others_stay(folder):
+    write(folder, 1)
+    np.savez(folder.path / "thesis.npz", np.zeros(1))
+    folder.remove()
+    assert names(folder) == ["thesis.npz"]
+
+
+def test_other_pictures_are_refused_with_the_next_step(folder, warnings):
+    begun = CheckpointFolder(folder.path, SETTINGS | {"pictures": "a"}, warnings.append)
+    write(begun, 1)
+    resumed = CheckpointFolder(folder.path, SETTINGS | {"pictures": "b"}, warnings.append)
+    with pytest.raises(OtherRunError, match="pictures that it was begun with.*begin anew with"):
+        resumed.latest(variables())
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        b"[]", b"null", b"{}", b"{" * 100_000, b"\xff",
+        b'{"epoch": Infinity, "settings": {}, "training": {"history": []}}',
+        b'{"epoch": 1e999, "settings": {}, "training": {"history": []}}',
+        b'{"epoch": -1, "settings": {}, "training": {"history": []}}',
+        b'{"epoch": 1, "settings": {}, "training": {"history": [3]}}',
+        b'{"epoch": 1, "settings": [], "training": {"history": []}}',
+    ],
+)  # fmt: skip
+def test_a_made_up_state_is_a_damaged_checkpoint(folder, warnings, state):
+    write(folder, 1)
+    arrays = {str(index): array for index, array in enumerate(variables())}
+    arrays["state.json"] = np.frombuffer(state, np.uint8)
+    np.savez(folder.path / "epoch-000002.npz", **arrays)
+    assert folder.latest(variables()).epoch == 1
+    assert len(warnings) == 1
+
+
+def test_every_damage_leads_to_the_checkpoint_before(folder):
+    """Bytes of all of the file's parts that are replaced by others, and parts that are cut out."""
+    write(folder, 1, 2)
+    path = folder.path / "epoch-000002.npz"
+    content = path.read_bytes()
+    random = np.random.default_rng(0)
+    heads = [content.index(b"PK\x01\x02"), 0, content.index(b"NUMPY"), len(content) - 200]
+    for number in range(300):
+        damaged = bytearray(content)
+        start = int(random.integers(len(content))) if number % 2 else heads[number // 2 % 4]
+        for position in start + random.integers(0, 120, random.integers(1, 6)):
+            damaged[min(position, len(content) - 1)] = random.integers(256)
+        if number % 5 == 0:
+            del damaged[start : start + int(random.integers(1, 100))]
+        path.write_bytes(damaged)
+        latest = folder.latest(variables())
+        if latest.epoch == 2:  # only in what nothing depends on, such as a time
+            for array, expected in zip(latest.arrays, variables(2), strict=True):
+                np.testing.assert_array_equal(array, expected)

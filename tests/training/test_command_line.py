@@ -46,6 +46,7 @@ def load(path):
 
 def test_the_run_folder_holds_exactly_its_files(finished_run):
     assert sorted(path.name for path in finished_run.iterdir()) == [
+        ".keras_micronet.json",
         "calibration.npz",
         "class_names.txt",
         "confusion_matrix.png",
@@ -122,7 +123,7 @@ def test_a_second_run_is_refused_before_anything_is_loaded(finished_run, capsys,
         (["--model", "M7"], "one of M0, M1, M2, M3. Received: model=M7"),
         (["--batch-size", "2000"], "number of training images. Received: batch_size=2000"),
         (["--weights", "missing.keras"], "missing.keras"),
-        (["--output", "/dev/null/run"], "can be written to. Received: output=/dev/null/run"),
+        (["--output", "/dev/null/run"], "change the rights. Received: output=/dev/null/run"),
     ],
 )
 def test_mistakes_are_refused_with_one_sentence(
@@ -347,6 +348,9 @@ OTHER_VALUES = {
     "rotation": ("0.125", 0.125),
     "translation": ("0.25", 0.25),
     "zoom": ("0.5", 0.5),
+    "brightness": ("0.5", 0.5),
+    "contrast": ("0.5", 0.5),
+    "saturation": ("0.5", 0.5),
     "horizontal_flip": (None, True),
     "smallest_crop": ("0.5", 0.5),
     "evaluation_crop": ("0.875", 0.875),

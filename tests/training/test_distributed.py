@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import re
 import socket
 import subprocess
 import sys
@@ -106,6 +107,76 @@ def test_two_workers_train_as_one(one_device, tmp_path):
     ]
 
 
+def start_command(folder, tasks, *options):
+    """Starts workers of the command line, each with its own options as well."""
+    command = [sys.executable, "-m", "tests.training.small_training"]
+    for task, own in zip(tasks, options, strict=True):
+        environment = os.environ | {"TF_CONFIG": json.dumps(task)}
+        environment.pop("TF_CPP_MIN_LOG_LEVEL", None)
+        yield subprocess.Popen(
+            [*command, "--dataset", str(folder / "images"), "--output", str(folder / "run"), *own],
+            cwd=ROOT,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+
+def tasks():
+    addresses = [f"127.0.0.1:{port}" for port in free_ports(WORKERS)]
+    return [
+        {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
+        for index in range(WORKERS)
+    ]
+
+
+def last_line(text):
+    return text.strip().splitlines()[-1]
+
+
+@pytest.fixture
+def images(make_image_folder):
+    return make_image_folder({"a": 20, "b": 20}, distance=6)
+
+
+def test_workers_of_different_settings_do_not_begin(images, tmp_path):
+    started = list(
+        start_command(tmp_path, tasks(), ["--learning-rate", "0.004"], ["--learning-rate", "0.1"])
+    )
+    for process in started:
+        _, errors = process.communicate(timeout=400)
+        assert process.returncode == 2, errors
+        assert last_line(errors).endswith("Received: recipe.learning_rate=0.004 and 0.1")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_killed_worker_is_a_sentence_with_the_next_step_on_the_other(images, tmp_path):
+    options = ["--epochs", "10000"]
+    first, second = start_command(tmp_path, tasks(), options, options)
+    while not first.stdout.readline().startswith("epoch"):
+        assert first.poll() is None, first.stderr.read()
+    second.kill()
+    second.communicate()
+    _, errors = first.communicate(timeout=400)
+    assert first.returncode == 1
+    assert re.search(
+        r"give all of them the same command again.*Received: no answer from (worker 1|another w)",
+        last_line(errors),
+    )
+    assert "Traceback" not in errors
+    assert list((tmp_path / "run" / "checkpoints").glob("epoch-*.npz"))
+
+
+def test_an_occupied_port_is_refused_before_any_waiting(monkeypatch):
+    with socket.create_server(("0.0.0.0", 0)) as server:
+        address = f"localhost:{server.getsockname()[1]}"
+        task = {"cluster": {"worker": [address, "b:1"]}, "task": {"type": "worker", "index": 0}}
+        monkeypatch.setenv("TF_CONFIG", json.dumps(task))
+        with pytest.raises(ValueError, match=f"port must be free.*Received: {address}"):
+            strategies.make_strategy("multi-worker")
+
+
 def test_an_unknown_strategy_is_refused():
     with pytest.raises(ValueError, match="must be one of auto, .*Received: strategy=fast"):
         strategies.make_strategy("fast")
@@ -126,6 +197,8 @@ def test_mirrored_needs_a_gpu(monkeypatch):
         '{"cluster": {"worker": ["a:1"]}}',
         '{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 1}}',
         '{"cluster": {"worker": [1]}, "task": {"type": "worker", "index": 0}}',
+        '{"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": -1}}',
+        '{"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": true}}',
     ],
 )
 def test_a_wrong_list_of_workers_is_refused_before_any_waiting(monkeypatch, text):

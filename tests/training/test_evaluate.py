@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from keras_micronet.files.atomic import temporary_name
+from keras_micronet.files.locks import LOCK_NAME
 from tests.training.conftest import write_image_folder
 from training import evaluate
 from training.command_line import main
@@ -123,4 +125,15 @@ def test_never_writes_over_anything(refused, small_run, tmp_path, kind):
 
 def test_refuses_an_output_that_cannot_be_written(refused, small_run):
     message = refused(small_run, "--output", pathlib.Path("/dev/null/output"))
-    assert "output must be a folder that can be written to. Received: output=/dev/null" in message
+    assert "output must be a folder that can be written to: give another" in message
+    assert "Received: output=/dev/null" in message
+
+
+def test_what_a_killed_evaluation_left_is_cleaned_up(small_run, tmp_path):
+    output = tmp_path / "output"
+    output.mkdir()
+    (output / temporary_name("evaluation.json")).write_text("half")
+    (output / LOCK_NAME).write_text("{}")
+    assert main(["evaluate", str(small_run), "--output", str(output)]) == 0
+    names = sorted(path.name for path in output.iterdir())
+    assert names == ["confusion_matrix.png", "evaluation.json"]

@@ -1,5 +1,6 @@
 import io
 import struct
+import time
 import zlib
 
 import numpy as np
@@ -8,13 +9,14 @@ from PIL import Image
 
 from training.datasets import image_files
 from training.datasets.image_files import (
-    find_unreadable,
+    check_images,
     read_image,
     read_image_size,
     read_image_sizes,
     resize_image,
 )
 from training.datasets.resizing import resize
+from training.settings import MOST_PIXELS
 
 LEFT, RIGHT = (250, 10, 20), (10, 20, 240)
 
@@ -176,7 +178,78 @@ def test_refuses_a_decompression_bomb_without_decoding_it(tmp_path, monkeypatch,
 
 
 def test_the_limit_is_below_the_size_from_which_pillow_warns():
-    assert image_files.LARGEST_PIXEL_COUNT < Image.MAX_IMAGE_PIXELS
+    assert MOST_PIXELS < Image.MAX_IMAGE_PIXELS
+
+
+def test_a_limit_that_is_raised_admits_what_was_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 160)  # Pillow refuses twice as many
+    path = tmp_path / "a.png"
+    two_colours(20, 16).save(path)
+    with pytest.raises(ValueError, match=r"at most 300 pixels: .*--most-pixels.*Received: 20 x 16"):
+        read_image(path, most_pixels=300)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    monkeypatch.setattr(image_files, "MOST_PIXELS", 100)
+    image_files.set_most_pixels(320)
+    assert read_image(path, most_pixels=320).shape == (16, 20, 3)
+    assert Image.MAX_IMAGE_PIXELS == 320
+
+
+def progressive_with_scans(scans, side=64):
+    """A progressive JPEG whose last scan is there again and again."""
+    file = io.BytesIO()
+    Image.new("RGB", (side, side), "red").save(file, "JPEG", progressive=True)
+    content = file.getvalue()
+    last = content.rindex(b"\xff\xda")
+    head, scan = content[:last], content[last:-2]
+    return head + scan * (scans - head.count(b"\xff\xda")) + b"\xff\xd9"
+
+
+def test_refuses_more_scans_than_an_image_of_its_size_may_take(tmp_path, monkeypatch):
+    (tmp_path / "few.jpg").write_bytes(progressive_with_scans(30))
+    (tmp_path / "many.jpg").write_bytes(progressive_with_scans(3000))
+    assert read_image(tmp_path / "few.jpg", most_pixels=64 * 64 * 2).shape == (64, 64, 3)
+    monkeypatch.setattr(Image.Image, "load", lambda image: pytest.fail("decoded"))
+    with pytest.raises(ValueError, match="most 40 scans at 64 x 64.*Received: 3000 scans"):
+        read_image(tmp_path / "many.jpg", most_pixels=64 * 64 * 2)
+    ((check),) = check_images([tmp_path / "many.jpg"], most_pixels=64 * 64 * 2)
+    assert "--most-pixels" in check.reason
+
+
+def test_scans_of_thumbnails_and_of_what_cameras_append_do_not_count(tmp_path):
+    content = progressive_with_scans(10)
+    thumbnail = b"\xff\xe1" + (2 + 200).to_bytes(2) + 100 * b"\xff\xda"
+    path = tmp_path / "a.jpg"
+    path.write_bytes(content[:2] + thumbnail + content[2:] + 100 * b"\xff\xda")
+    assert read_image(path, most_pixels=64 * 64).shape == (64, 64, 3)
+
+
+def test_large_images_are_decoded_one_at_a_time(tmp_path, monkeypatch):
+    for number in range(4):
+        two_colours(20, 16).save(tmp_path / f"{number}.png")
+    monkeypatch.setattr(image_files, "_LARGE_PIXEL_COUNT", 100)
+    together, most = [], []
+    as_rgb = image_files._as_rgb
+
+    def slow(image):
+        together.append(image)
+        most.append(len(together))
+        time.sleep(0.02)
+        together.pop()
+        return as_rgb(image)
+
+    monkeypatch.setattr(image_files, "_as_rgb", slow)
+    assert [check.reason for check in check_images(sorted(tmp_path.iterdir()))] == [None] * 4
+    assert most == [1] * 4
+
+
+def test_a_file_has_the_digest_of_its_bytes(tmp_path):
+    first, second = tmp_path / "a.png", tmp_path / "b.png"
+    for path in (first, second):
+        two_colours().save(path)
+    one, same = check_images([first, second])
+    assert one.digest == same.digest and len(one.digest) == 16
+    two_colours(30, 10).save(second)
+    assert check_images([second])[0].digest != one.digest
 
 
 def encoded(image_format):
@@ -193,9 +266,9 @@ def test_finds_truncated_images(tmp_path, image_format, kept):
     whole, cut = tmp_path / "whole.png", tmp_path / "cut.png"
     whole.write_bytes(content)
     cut.write_bytes(content[: int(kept * len(content))])
-    ((path, reason),) = find_unreadable([whole, cut])
-    assert path == cut
-    assert reason
+    of_whole, of_cut = check_images([whole, cut])
+    assert of_whole.reason is None
+    assert of_cut.reason
 
 
 def test_finds_what_is_no_image_and_keeps_the_order(tmp_path):
@@ -205,12 +278,13 @@ def test_finds_what_is_no_image_and_keeps_the_order(tmp_path):
             two_colours().save(path)
         else:
             path.write_bytes(b"" if number else b"not an image")
-    assert [path for path, _ in find_unreadable(paths)] == paths[::2]
+    readable = [check.reason is None for check in check_images(paths)]
+    assert readable == [False, True, False, True, False]
 
 
 def test_finds_files_that_cannot_be_opened(tmp_path):
-    ((_, reason),) = find_unreadable([tmp_path / "missing.png"])
-    assert "No such file" in reason
+    (check,) = check_images([tmp_path / "missing.png"])
+    assert "No such file" in check.reason
 
 
 def test_sizes_are_in_the_order_of_the_files(tmp_path):

@@ -44,6 +44,26 @@ def test_starts_from_a_saved_model(model, tmp_path, suffix):
     assert differing_layers(build_model("M0", SIZE, 10, path), model) == set()
 
 
+@pytest.mark.parametrize("suffix", [".keras", ".weights.h5"])
+def test_a_saved_model_serves_other_classes_with_a_new_classifier(model, tmp_path, suffix):
+    """The same rule as for the authors' weights."""
+    path = str(tmp_path / f"saved{suffix}")
+    model.save(path) if suffix == ".keras" else model.save_weights(path)
+    keras.utils.set_random_seed(5)
+    fresh = build_model("M0", SIZE, 5)
+    keras.utils.set_random_seed(5)
+    started = build_model("M0", SIZE, 5, path)
+    changed = differing_layers(started, fresh)
+    assert not changed & {"classifier_dense", "classifier_normalization"}
+    for layer in model.layers:
+        if not layer.name.startswith("classifier_"):
+            for got, wanted in zip(
+                started.get_layer(layer.name).get_weights(), layer.get_weights(), strict=True
+            ):
+                np.testing.assert_array_equal(got, wanted)
+    assert {"stem", "block_1", "head_dense"} <= changed
+
+
 @pytest.fixture
 def imagenet_checkpoint(tmp_path, monkeypatch):
     """Weights in the authors' layout, where the library looks for its cached ImageNet weights."""

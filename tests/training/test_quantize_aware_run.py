@@ -24,8 +24,8 @@ def quantize_calls(monkeypatch):
     """Stops each run where it would quantize; lists the arguments."""
     calls = []
 
-    def quantize_aware(*arguments):
-        calls.append(arguments)
+    def quantize_aware(*arguments, kernels):
+        calls.append((*arguments, kernels))
         raise Quantized
 
     monkeypatch.setattr(quantization, "quantize_aware", quantize_aware)
@@ -55,15 +55,21 @@ def test_quantizes_the_float_model_by_the_images_stored_with_it(
     with pytest.raises(Quantized):
         main(
             ["--quantize-aware", str(finished_float_run), "--scheme", "int8_head4"]
-            + ["--output", str(tmp_path / "new")]
+            + ["--kernels", "builtin", "--output", str(tmp_path / "new")]
         )
-    ((model, images, scheme),) = quantize_calls
+    ((model, images, scheme, kernels),) = quantize_calls
     saved = keras.saving.load_model(finished_float_run / "model.keras")
     assert all(map(np.array_equal, model.get_weights(), saved.get_weights()))
     with np.load(finished_float_run / "calibration.npz") as arrays:
         assert np.array_equal(images, arrays["images"])
     assert scheme == "int8_head4"
+    assert kernels == "builtin"
     assert not (tmp_path / "new").exists()
+
+
+def test_refuses_unknown_kernels(refused, finished_float_run):
+    message = refused("--quantize-aware", finished_float_run, "--kernels", "fast")
+    assert "kernels must be one of builtin, fused. Received: kernels=fast" in message
 
 
 def test_refuses_what_is_no_float_run(refused, tmp_path):
@@ -187,7 +193,7 @@ def test_refuses_a_batch_larger_than_the_training_part(refused, finished_float_r
 def test_what_the_library_cannot_quantize_is_refused_with_its_reason(
     refused, finished_float_run, monkeypatch
 ):
-    def quantize_aware(*_):
+    def quantize_aware(*_, **__):
         raise ValueError("a layer that cannot be quantized")
 
     monkeypatch.setattr(quantization, "quantize_aware", quantize_aware)
@@ -229,6 +235,7 @@ def quantized_runs(finished_float_run, tmp_path_factory):
 
 FOLDERS = ("zero", "one")
 FILES = {
+    ".keras_micronet.json",
     "calibration.npz",
     "class_names.txt",
     "confusion_matrix.png",
@@ -266,6 +273,7 @@ def test_the_summary_tells_where_the_model_comes_from(quantized_runs, finished_f
     float_summary = json.loads((finished_float_run / "run.json").read_text())
     assert summary["quantization"] == {
         "scheme": "int8",
+        "kernels": "fused",
         "float_run": "flat-M0",
         "float_test_accuracy": 0.625,
     }
@@ -275,7 +283,7 @@ def test_the_summary_tells_where_the_model_comes_from(quantized_runs, finished_f
     assert summary["recipe"]["name"] == "quantize-aware"
     assert summary["recipe"]["learning_rate"] == pytest.approx(0.002)
     assert summary["recipe"]["horizontal_flip"] is True
-    assert any("int8 of the run flat-M0" in line and "62.50%" in line for line in lines[name])
+    assert any("int8 for fused kernels of the run flat-M0" in line and "62.50%" in line for line in lines[name])
 
 
 @pytest.fixture(scope="module")
@@ -292,6 +300,7 @@ def test_the_saved_model_is_quantize_aware_and_has_the_measured_accuracy(
     model = loaded_models[name]
     assert isinstance(model, quantization.QuantizeAwareModel)
     assert model.scheme.name == "int8"
+    assert model.kernels == "fused"
     with np.load(folder / name / "test.npz") as arrays:
         probabilities = np.asarray(model(arrays["images"].astype("float32"), training=False))
         labels = arrays["labels"]

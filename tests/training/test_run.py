@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 
 import keras
 import numpy as np
@@ -59,6 +60,26 @@ def test_the_same_command_continues_and_gives_the_same_model(arguments, tmp_path
     assert len((stopped / "history.csv").read_text().splitlines()) == 3  # a head and both epochs
     assert main([*arguments, str(stopped)]) == 2  # it is finished
     assert "--overwrite is given" in capsys.readouterr().err
+    before = sorted(path.name for path in stopped.iterdir())
+    assert main([*arguments, str(stopped), "--overwrite"]) == 0
+    assert "The earlier run in" in capsys.readouterr().out
+    for weight, expected in zip(weights_of(stopped), weights_of(whole), strict=True):
+        np.testing.assert_array_equal(weight, expected)
+    assert sorted(path.name for path in stopped.iterdir()) == before
+
+
+def test_pictures_that_were_replaced_in_place_are_noticed(arguments, tmp_path, capsys):
+    folder = str(tmp_path / "run")
+    with stopped_after_an_epoch():
+        main([*arguments, folder])
+    first, second = sorted((tmp_path / "images" / "a").iterdir())[:2]
+    kept = first.read_bytes(), first.stat()
+    first.write_bytes(second.read_bytes())
+    os.utime(first, (kept[1].st_atime, kept[1].st_mtime))
+    assert main([*arguments, folder]) == 2
+    assert "resumed with the pictures that it was begun with" in capsys.readouterr().err
+    first.write_bytes(kept[0])  # at another time, which matters to nobody
+    assert main([*arguments, folder]) == 0
 
 
 def test_another_seed_is_refused(arguments, tmp_path, capsys):
@@ -164,9 +185,9 @@ def test_logs_for_tensorboard_do_not_hinder_continuing(arguments, tmp_path):
 def test_the_recipe_decides_what_evaluation_sees(arguments, tmp_path, crop, monkeypatch):
     crops = []
 
-    def load(name, image_size, skip_unreadable, evaluation_crop):
+    def load(name, image_size, skip_unreadable, evaluation_crop, most_pixels):
         crops.append(evaluation_crop)
-        return load_dataset(name, image_size, skip_unreadable, evaluation_crop)
+        return load_dataset(name, image_size, skip_unreadable, evaluation_crop, most_pixels)
 
     monkeypatch.setattr(run, "load_dataset", load)
     monkeypatch.setattr(run, "execute", lambda _: None)

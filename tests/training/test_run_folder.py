@@ -1,13 +1,20 @@
 import csv
+import json
 import os
+import pathlib
+import subprocess
+import sys
 
 import keras
 import numpy as np
 import pytest
 from PIL import Image
 
+from keras_micronet.files.marks import MARK_NAME
+from tests.training.kill_run_folder import texts, write_run
+from tests.training.test_checkpoints import largest_file
 from training.plots import learning_curve
-from training.run_folder import RunFolder, atomic_path
+from training.run_folder import RunFolder
 from training.trainer import EpochRecord, TrainingResult
 
 RECORDS = (
@@ -28,7 +35,9 @@ def folder(tmp_path):
 
 
 def names(folder):
-    return sorted(path.name for path in folder.path.iterdir())
+    """Of a run's files, without the project's own."""
+    found = (path.name for path in folder.path.iterdir())
+    return sorted(name for name in found if not name.startswith((".micronet", ".keras")))
 
 
 def test_nothing_is_made_before_the_run_begins(tmp_path):
@@ -104,28 +113,6 @@ def test_the_summary_is_json(folder):
     assert text == '{\n  "a": [\n    1,\n    2.5\n  ],\n  "name": "é"\n}\n'
 
 
-def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path):
-    destination = tmp_path / "file.txt"
-    destination.write_text("old")
-    with pytest.raises(RuntimeError), atomic_path(destination) as path:
-        path.write_text("half")
-        raise RuntimeError
-    assert destination.read_text() == "old"
-    assert os.listdir(tmp_path) == ["file.txt"]
-
-
-def test_a_write_appears_at_once_under_its_name(tmp_path):
-    destination = tmp_path / "file.weights.h5"
-    destination.write_text("old")
-    with atomic_path(destination) as path:
-        assert path.parent == tmp_path
-        assert path.name.endswith(".weights.h5")
-        path.write_text("new")
-        assert destination.read_text() == "old"
-    assert destination.read_text() == "new"
-    assert os.listdir(tmp_path) == ["file.weights.h5"]
-
-
 def test_every_file_is_written_under_another_name_first(folder, tiny_model, monkeypatch):
     replaced = []
     replace = os.replace
@@ -149,35 +136,40 @@ def test_every_file_is_written_under_another_name_first(folder, tiny_model, monk
     assert len(replaced) == 8
 
 
+@pytest.mark.parametrize("size", [1000, 20_000])
+def test_a_full_disk_is_an_error_of_python_and_leaves_nothing(folder, tiny_model, size):
+    """HDF5 crashed the process."""
+    with largest_file(size), pytest.raises(OSError, match="File too large"):
+        folder.write_model(tiny_model)
+    assert names(folder) in ([], ["model.keras"])
+    assert not [name for name in os.listdir(folder.path) if "-model" in name]
+
+
 def test_refuses_a_folder_with_content(tmp_path):
     (tmp_path / "run.json").write_text("{}")
     with pytest.raises(ValueError, match="new or empty folder.*--overwrite.*Received: out"):
         RunFolder(tmp_path)
 
 
-def test_overwriting_marks_the_old_run_as_incomplete_and_keeps_other_files(tmp_path):
-    # No run without epochs would replace the curve.
-    for name in ("run.json", "learning_curve.png", "notes.txt"):
-        (tmp_path / name).write_text("old")
-    RunFolder(tmp_path, overwrite=True).begin()
-    assert os.listdir(tmp_path) == ["notes.txt"]
-
-
 def test_an_empty_folder_may_be_used(tmp_path):
-    RunFolder(tmp_path).begin()
-    assert os.listdir(tmp_path) == []
+    folder = RunFolder(tmp_path)
+    folder.begin()
+    folder.release()
+    assert os.listdir(tmp_path) == [MARK_NAME]
 
 
 def test_refuses_a_path_that_cannot_be_a_folder(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(ValueError, match=r"can be written to. Received: output=.*file.*\("):
-        RunFolder(tmp_path / "file" / "run").begin()
+    with pytest.raises(ValueError, match=r"can be written to: .* Received: output=.*file.*\("):
+        RunFolder(tmp_path / "file" / "run")
+    with pytest.raises(ValueError, match="must be a folder. Received"):
+        RunFolder(tmp_path / "file", overwrite=True)
 
 
 @pytest.fixture
 def unfinished(tmp_path):
     (tmp_path / "checkpoints").mkdir()
-    (tmp_path / "checkpoints" / "epoch-000001.npz").write_bytes(b"")
+    np.savez(tmp_path / "checkpoints" / "epoch-000001.npz", **{"state.json": np.zeros(1)})
     return tmp_path
 
 
@@ -210,8 +202,11 @@ def test_who_overwrites_begins_anew(unfinished):
 def test_an_unfinished_run_with_logs_can_be_continued(tmp_path, names):
     for name in names:
         (tmp_path / name).mkdir()
-    RunFolder(tmp_path, resume=True).begin()
-    assert sorted(path.name for path in tmp_path.iterdir()) == names
+    folder = RunFolder(tmp_path, resume=True)
+    folder.begin()
+    folder.release()
+    assert sorted(path.name for path in tmp_path.iterdir()) == [MARK_NAME, *names]
+    (tmp_path / MARK_NAME).unlink()
     with pytest.raises(ValueError, match="that of an unfinished"):
         RunFolder(tmp_path)
 
@@ -223,12 +218,136 @@ def test_logs_beside_other_files_are_no_unfinished_run(tmp_path):
         RunFolder(tmp_path, resume=True)
 
 
-def test_overwriting_removes_logs_history_and_plots(tmp_path):
+def test_a_complete_run_stays_until_its_successor_is_complete(tmp_path):
+    path = tmp_path / "run"
+    write_run(path, "old")
+    (path / "thesis.txt").write_text("precious")
+    (path / "tensorboard").mkdir()
+    (path / "tensorboard" / "events.out.tfevents.1").write_text("old")
+    folder = RunFolder(path, overwrite=True)
+    folder.begin()
+    folder.write_class_names(("new", "other"))
+    folder.write_history(EpochRecord, RECORDS)
+    assert texts(path) == ("old", "old")
+    assert "The earlier run" in folder.notes[0]
+    folder.write_summary({"format": 1, "text": "new"})
+    assert texts(path) == ("old", "old")
+    folder.complete()
+    assert texts(path) == ("new", "new")
+    # Neither the old logs and curve stay, which the new run does not have, nor anything hidden.
+    expected = [MARK_NAME, "class_names.txt", "history.csv", "run.json", "thesis.txt"]
+    assert sorted(os.listdir(path)) == expected
+
+
+def test_an_interrupted_successor_is_continued_without_overwrite(tmp_path):
+    write_run(tmp_path, "old")
+    folder = RunFolder(tmp_path, overwrite=True)
+    folder.begin()
+    folder.checkpoints.mkdir()
+    np.savez(folder.checkpoints / "epoch-000001.npz", **{"state.json": np.zeros(1)})
+    folder.release()
+    with pytest.raises(ValueError, match="new or empty"):
+        RunFolder(tmp_path)
+    continued = RunFolder(tmp_path, resume=True)
+    continued.begin()
+    assert [path.name for path in continued.checkpoints.iterdir()] == ["epoch-000001.npz"]
+    continued.release()
+    anew = RunFolder(tmp_path, overwrite=True, resume=True)
+    anew.begin()
+    assert not anew.checkpoints.exists()
+    assert texts(tmp_path) == ("old", "old")
+    anew.release()
+
+
+FOREIGN = {
+    "run.json": '{"format": 1, "model": "m"}',
+    "history.csv": "precious",
+    "checkpoints/epoch-000001.npz": "precious",
+    "tensorboard/events.out.tfevents.1": "precious",
+    "model.keras": "precious",
+}
+
+
+@pytest.mark.parametrize("left_out", [None, "run.json"])
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_folders_of_others_stay_whatever_their_files_are_called(tmp_path, left_out, overwrite):
+    files = {name: text for name, text in FOREIGN.items() if name != left_out}
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    with pytest.raises(ValueError, match="new or empty folder.*Received"):
+        RunFolder(tmp_path, overwrite, resume=True)
+    for name, text in files.items():
+        assert (tmp_path / name).read_text() == text
+
+
+def test_a_run_of_a_version_without_marks_may_be_overwritten(tmp_path):
+    sections = {"model": {}, "dataset": {}, "recipe": {}, "versions": {"keras_micronet": "0.1.0"}}
+    (tmp_path / "run.json").write_text(json.dumps({"format": 1, "text": "old", **sections}))
+    (tmp_path / "class_names.txt").write_text("old\n")
+    (tmp_path / f".{32 * '0'}-model.weights.h5").write_text("left by a kill")
+    (tmp_path / f".{32 * '0'}-thesis.txt").write_text("precious")
+    write_run(tmp_path, "new", overwrite=True, has_curve=False)
+    assert texts(tmp_path) == ("new", "new")
+    assert [name for name in os.listdir(tmp_path) if name.startswith(".0")] == [
+        f".{32 * '0'}-thesis.txt"
+    ]
+
+
+def test_what_others_keep_in_the_folders_of_a_run_stays(tmp_path):
+    write_run(tmp_path, "old")
+    (tmp_path / "run.json").unlink()  # unfinished: it is removed, not replaced
     for name in ("checkpoints", "tensorboard"):
         (tmp_path / name).mkdir()
-        (tmp_path / name / "file").write_text("")
-    for name in ("history.csv", "learning_curve.png", "confusion_matrix.png", "run.json"):
-        (tmp_path / name).write_text("")
-    (tmp_path / "thesis.txt").write_text("")
-    RunFolder(tmp_path, overwrite=True).begin()
-    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+        (tmp_path / name / "thesis.txt").write_text("precious")
+    (tmp_path / "tensorboard" / "train").mkdir()
+    (tmp_path / "tensorboard" / "train" / "events.out.tfevents.1").write_text("old")
+    folder = RunFolder(tmp_path, overwrite=True)
+    folder.begin()
+    folder.release()
+    for name in ("checkpoints", "tensorboard"):
+        assert os.listdir(tmp_path / name) == ["thesis.txt"]
+    assert sorted(os.listdir(tmp_path)) == [MARK_NAME, "checkpoints", "tensorboard"]
+
+
+@pytest.mark.parametrize("kind", ["new", "overwrite"])
+def test_a_kill_at_any_change_loses_no_run(tmp_path, kind):
+    finished = subprocess.run(
+        [sys.executable, "-m", "tests.training.kill_run_folder", kind, str(tmp_path)],
+        cwd=pathlib.Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+    )
+    assert finished.returncode == 0, finished.stderr
+    assert int(finished.stdout) > 40
+
+
+HOLDER = """
+import sys
+from training.run_folder import RunFolder
+folder = RunFolder(sys.argv[1])
+folder.begin()
+print("ready", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_two_trainings_never_share_a_folder(tmp_path):
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(tmp_path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        cwd=pathlib.Path(__file__).parents[2],
+    )
+    try:
+        late = RunFolder(tmp_path)
+        assert holder.stdout.readline() == b"ready\n"
+        rule = f"no other command is writing to.*in use by process {holder.pid} on"
+        with pytest.raises(ValueError, match=rule):
+            RunFolder(tmp_path, overwrite=True)
+        with pytest.raises(ValueError, match=rule):  # it was free when the dataset was read
+            late.begin()
+    finally:
+        holder.kill()
+        holder.communicate()
+    RunFolder(tmp_path, resume=True).begin()

@@ -54,7 +54,7 @@ def test_refuses_what_is_no_summary(float_run_copy, text):
 @pytest.mark.parametrize("name", ["run.json", "class_names.txt"])
 def test_refuses_a_folder_without_its_files(float_run_copy, name):
     (float_run_copy / name).unlink()
-    with pytest.raises(ValueError, match=f"FileNotFoundError.*{name}"):
+    with pytest.raises(ValueError, match=f"{name}: FileNotFoundError"):
         SavedRun.read(float_run_copy)
 
 

@@ -61,6 +61,33 @@ class TinyUnlabelledTest(_Builder):
 
 class TinySingle(_Builder):
     SPLITS = {"everything": 20}
+    LABELLED = ("everything",)
+
+
+class TinySingleTest(_Builder):
+    SPLITS = {"test": 20}
+
+
+class TinyUnlabelledValidation(_Builder):
+    SPLITS = {"train": 20, "validation": 6, "test": 6}
+    LABELLED = ("train", "test")
+
+
+class TinyFew(_Builder):
+    SPLITS = {"train": 3}
+
+
+class TinyPartlyUnlabelled(_Builder):
+    SPLITS = {"train": 20, "validation": 6, "test": 6}
+
+    def _generate_examples(self, split):
+        for number, example in super()._generate_examples(split):
+            yield number, example | {"label": -1 if (split, number) == ("test", 3) else 0}
+
+
+class TinyUnlabelled(_Builder):
+    SPLITS = {"everything": 20}
+    LABELLED = ()
 
 
 class TinyInOrder(_Builder):
@@ -177,6 +204,8 @@ def test_uses_the_parts_that_exist(tmp_path):
         (TinyValidationOnly, (18, 2, 6), 1),
         (TinyUnlabelledTest, (18, 2, 6), 1),
         (TinySingle, (14, 2, 4), 0),
+        (TinySingleTest, (14, 2, 4), 0),
+        (TinyUnlabelledValidation, (18, 2, 6), 2),
     ],
 )
 def test_slices_missing_parts_off_the_training_images(
@@ -264,6 +293,9 @@ def test_transparency_is_dropped(tmp_path):
         (TinyUnreachable, r"be downloadable. Received: .*\(OSError: no route to host\)"),
         (TinyNoTrain, r"train split or a single split.*splits=\['left', 'right'\]"),
         (TinyInOrder, r"mixed order.*splits=\['train'\]"),
+        (TinyFew, "at least 10 examples in a split that is sliced into train, validation, test"),
+        (TinyPartlyUnlabelled, "label from 0 to 1: .*Received: .* with 1 others in test"),
+        (TinyUnlabelled, "label from 0 to 1: .*Received: .* with 14 others in everything"),
     ],
 )
 def test_refuses_what_cannot_be_trained_on(tmp_path, builder_class, message):

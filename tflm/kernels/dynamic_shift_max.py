@@ -23,9 +23,11 @@ MOST_CHANNELS = 4096
 MOST_ELEMENTS = 2**24
 LOWEST_COEFFICIENT_SHIFT = 4
 HIGHEST_COEFFICIENT_SHIFT = 14
+LARGEST_FACTOR = 127
+FACTOR_SHIFT = 10  # of the product of two factors in 32nds
 
 _LARGEST_MEAN = MEAN_SCALE * 255
-_LARGEST_HIDDEN = 32767
+_LARGEST_HIDDEN = _LARGEST_COEFFICIENT = 32767
 _BLOCK = 4
 
 
@@ -48,6 +50,9 @@ class DynamicShiftMax:
         output_zero_point: of the result.
         lowest, highest: limits of the result, within int8.
         output_positions: permutation `(C,)`: where each channel is written.
+        input_factors: integers `(C,)` from 1 to 127, or `None` for no factors: the scale of each
+            channel of the map is the map's times `input_factors / 32`.
+        output_factors: the same with `32 / output_factors` for the result.
 
     Raises:
         ValueError: if a value is outside its range, an array has another shape than the others
@@ -69,6 +74,8 @@ class DynamicShiftMax:
     lowest: int
     highest: int
     output_positions: np.ndarray
+    input_factors: np.ndarray | None = None
+    output_factors: np.ndarray | None = None
 
     def __post_init__(self):
         check_pooled_shape(self.input_shape, MOST_PIXELS, MOST_CHANNELS, MOST_ELEMENTS)
@@ -84,6 +91,7 @@ class DynamicShiftMax:
                 getattr(self, prefix + part) for part in ("weights", "biases", "multipliers")
             )
             check_layer(prefix, weights, biases, multipliers, largest_input)
+        self._check_factors()
 
     @property
     def pixels(self):
@@ -151,6 +159,8 @@ class DynamicShiftMax:
             np.asarray(self.shift, np.int16),
             np.asarray(self.output_positions, np.int16),
         )
+        if self.input_factors is not None:
+            constants += (np.stack([self.input_factors, self.output_factors]).astype(np.int8),)
         shape = tuple(self.input_shape)
         return FusedOperation("dynamic_shift_max_s8", options, constants, (shape,), shape)
 
@@ -174,7 +184,18 @@ class DynamicShiftMax:
         values = self.excite_weights.astype(np.int64) @ hidden + self.excite_biases
         values = scaled(values, self.excite_multipliers).reshape(-1, self.channels)
         lowest, highest = np.transpose(self.coefficient_limits)[..., np.newaxis]
-        return np.clip(values, lowest, highest)
+        values = np.clip(values, lowest, highest)
+        if self.input_factors is None:
+            return values
+        half = 1 << FACTOR_SHIFT - 1
+        return values * self._coefficient_factors() + half >> FACTOR_SHIFT
+
+    def _coefficient_factors(self):
+        """What coefficients are multiplied by, in 1024ths: `(2 * K, C)`."""
+        inputs, outputs = (
+            np.asarray(factors, np.int64) for factors in (self.input_factors, self.output_factors)
+        )
+        return np.stack([inputs * outputs, inputs[self.shift] * outputs] * self.fusions)
 
     def _by_channel(self, rows):
         """Rows of a1, b1 (, a2, b2) as those of a and b for each fusion and channel, filled up."""
@@ -193,6 +214,26 @@ class DynamicShiftMax:
         if np.all(rows == rows[..., :1]):
             multipliers = np.tile(rows[..., 0], 2).reshape(-1)
         return np.concatenate([self._by_channel(self.excite_biases), multipliers]).astype(np.int32)
+
+    def _check_factors(self):
+        if self.input_factors is None and self.output_factors is None:
+            return
+        for name in ("input_factors", "output_factors"):
+            factors = np.asarray(getattr(self, name))
+            is_valid = factors.shape == (self.channels,) and factors.dtype.kind in "iu"
+            if not is_valid or factors.min() < 1 or factors.max() > LARGEST_FACTOR:
+                raise ValueError(
+                    f"`{name}` must be {self.channels} integers from 1 to {LARGEST_FACTOR}, both "
+                    f"or none. Received: {getattr(self, name)}"
+                )
+        largest = np.abs(np.asarray(self.coefficient_limits, np.int64)).max(axis=1)
+        products = largest.reshape(-1, 2).max(axis=0)[:, np.newaxis]
+        products = products * self._coefficient_factors()[:2]
+        if np.max(products + (1 << FACTOR_SHIFT - 1) >> FACTOR_SHIFT) > _LARGEST_COEFFICIENT:
+            raise ValueError(
+                "Coefficients times the factors of their channels must fit in int16. "
+                f"Received: up to {products.max() / (1 << FACTOR_SHIFT):.0f}"
+            )
 
     def _check_shapes(self):
         limits = np.asarray(self.coefficient_limits)

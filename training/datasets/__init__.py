@@ -4,13 +4,16 @@ import pathlib
 
 from training.datasets import digits, fashion_mnist, image_folder, tensorflow_datasets
 from training.datasets.image_dataset import ImageDataset, Split
+from training.settings import MOST_PIXELS
 
 __all__ = ["ImageDataset", "Split", "load_dataset"]
 
 TENSORFLOW_DATASETS_PREFIX = "tfds:"
 
 
-def load_dataset(name, image_size, skip_unreadable=False, evaluation_crop=1.0):
+def load_dataset(
+    name, image_size, skip_unreadable=False, evaluation_crop=1.0, most_pixels=MOST_PIXELS
+):
     """Loads a dataset by the name it has on the command line.
 
     Args:
@@ -20,6 +23,7 @@ def load_dataset(name, image_size, skip_unreadable=False, evaluation_crop=1.0):
             dataset, rather than refused.
         evaluation_crop: part of each side of the largest centred crop that is kept where crops are
             not random, above 0 and at most 1.
+        most_pixels: how many pixels an image of a folder dataset may have.
 
     Returns:
         An `ImageDataset`.
@@ -44,4 +48,6 @@ def load_dataset(name, image_size, skip_unreadable=False, evaluation_crop=1.0):
             f"'{TENSORFLOW_DATASETS_PREFIX}NAME' or an existing folder of images. "
             f"Received: dataset={name}"
         )
-    return image_folder.load_image_folder(folder, image_size, skip_unreadable, evaluation_crop)
+    return image_folder.load_image_folder(
+        folder, image_size, skip_unreadable, evaluation_crop, most_pixels
+    )

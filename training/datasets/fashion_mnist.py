@@ -6,6 +6,7 @@ there, or from the folder that `FOLDER_VARIABLE` names.
 """
 
 import gzip
+import hashlib
 import os
 import pathlib
 import zlib
@@ -66,10 +67,19 @@ def load_fashion_mnist(image_size, evaluation_crop=1.0):
         name=NAME,
         image_size=tuple(image_size),
         class_names=CLASS_NAMES,
+        pictures=_digest(images, labels, test_images, test_labels),
         train=make_split(images[train], labels[train]),
         validation=make_split(images[validation], labels[validation]),
         test=make_split(test_images, test_labels),
     )
+
+
+def _digest(*arrays):
+    """What tells these files from others of the same names."""
+    digest = hashlib.blake2b(digest_size=16)
+    for array in arrays:
+        digest.update(np.ascontiguousarray(array))
+    return digest.hexdigest()
 
 
 def _read_pair(folder, part):

@@ -5,6 +5,8 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from keras_micronet.run_folders import check_class_names
+
 
 @dataclasses.dataclass(frozen=True)
 class KeptPictures:
@@ -80,6 +82,8 @@ class ImageDataset:
         validation: images to watch the training with.
         test: images held out for the final measurement.
         notes: sentences about what was left out while loading.
+        pictures: a text that is another one if a picture, a label or the split is another; empty if
+            the dataset's name says it all.
     """
 
     name: str
@@ -89,6 +93,7 @@ class ImageDataset:
     validation: Split
     test: Split
     notes: tuple[str, ...] = ()
+    pictures: str = ""
 
     def __post_init__(self):
         if len(self.class_names) < 2:
@@ -96,13 +101,10 @@ class ImageDataset:
                 f"a dataset must have at least 2 classes. Received: {self.name} with "
                 f"classes={list(self.class_names)}"
             )
-        for name in self.class_names:
-            # The run folder and the firmware's label table hold one name a line.
-            if not name.isprintable() or not name.strip():
-                raise ValueError(
-                    "class names must be printable text without line breaks. "
-                    f"Received: {name!r} in {self.name}"
-                )
+        try:
+            check_class_names(self.class_names)
+        except ValueError as error:
+            raise ValueError(f"{error} in {self.name}") from None
         for part in ("train", "validation", "test"):
             if getattr(self, part).size < 1:
                 raise ValueError(

@@ -2,20 +2,39 @@
 
 import concurrent.futures
 import contextlib
+import dataclasses
+import functools
+import hashlib
+import io
 import math
 import os
+import re
+import threading
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps
+
+from keras_micronet.files.text import shorten
+from training.settings import MOST_PIXELS
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
 
 # Only these decoders may run, whatever a file's name says: some of Pillow's others start programs.
 _FORMATS = ("JPEG", "PNG", "BMP", "WEBP")
 
-# A file of a few kilobytes can claim gigabytes of pixels. No camera's photograph is refused; the
-# limit is below the one from which Pillow warns.
-LARGEST_PIXEL_COUNT = 80_000_000
+# A progressive JPEG goes over all its pixels once a scan, of which programs write about ten; a file
+# of half a megabyte can ask for thousands. The smaller the image, the more scans are harmless.
+_MOST_PASSES = 20  # over as many pixels as an image may have
+_START_OF_SCAN, _END_OF_IMAGE = b"\xff\xda", b"\xff\xd9"
+_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # that ends a scan's own data
+
+# No format takes more for a pixel, but for what does not compress and for descriptions.
+_MOST_BYTES_A_PIXEL = 8
+_MOST_OTHER_BYTES = 2**26
+
+# Larger images are decoded one at a time, or the memory of all threads would add up.
+_LARGE_PIXEL_COUNT = 16_000_000
+_large_image = threading.Lock()
 
 # Values of EXIF's orientation for which height and width change places.
 _LYING = frozenset({5, 6, 7, 8})
@@ -24,19 +43,66 @@ _SIXTEEN_BIT_MODES = ("I", "I;16", "I;16L", "I;16B")
 
 
 @contextlib.contextmanager
-def _open_image(path):
+def _open_image(source, most_pixels):
     """Opens an image file of an allowed format and size, not decoded yet."""
-    with Image.open(path, formats=_FORMATS) as image:
+    with Image.open(source, formats=_FORMATS) as image:
         width, height = image.size
-        if width * height > LARGEST_PIXEL_COUNT:
+        if width * height > most_pixels:
             raise ValueError(
-                f"an image must have at most {LARGEST_PIXEL_COUNT:,} pixels. "
-                f"Received: {width} x {height}"
+                f"an image must have at most {most_pixels:,} pixels: make it smaller, or raise the "
+                f"limit by --most-pixels if there is enough memory. Received: {width} x {height}"
             )
         yield image
 
 
-def read_image_size(path, smallest_side=None):
+@contextlib.contextmanager
+def _open_to_decode(content, most_pixels):
+    """Opens an image, given as the bytes of its file, that takes no more work than its size."""
+    with _open_image(io.BytesIO(content), most_pixels) as image:
+        pixels = image.width * image.height
+        most_scans = _MOST_PASSES * most_pixels // pixels
+        # Counting all is quick, but includes those in thumbnails and in what cameras append.
+        if image.format == "JPEG" and content.count(_START_OF_SCAN) > most_scans:
+            scans = _count_scans(content)
+            if scans > most_scans:
+                raise ValueError(
+                    f"a progressive JPEG must have at most {most_scans} scans at {image.width} x "
+                    f"{image.height} pixels: save it anew, or raise the limit by --most-pixels. "
+                    f"Received: {scans} scans"
+                )
+        with _large_image if pixels > _LARGE_PIXEL_COUNT else contextlib.nullcontext():
+            yield image
+
+
+def _count_scans(content):
+    """Number of a JPEG's scans, by its markers: those of its thumbnails are none."""
+    scans, position = 0, 2
+    while match := _MARKER.search(content, position):
+        marker, position = match.group(), match.end()
+        if marker == _END_OF_IMAGE:
+            break
+        scans += marker == _START_OF_SCAN
+        # The length counts its own two bytes. Behind a scan's header follow its data.
+        position += int.from_bytes(content[position : position + 2])
+    return scans
+
+
+def _read_file(path, most_pixels):
+    most_bytes = _MOST_BYTES_A_PIXEL * most_pixels + _MOST_OTHER_BYTES
+    with open(path, "rb") as file:
+        content = file.read(most_bytes + 1)
+    if len(content) > most_bytes:
+        raise ValueError(f"an image file must have at most {most_bytes:,} bytes")
+    return content
+
+
+def set_most_pixels(most_pixels):
+    """Lets this process read larger images than `MOST_PIXELS`; Pillow has a limit of its own."""
+    if most_pixels > MOST_PIXELS:
+        Image.MAX_IMAGE_PIXELS = most_pixels
+
+
+def read_image_size(path, smallest_side=None, most_pixels=MOST_PIXELS):
     """Reads how large an image is, upright, without decoding it.
 
     A PNG file that tells only behind its pixels that it is turned counts as upright.
@@ -44,15 +110,16 @@ def read_image_size(path, smallest_side=None):
     Args:
         path: the file, of any of the four formats.
         smallest_side: if given, the size is that of `read_image` with the same value.
+        most_pixels: how many pixels the image may have.
 
     Returns:
         int32 array `(2,)`: height and width in pixels.
 
     Raises:
-        ValueError: if the image claims more than `LARGEST_PIXEL_COUNT` pixels.
+        ValueError: if the image claims more pixels.
         Exception: whatever Pillow raises for a file that is damaged or no image.
     """
-    with _open_image(path) as image:
+    with _open_image(path, most_pixels) as image:
         if smallest_side is not None:
             _reduce(image, smallest_side)
         width, height = image.size
@@ -63,7 +130,9 @@ def read_image_size(path, smallest_side=None):
         return np.array([height, width], np.int32)
 
 
-def read_image(path, smallest_side=None, part=(0.0, 0.0, 1.0, 1.0), size=None):
+def read_image(
+    path, smallest_side=None, part=(0.0, 0.0, 1.0, 1.0), size=None, most_pixels=MOST_PIXELS
+):
     """Decodes an image file, or a part of it, upright, as RGB.
 
     Transparent parts are laid over white. 16-bit grey is scaled to 8 bits.
@@ -75,22 +144,32 @@ def read_image(path, smallest_side=None, part=(0.0, 0.0, 1.0, 1.0), size=None):
         part: top, left, bottom and right of the part, as fractions of the upright image's sides.
         size: height and width to resize the part to, by the same interpolation as
             `resizing.resize` and in a third of its time; `None` to leave it as it is.
+        most_pixels: how many pixels the image may have, and a twentieth of the pixels that a
+            progressive JPEG's scans may go over.
 
     Returns:
         uint8 array `(height, width, 3)`, values in [0, 255].
 
     Raises:
-        ValueError: if the image claims more than `LARGEST_PIXEL_COUNT` pixels.
+        ValueError: if the image has more pixels, or more scans.
         Exception: whatever Pillow raises for a file that is damaged or no image.
     """
+    content = _read_file(path, most_pixels)
+    return _decode(content, smallest_side, part, size, most_pixels)
+
+
+def _decode(content, smallest_side, part, size, most_pixels):
+    """The same from the bytes of a file."""
     top, left, bottom, right = part
-    with _open_image(path) as image:
+    with _open_to_decode(content, most_pixels) as image:
         if smallest_side is not None:
             _reduce(image, math.ceil(smallest_side / min(bottom - top, right - left)))
-        upright = ImageOps.exif_transpose(image)
-        left, right = _pixels(left, right, upright.width)
-        top, bottom = _pixels(top, bottom, upright.height)
-        image = _as_rgb(upright.crop((left, top, right, bottom)))
+        ImageOps.exif_transpose(image, in_place=True)
+        left, right = _pixels(left, right, image.width)
+        top, bottom = _pixels(top, bottom, image.height)
+        if (left, top, right, bottom) != (0, 0, image.width, image.height):
+            image = image.crop((left, top, right, bottom))  # a copy
+        image = _as_rgb(image)
         return np.array(image if size is None else _resize(image, size))
 
 
@@ -133,38 +212,56 @@ def _as_rgb(image):
     return image.convert("RGB")
 
 
-def read_image_sizes(paths):
+def read_image_sizes(paths, most_pixels=MOST_PIXELS):
     """Reads how large images are, as `read_image_size` does.
 
     Args:
         paths: the files.
+        most_pixels: as for `read_image_size`.
 
     Returns:
         int32 array `(n, 2)`: heights and widths in pixels, in the order of `paths`.
     """
     with concurrent.futures.ThreadPoolExecutor(max_workers=os.cpu_count()) as executor:
-        sizes = list(executor.map(read_image_size, paths))
+        read = functools.partial(read_image_size, most_pixels=most_pixels)
+        sizes = list(executor.map(read, paths))
     return np.array(sizes, np.int32).reshape(-1, 2)
 
 
-def find_unreadable(paths):
+@dataclasses.dataclass(frozen=True)
+class FileCheck:
+    """What decoding an image file once has shown.
+
+    Attributes:
+        digest: of the file's bytes, 16 bytes; empty if it cannot be read at all.
+        reason: why it cannot be decoded, or `None`.
+    """
+
+    digest: bytes
+    reason: str | None
+
+
+def check_images(paths, most_pixels=MOST_PIXELS):
     """Decodes every file to find those that are damaged, truncated or no images.
 
     Args:
         paths: the files.
+        most_pixels: as for `read_image`.
 
     Returns:
-        A list of pairs `(path, reason)`, in the order of `paths`.
+        A list of `FileCheck`, in the order of `paths`.
     """
     with concurrent.futures.ThreadPoolExecutor(max_workers=os.cpu_count()) as executor:
-        reasons = executor.map(_reason_unreadable, paths)
-        return [(path, reason) for path, reason in zip(paths, reasons) if reason is not None]
+        return list(executor.map(functools.partial(_check_image, most_pixels=most_pixels), paths))
 
 
-def _reason_unreadable(path):
+def _check_image(path, most_pixels):
+    digest = b""
     try:
+        content = _read_file(path, most_pixels)
+        digest = hashlib.blake2b(content, digest_size=16).digest()
         # The smallest size still reads a whole JPEG, but skips most of the arithmetic.
-        read_image(path, smallest_side=1)
+        _decode(content, 1, (0.0, 0.0, 1.0, 1.0), None, most_pixels)
     except Exception as error:  # A decoder may raise anything for bytes that somebody made up.
-        return str(error) or type(error).__name__
-    return None
+        return FileCheck(digest, shorten(error) or type(error).__name__)
+    return FileCheck(digest, None)

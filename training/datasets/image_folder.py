@@ -14,20 +14,23 @@ dataset's notes say how many of the last two there were.
 
 import dataclasses
 import functools
+import hashlib
 import math
 import os
 
 import numpy as np
 import tensorflow as tf
 
+from keras_micronet.files.text import list_some
 from training.datasets.image_dataset import ImageDataset, KeptPictures, Split
 from training.datasets.image_files import (
     SUFFIXES,
-    find_unreadable,
+    check_images,
     read_image,
     read_image_size,
     read_image_sizes,
     resize_image,
+    set_most_pixels,
 )
 from training.datasets.random_crop import narrowest_crop
 from training.datasets.resizing import crop_and_resize
@@ -36,6 +39,7 @@ from training.datasets.stratified_split import (
     VALIDATION_FRACTION,
     stratified_split,
 )
+from training.settings import MOST_PIXELS
 
 _TRAIN = "train"
 _VALIDATION_NAMES = ("validation", "val")
@@ -56,7 +60,9 @@ class _LabelledFiles:
         )
 
 
-def load_image_folder(folder, image_size, skip_unreadable=False, evaluation_crop=1.0):
+def load_image_folder(
+    folder, image_size, skip_unreadable=False, evaluation_crop=1.0, most_pixels=MOST_PIXELS
+):
     """Loads a folder of images; every file is decoded once here, to find the damaged ones.
 
     Args:
@@ -65,6 +71,7 @@ def load_image_folder(folder, image_size, skip_unreadable=False, evaluation_crop
             of an image with these proportions is used.
         skip_unreadable: whether images that cannot be decoded are left out, rather than refused.
         evaluation_crop: part of each side that is kept, centred, where crops are not random.
+        most_pixels: how many pixels an image may have, as for `image_files.read_image`.
 
     Returns:
         An `ImageDataset` whose classes are the names of the sub-folders in alphabetical order.
@@ -80,7 +87,10 @@ def load_image_folder(folder, image_size, skip_unreadable=False, evaluation_crop
         part: _labelled_files(part_folder, class_names, notes)
         for part, part_folder in part_folders.items()
     }
-    unreadable = find_unreadable([path for files in parts.values() for path in files.paths])
+    set_most_pixels(most_pixels)
+    paths = [path for files in parts.values() for path in files.paths]
+    checks = dict(zip(paths, check_images(paths, most_pixels), strict=True))
+    unreadable = [(path, check.reason) for path, check in checks.items() if check.reason]
     if unreadable:
         description = _describe_unreadable(folder, unreadable)
         if not skip_unreadable:
@@ -99,8 +109,23 @@ def load_image_folder(folder, image_size, skip_unreadable=False, evaluation_crop
         image_size=tuple(image_size),
         class_names=class_names,
         notes=tuple(notes),
-        **{part: _make_split(files, image_size, evaluation_crop) for part, files in parts.items()},
+        pictures=_digest(folder, parts, checks),
+        **{
+            part: _make_split(files, image_size, evaluation_crop, most_pixels)
+            for part, files in parts.items()
+        },
     )
+
+
+def _digest(folder, parts, checks):
+    """What tells these pictures from others: which parts have which files, and their bytes."""
+    digest = hashlib.blake2b(digest_size=16)
+    for part, files in sorted(parts.items()):
+        for path in files.paths:
+            name = path.relative_to(folder).as_posix()
+            digest.update(f"{part}\0{name}\0".encode("utf-8", "surrogateescape"))
+            digest.update(checks[path].digest)
+    return digest.hexdigest()
 
 
 def _part_folders(folder):
@@ -175,7 +200,7 @@ def _labelled_files(part_folder, class_names, notes):
 
 
 def _describe_unreadable(folder, unreadable):
-    named = "; ".join(f"{path.relative_to(folder)} ({reason})" for path, reason in unreadable)
+    named = list_some(f"{path.relative_to(folder)} ({reason})" for path, reason in unreadable)
     plural = "image" if len(unreadable) == 1 else "images"
     return f"{len(unreadable)} unreadable {plural} in {folder}: {named}"
 
@@ -216,16 +241,19 @@ def _smallest_side(image_size):
     return 2 * max(image_size)
 
 
-def _make_split(files, image_size, evaluation_crop):
+def _make_split(files, image_size, evaluation_crop, most_pixels):
     smallest_side = _smallest_side(image_size)
     # Read here, once: in every epoch it would take a tenth of the time of reading crops.
-    sizes = read_image_sizes(files.paths)
+    sizes = read_image_sizes(files.paths, most_pixels)
 
     def read(path):
-        return read_image(os.fsdecode(path), math.ceil(smallest_side / evaluation_crop))
+        side = math.ceil(smallest_side / evaluation_crop)
+        return read_image(os.fsdecode(path), side, most_pixels=most_pixels)
 
     def read_part(path, part):
-        return read_image(os.fsdecode(path), smallest_side, part.tolist(), image_size)
+        return read_image(
+            os.fsdecode(path), smallest_side, part.tolist(), image_size, most_pixels
+        )
 
     def decode(source):
         path, _ = source
@@ -249,11 +277,13 @@ def _make_split(files, image_size, evaluation_crop):
         decode_crop,
         size=len(files),
         shuffle_buffer=len(files),
-        keep_pictures=functools.partial(_keep_pictures, files.paths, sizes, image_size),
+        keep_pictures=functools.partial(
+            _keep_pictures, files.paths, sizes, image_size, most_pixels
+        ),
     )
 
 
-def _keep_pictures(paths, sizes, image_size, smallest_part):
+def _keep_pictures(paths, sizes, image_size, most_pixels, smallest_part):
     """Photographs are kept at a reduced size of which the smallest crop still has headroom."""
 
     def reduced_side(size):
@@ -264,13 +294,14 @@ def _keep_pictures(paths, sizes, image_size, smallest_part):
     def fit(byte_limit):
         byte_count = 0
         for path, size in zip(paths, sizes):
-            byte_count += 3 * int(np.prod(read_image_size(path, reduced_side(size))))
+            reduced = read_image_size(path, reduced_side(size), most_pixels)
+            byte_count += 3 * int(np.prod(reduced))
             if byte_count > byte_limit:
                 return False
         return True
 
     def read_whole(path, size):
-        return read_image(os.fsdecode(path), reduced_side(size))
+        return read_image(os.fsdecode(path), reduced_side(size), most_pixels=most_pixels)
 
     def crop_and_resize_picture(picture, crop):
         top, left, height, width = crop.tolist()

@@ -9,6 +9,7 @@ import re
 import numpy as np
 import tensorflow as tf
 
+from keras_micronet.files.text import shorten
 from training.datasets.image_dataset import ImageDataset, Split
 from training.datasets.resizing import crop_and_resize, crop_decoded, resize
 
@@ -19,15 +20,21 @@ _NAME_PATTERN = re.compile(r"[A-Za-z]\w*(/[\w.-]+)?(:\d+\.\d+\.\d+)?")
 # Undecoded images in memory while shuffling: some hundred megabytes for photographs.
 _SHUFFLE_BUFFER = 4096
 
+_TRAIN, _TEST = "train", "test"
 _VALIDATION_NAMES = ("validation", "val", "valid")
+
+# Parts of a split that has to serve for several.
+_TWO_SLICES = {"train": ":90%", "validation": "90%:"}
+_THREE_SLICES = {"train": ":70%", "validation": "70%:80%", "test": "80%:"}
+_FEWEST_TO_SLICE = 10  # of which a tenth is one
 
 
 def load_tensorflow_dataset(name, image_size, data_dir=None, evaluation_crop=1.0):
     """Loads a dataset for image classification from TensorFlow Datasets.
 
-    The dataset's own `test` and `validation` splits serve as such. A `test` split that was
-    published without labels is not used. Without a usable `test` split `validation` takes its
-    place, and what is still missing is sliced off `train`.
+    The dataset's own `test` and `validation` splits serve as such; those that were published
+    without labels are not used. Without a usable `test` split `validation` takes its place, and
+    what is still missing is sliced off `train`. A single split is sliced, whatever its name is.
 
     Args:
         name: for example `"mnist"`, `"cifar10"` or `"name/configuration:1.0.0"`.
@@ -40,8 +47,9 @@ def load_tensorflow_dataset(name, image_size, data_dir=None, evaluation_crop=1.0
         An `ImageDataset`.
 
     Raises:
-        ValueError: if the name is unknown, the dataset has no single image and class to learn, or
-            it can neither be found on this machine nor downloaded.
+        ValueError: if the name is unknown, the dataset has no single image and class to learn, has
+            examples without a label or too few, or can neither be found on this machine nor
+            downloaded.
     """
     if not _NAME_PATTERN.fullmatch(name):
         raise ValueError(
@@ -52,11 +60,13 @@ def load_tensorflow_dataset(name, image_size, data_dir=None, evaluation_crop=1.0
     image_key, label_key = _find_features(builder)
     _prepare(builder)
     parts = _choose_parts(builder, label_key)
+    _check_labels(builder, parts, label_key)
     decoders = _make_decoders(builder.info.features[image_key], image_size, evaluation_crop)
     return ImageDataset(
         name=builder.name,
         image_size=tuple(image_size),
         class_names=tuple(builder.info.features[label_key].names),
+        pictures=_describe(builder, parts),
         **{
             part: _make_split(builder, instruction, image_key, label_key, decoders)
             for part, instruction in parts.items()
@@ -132,41 +142,79 @@ def _first_line(error):
 def _choose_parts(builder, label_key):
     """Maps train, validation and test to the dataset's splits or slices of them."""
     available = [name for name, split in builder.info.splits.items() if split.num_examples]
-    train = "train" if "train" in available else available[0] if len(available) == 1 else None
-    if train is None:
+    if len(available) == 1:
+        # Whatever it is called: what a model is tested on must not be what it has learned.
+        return _slices(builder, available[0], _THREE_SLICES)
+    if _TRAIN not in available:
         raise ValueError(
             "a tfds: dataset must have a train split or a single split. "
-            f"Received: tfds:{builder.name} with splits={available}"
+            f"Received: tfds:{builder.name} with splits={shorten(available)}"
         )
-    validation = next((name for name in _VALIDATION_NAMES if name in available), None)
-    test = "test" if "test" in available and _is_labelled(builder, "test", label_key) else None
+    labelled = [name for name in available if _is_labelled(builder, name, label_key)]
+    validation = next((name for name in _VALIDATION_NAMES if name in labelled), None)
+    test = _TEST if _TEST in labelled else None
     if test is None:
         test, validation = validation, None
     if test and validation:
-        return {"train": train, "validation": validation, "test": test}
+        return {"train": _TRAIN, "validation": validation, "test": test}
+    if test:
+        return _slices(builder, _TRAIN, _TWO_SLICES) | {"test": test}
+    return _slices(builder, _TRAIN, _THREE_SLICES)
+
+
+def _slices(builder, split, slices):
+    """The slices of a split by part, none of them empty."""
     if builder.info.disable_shuffling:
         raise ValueError(
             "a tfds: dataset must have splits for validation and test, or be stored in a mixed "
-            f"order so that slices are fair. Received: tfds:{builder.name} with splits={available}"
+            f"order so that slices are fair. Received: tfds:{builder.name} with "
+            f"splits={shorten(list(builder.info.splits))}"
         )
-    if test:
-        return {"train": f"{train}[:90%]", "validation": f"{train}[90%:]", "test": test}
-    return {
-        "train": f"{train}[:70%]",
-        "validation": f"{train}[70%:80%]",
-        "test": f"{train}[80%:]",
-    }
+    size = builder.info.splits[split].num_examples
+    if size < _FEWEST_TO_SLICE:
+        raise ValueError(
+            f"a tfds: dataset must have at least {_FEWEST_TO_SLICE} examples in a split that is "
+            f"sliced into {', '.join(slices)}. Received: tfds:{builder.name} with {size} examples "
+            f"in {split}"
+        )
+    return {part: f"{split}[{limits}]" for part, limits in slices.items()}
+
+
+def _describe(builder, parts):
+    """What tells the dataset and its split from others: versions are never changed in place."""
+    sizes = {name: split.num_examples for name, split in sorted(builder.info.splits.items())}
+    return f"{builder.info.full_name} {sizes} {sorted(parts.items())}"
 
 
 def _is_labelled(builder, split, label_key):
     """Whether a split has labels: competitions publish test images with -1 for every class."""
+    return any(label >= 0 for label in _labels(builder, split, label_key).take(100))
+
+
+def _labels(builder, split, label_key):
+    """A `tf.data.Dataset` of a split's labels; the images are not read."""
     import tensorflow_datasets as tfds
 
     labels_only = tfds.decode.PartialDecoding({label_key: True})
-    labels = builder.as_dataset(split=split, decoders=labels_only).map(
+    return builder.as_dataset(split=split, shuffle_files=False, decoders=labels_only).map(
         lambda example: example[label_key]
     )
-    return any(label >= 0 for label in labels.take(100).as_numpy_iterator())
+
+
+def _check_labels(builder, parts, label_key):
+    """Raises `ValueError` if an example has no class: -1 stands for an unknown one."""
+    class_count = builder.info.features[label_key].num_classes
+    for part, instruction in parts.items():
+        labels = _labels(builder, instruction, label_key)
+        wrong = labels.filter(lambda label: (label < 0) | (label >= class_count))
+        count = int(wrong.reduce(np.int64(0), lambda total, _: total + 1))
+        if count:
+            raise ValueError(
+                f"every example of a tfds: dataset must have a label from 0 to {class_count - 1}: "
+                "use another configuration or dataset. "
+                f"Received: tfds:{builder.name} with {count} others in {instruction}, its {part} "
+                "part"
+            )
 
 
 def _make_decoders(image_feature, image_size, evaluation_crop):

@@ -8,10 +8,10 @@ import tensorflow as tf
 from keras_micronet import layers
 from keras_micronet.layer_chain import INPUT, unroll
 from keras_micronet.quantization import QuantizeAwareModel
-from keras_micronet.quantization.execution import Execution, Factors, Unrounded
+from keras_micronet.quantization.execution import Execution, Products, Unrounded
 from keras_micronet.quantization.plan import plan, range_names
 from keras_micronet.quantization.quantizers import WeightQuantizer
-from keras_micronet.quantization.schemes import CONVOLUTION
+from keras_micronet.quantization.schemes import BUILTIN, CONVOLUTION, FUSED
 from tests.keras_micronet import models
 from tests.keras_micronet.quantization import chains
 
@@ -24,20 +24,20 @@ class Journal(Unrounded):
     def __init__(self):
         self.stored_names = []
         self.again = {}
-        self.factors = {}
-        self.factors_of_biases = []
+        self.products = {}
+        self.products_of_biases = []
         self.kernels = {}
         self.values = {}
 
-    def stored(self, name, values, factors=None):
+    def stored(self, name, values, products=None):
         self.stored_names.append(name)
-        if factors is not None:
-            self.factors[name] = factors
+        if products is not None:
+            self.products[name] = products
         self.values[name] = values.numpy()
         return values
 
-    def stored_again(self, name, range_name, values):
-        self.again[name] = range_name
+    def stored_again(self, name, source, values):
+        self.again[name] = source.range_name
         self.values[name] = values.numpy()
         return values
 
@@ -45,8 +45,8 @@ class Journal(Unrounded):
         self.kernels[name] = kernel.shape
         return kernel
 
-    def biases(self, bias, factors):
-        self.factors_of_biases.append(factors)
+    def biases(self, bias, products):
+        self.products_of_biases.append(products)
         return bias
 
 
@@ -142,7 +142,7 @@ def test_every_range_is_used_once_and_every_kernel_rounded(build):
     model = build()
     planned = plan(unroll(model))
     journal = Journal()
-    Execution(planned, journal).run(chains.random_images(model, 2))
+    Execution(planned, journal, BUILTIN).run(chains.random_images(model, 2))
     names = range_names(planned, INPUT)
     assert sorted(journal.stored_names) == sorted(names)
     assert len(set(names)) == len(names)
@@ -165,7 +165,7 @@ def test_values_within_dynamic_shift_max():
     layer.excite.bias.assign(np.linspace(-9, 9, 16))
     images = chains.random_images(model, 3).astype(np.float64)
     journal = Journal()
-    Execution(plan(unroll(model)), journal).run(images.astype(np.float32))
+    Execution(plan(unroll(model)), journal, BUILTIN).run(images.astype(np.float32))
     values = journal.values
 
     pooled = images.mean(axis=(1, 2))
@@ -226,7 +226,7 @@ def test_values_within_dynamic_shift_max():
 def test_values_that_keep_the_range_of_what_they_come_from(steps, again):
     model = chains.chain((4, 4, 4), *steps)
     journal = Journal()
-    Execution(plan(unroll(model)), journal).run(chains.random_images(model, 2))
+    Execution(plan(unroll(model)), journal, BUILTIN).run(chains.random_images(model, 2))
     assert journal.again == again
 
 
@@ -243,20 +243,20 @@ def test_what_values_are_sums_of_products_of():
         keras.layers.Activation("hard_swish"),
     )
     journal = Journal()
-    Execution(plan(unroll(model)), journal).run(chains.random_images(model, 2))
+    Execution(plan(unroll(model)), journal, BUILTIN).run(chains.random_images(model, 2))
     with_weights = {
-        "mix": Factors((INPUT,), "mix"),
-        "depthwise": Factors(("mix",), "depthwise"),
-        "fuse/squeeze": Factors(("depthwise",), "fuse/squeeze"),
-        "fuse/a1": Factors(("fuse/squeeze",), "fuse/a1"),
-        "fuse/b1": Factors(("fuse/squeeze",), "fuse/b1"),
-        "dense": Factors(("fuse/fusion1",), "dense"),  # the mean keeps the range of its map
+        "mix": Products((INPUT,), "mix"),
+        "depthwise": Products(("mix",), "depthwise"),
+        "fuse/squeeze": Products(("depthwise",), "fuse/squeeze"),
+        "fuse/a1": Products(("fuse/squeeze",), "fuse/a1"),
+        "fuse/b1": Products(("fuse/squeeze",), "fuse/b1"),
+        "dense": Products(("fuse/fusion1",), "dense"),  # the mean keeps the range of its map
     }
-    assert journal.factors == with_weights | {
-        "fuse/a1_times_map": Factors(("fuse/a1", "depthwise")),
-        "fuse/b1_times_shifted": Factors(("fuse/b1", "depthwise")),
+    assert journal.products == with_weights | {
+        "fuse/a1_times_map": Products(("fuse/a1", "depthwise")),
+        "fuse/b1_times_shifted": Products(("fuse/b1", "depthwise")),
     }
-    assert journal.factors_of_biases == list(with_weights.values())
+    assert journal.products_of_biases == list(with_weights.values())
 
 
 def test_frozen_layers_keep_their_statistics():

@@ -6,7 +6,10 @@ import pytest
 import tensorflow as tf
 
 from keras_micronet import layers
+from keras_micronet.layer_chain import INPUT
 from keras_micronet.quantization import QuantizeAwareModel, quantize_aware
+from keras_micronet.quantization.plan import range_names
+from keras_micronet.quantization.schemes import FUSED, KERNELS
 from tests.keras_micronet import models, references
 from tests.keras_micronet.quantization import chains, integer_kernels
 from tests.keras_micronet.quantization.integer_kernels import Affine
@@ -26,9 +29,9 @@ def problem(count=32):
     return images / 127.5 - 1.0, labels
 
 
-def quantized_classifier(scheme="int8"):
+def quantized_classifier(scheme="int8", kernels=FUSED):
     images, _ = problem()
-    return quantize_aware(chains.classifier(), images, scheme)
+    return quantize_aware(chains.classifier(), images, scheme, kernels=kernels)
 
 
 @pytest.mark.usefixtures("eager")
@@ -133,8 +136,9 @@ def test_what_is_trained():
     ("batch_normalization_is_frozen", "ranges_are_frozen"),
     [(False, False), (True, False), (False, True), (True, True)],
 )
-def test_what_a_training_call_moves(batch_normalization_is_frozen, ranges_are_frozen):
-    quantized = quantized_classifier()
+@pytest.mark.parametrize("kernels", KERNELS)
+def test_what_a_training_call_moves(kernels, batch_normalization_is_frozen, ranges_are_frozen):
+    quantized = quantized_classifier(kernels=kernels)
     quantized.batch_normalization_is_frozen = batch_normalization_is_frozen
     quantized.ranges_are_frozen = ranges_are_frozen
     assert quantized.ranges_are_frozen == ranges_are_frozen
@@ -149,9 +153,10 @@ def test_what_a_training_call_moves(batch_normalization_is_frozen, ranges_are_fr
     for weight in quantized.float_model.non_trainable_weights:
         is_same = np.array_equal(weight, statistics[weight.path])
         assert is_same == batch_normalization_is_frozen, weight.path
+    learned = range_names(quantized.planned_steps, INPUT, kernels)
     for name, ends in quantized.activation_ranges.items():
         is_same = ends == pytest.approx(ranges[name], rel=1e-6)
-        assert is_same == ranges_are_frozen, name
+        assert is_same == (ranges_are_frozen or name not in learned), name
     if batch_normalization_is_frozen and ranges_are_frozen:
         # Training then sees what the device computes but for the device's own way with halves.
         low, high = ranges[quantized.planned_steps[-1].result]
@@ -256,8 +261,8 @@ def test_fit_learns():
     assert np.mean(quantized(images).numpy().argmax(axis=-1) == labels) > 0.9
     for weight in quantized.float_model.weights:
         assert not np.array_equal(weight, before[weight.path]), weight.path
-    for name, ends in quantized.activation_ranges.items():
-        assert ends != ranges[name], name
+    for name in range_names(quantized.planned_steps, INPUT, quantized.kernels):
+        assert quantized.activation_ranges[name] != ranges[name], name
 
 
 @pytest.mark.parametrize("scheme", ["int9", None])

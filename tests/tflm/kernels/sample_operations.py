@@ -67,6 +67,10 @@ def _dense(generator, bits):
 def _dynamic_shift_max(generator):
     channels, squeezed = (int(size) for size in generator.integers(1, 20, 2))
     fusions = int(generator.integers(1, 3))
+    factors = {}
+    if generator.integers(2):
+        inputs, outputs = generator.integers(10, 50, (2, channels))
+        factors = {"input_factors": inputs, "output_factors": outputs}
     return DynamicShiftMax(
         input_shape=(_side(generator), _side(generator), channels),
         input_zero_point=_zero_point(generator),
@@ -82,6 +86,7 @@ def _dynamic_shift_max(generator):
         output_zero_point=int(generator.integers(-60, 60)),
         **_limits(generator),
         output_positions=_permutation(generator, channels),
+        **factors,
     )
 
 

@@ -95,6 +95,40 @@ def random_operation(
     return DynamicShiftMax(**{**values, **fields})
 
 
+def with_factors(random, operation):
+    """The operation with random factors of its channels, as large as its coefficients allow."""
+    limit = np.abs(np.asarray(operation.coefficient_limits, np.int64)).max()
+    largest = int(min(127, np.sqrt(1024 * 32767 // limit)))
+    factors = random.integers(1, largest + 1, (2, operation.channels))
+    return dataclasses.replace(operation, input_factors=factors[0], output_factors=factors[1])
+
+
+def test_factors_scale_channels_exactly():
+    """By the kernel's own arithmetic without factors, on coefficients that the factors divide.
+
+    With powers of two as factors nothing is rounded: multiplying coefficients by the kernel is
+    multiplying them beforehand.
+    """
+    random = np.random.default_rng(5)
+    channels = 6
+    inputs, outputs = 2 ** random.integers(3, 7, (2, channels))
+    shift = circular_shift(channels, 2)
+    operation = random_operation(random, 5, 4, channels, 3, 2, shift)
+    coefficients = 1024 * random.integers(-3, 4, (4, channels))
+    plain = with_coefficients(operation, coefficients)
+    of_a, of_b = inputs * outputs, inputs[shift] * outputs
+    multiplied = coefficients * np.stack([of_a, of_b] * 2) // 1024
+    assert np.abs(multiplied).max() < 32768
+    limits = ((-3072, 3072),) * 4
+    scaled = dataclasses.replace(
+        plain, coefficient_limits=limits, input_factors=inputs, output_factors=outputs
+    )
+    images = random_images(random, operation.input_shape)
+    expected = with_coefficients(operation, multiplied).reference(images)
+    np.testing.assert_array_equal(scaled.reference(images), expected)
+    assert len(np.unique(expected)) > 20
+
+
 def test_multipliers_that_rows_share_are_stored_once():
     channels, fusions = 7, 2
     operation = random_operation(np.random.default_rng(0), 2, 3, channels, 4, fusions)
@@ -156,6 +190,8 @@ def cases(draw):
         coefficient_shift=draw(strategies.just(12) | strategies.integers(4, 14)),
         **fields,
     )
+    if draw(strategies.booleans()):
+        operation = with_factors(random, operation)
     images = random_images(random, operation.input_shape)
     if draw(strategies.booleans()):
         images = random.choice(np.array([-128, 127], np.int8), operation.input_shape)
@@ -322,11 +358,14 @@ def fixed_calls():
             coefficient_shift=12 if seed % 5 else int(random.integers(4, 15)),
             **LIMITS[seed % len(LIMITS)],
         )
+        if seed % 3:
+            operation = with_factors(random, operation)
         calls.append((operation, random_images(random, operation.input_shape)))
     for shape in MODEL_SHAPES:
         random = np.random.default_rng(shape)
         operation = random_operation(random, *shape[:-1], circular_shift(shape[2], shape[-1]))
         calls.append((operation, random_images(random, operation.input_shape)))
+        calls.append((with_factors(random, operation), calls[-1][1]))
     # Channels whose two coefficients a, or b, are further apart than int16 values.
     for channel in range(4):
         coefficients = random.integers(-2000, 2000, (4, 6))
@@ -436,9 +475,32 @@ def test_bind_refuses_constants_of_other_sizes(kernel_cache, packed, index):
 
 
 def test_bind_refuses_another_number_of_constants(kernel_cache, packed):
+    factors = np.full((2, BIND_SHAPE[2]), 32, np.int8)
     fewer = dataclasses.replace(packed, constants=packed.constants[:-1])
-    more = dataclasses.replace(packed, constants=(*packed.constants, packed.constants[-1]))
+    more = dataclasses.replace(packed, constants=(*packed.constants, factors, factors))
     assert refused(kernel_cache, fewer, more) == [STATUS["CONSTANT_COUNT"]] * 2
+
+
+def test_bind_refuses_factors(kernel_cache, packed):
+    """Of other sizes, not positive, or so large that a coefficient leaves int16."""
+    right = np.full((2, BIND_SHAPE[2]), 32, np.int8)
+
+    def with_these(factors):
+        return dataclasses.replace(packed, constants=(*packed.constants, factors))
+
+    short = with_these(right.ravel()[:-1])
+    assert refused(kernel_cache, short) == [STATUS["CONSTANT_SIZE"]]
+    wrong = []
+    for row, value in ((0, 0), (1, 0), (0, -1), (1, -128)):
+        factors = right.copy()
+        factors[row, -1] = value
+        wrong.append(with_these(factors))
+    largest = np.abs(packed.constants[4]).max()
+    assert largest == 12288  # times 2.67 it leaves int16
+    too_large = right.copy()
+    too_large[0, 0], too_large[1, 0] = 127, 22
+    wrong.append(with_these(too_large))
+    assert refused(kernel_cache, *wrong) == [STATUS["CONSTANT_VALUE"]] * 5
 
 
 @pytest.mark.parametrize("index", [5, 6])
@@ -485,6 +547,15 @@ def test_bind_refuses_sums_outside_int32(kernel_cache, packed, index, bias):
         ({"coefficient_limits": ((0, 1),) * 3}, "must be 2 or 4 pairs"),
         ({"coefficient_limits": ((0, 1), (2, 1))}, "must be 2 or 4 pairs"),
         ({"coefficient_limits": ((0, 1), (0, 32768))}, "must be 2 or 4 pairs"),
+        ({"input_factors": np.ones(6, int)}, "`output_factors` must be 6 integers from 1 to 127"),
+        (
+            {"input_factors": np.ones(6, int), "output_factors": np.zeros(6, int)},
+            "`output_factors` must be 6 integers",
+        ),
+        (
+            {"input_factors": np.full(6, 127), "output_factors": np.full(6, 127)},
+            "must fit in int16",
+        ),
         ({"shift": np.zeros(6, int)}, "`shift` must hold each of 0 to 5 once"),
         ({"output_positions": np.arange(5)}, "`output_positions` must hold each"),
         ({"squeeze_weights": np.zeros((5, 7), np.int8)}, "`squeeze_weights` must have the shape"),

@@ -6,6 +6,9 @@
  *   hidden[s]    = clamp(scale(squeeze_weights[s] . mean + bias, multiplier), 0, 32767)
  *   a[k][c]      = clamp(scale(excite_weights[k][c][0] . hidden + bias, multiplier), limits)
  *   b[k][c]      = the same with excite_weights[k][c][1]
+ * where channels have factors i and o:
+ *   a[k][c]      = floor((a[k][c] * i[c] * o[c] + 512) / 1024)
+ *   b[k][c]      = floor((b[k][c] * i[shift[c]] * o[c] + 512) / 1024)
  *   y[c]         = maximum over k of a[k][c] * x[c] + b[k][c] * x[shift[c]]
  *   output[output_positions[c]] = clamp((y[c] rounded to a multiple of 2^coefficient_shift, halves
  *                                 up) / 2^coefficient_shift + output_zero_point, lowest, highest)
@@ -41,6 +44,10 @@ typedef struct {
   const int16_t *coefficient_limits; /* (K, 2, 2): lowest, highest of a, then of b */
   const int16_t *shift;              /* (C): each channel's partner; a permutation */
   const int16_t *output_positions;   /* (C): where each channel is written; a permutation */
+  const int8_t *channel_factors;     /* (2, C): i, then o, each 1 to 127, in 32nds: the scale of
+                                        each input channel, and one over that of each output; the
+                                        coefficients times both fit in int16. Or no constant at
+                                        all, and NULL, if all scales are one. */
 
   /* Which of both forms the multipliers of `excite_constants` have: 1 for as many as biases, 0. */
   int32_t excite_multiplier_each;

@@ -2,7 +2,8 @@
 
 enum {
   OPTION_COUNT = 9,
-  CONSTANT_COUNT = 7,
+  LEAST_CONSTANTS = 7,
+  MOST_CONSTANTS = 8, /* the last are the factors of channels that have any */
   MOST_PIXELS = 65536,
   MOST_CHANNELS = 4096,
   LARGEST_MEAN = 64 * 255,
@@ -41,19 +42,20 @@ static micronet_status read_constants(const micronet_operands *operands,
   const int64_t columns = micronet_dynamic_shift_max_s8_rounded_up(params->channels);
   const int64_t squeeze_rows = micronet_dynamic_shift_max_s8_rounded_up(params->squeeze_channels);
   const int64_t excite_rows = 2 * params->fusions * columns;
-  if (operands->constant_count != CONSTANT_COUNT) return MICRONET_CONSTANT_COUNT;
+  const int32_t count = operands->constant_count;
+  if (!micronet_is_within(count, LEAST_CONSTANTS, MOST_CONSTANTS)) return MICRONET_CONSTANT_COUNT;
   if (operands->constants == 0) return MICRONET_NULL_POINTER;
   params->excite_multiplier_each = operands->constants[3].bytes == 2 * excite_rows * 4;
   const int64_t multipliers = params->excite_multiplier_each ? excite_rows : 4 * params->fusions;
   const struct {
     int64_t count, element_bytes;
-  } expected[CONSTANT_COUNT] = {
+  } expected[MOST_CONSTANTS] = {
       {squeeze_rows * columns, 1},   {2 * squeeze_rows, 4},   {excite_rows * squeeze_rows, 1},
       {excite_rows + multipliers, 4}, {4 * params->fusions, 2}, {params->channels, 2},
-      {params->channels, 2},
+      {params->channels, 2},         {2 * params->channels, 1},
   };
-  const void *data[CONSTANT_COUNT];
-  for (int32_t i = 0; i < CONSTANT_COUNT; ++i) {
+  const void *data[MOST_CONSTANTS] = {0};
+  for (int32_t i = 0; i < count; ++i) {
     const micronet_status status = micronet_read_constant(
         operands, i, expected[i].count, expected[i].element_bytes, &data[i]);
     if (status != MICRONET_OK) return status;
@@ -65,6 +67,7 @@ static micronet_status read_constants(const micronet_operands *operands,
   params->coefficient_limits = data[4];
   params->shift = data[5];
   params->output_positions = data[6];
+  params->channel_factors = data[7];
   return MICRONET_OK;
 }
 
@@ -95,6 +98,29 @@ static micronet_status check_layer(const int8_t *weights, const int32_t *constan
   return MICRONET_OK;
 }
 
+/* Checks that factors are positive, and that coefficients times their factors fit in int16. Shifts
+ * have been checked. */
+static micronet_status check_factors(const micronet_dynamic_shift_max_s8_params *params) {
+  if (params->channel_factors == 0) return MICRONET_OK;
+  for (int32_t i = 0; i < 2 * params->channels; ++i) {
+    if (params->channel_factors[i] < 1) return MICRONET_CONSTANT_VALUE;
+  }
+  int32_t largest[2] = {0, 0}; /* of a and of b */
+  for (int32_t i = 0; i < 4 * params->fusions; ++i) {
+    const int32_t limit = params->coefficient_limits[i];
+    const int32_t size = limit < 0 ? -limit : limit;
+    int32_t *of_this = &largest[i / 2 % 2];
+    if (size > *of_this) *of_this = size;
+  }
+  for (int32_t i = 0; i < params->channels; ++i) {
+    const micronet_dynamic_shift_max_s8_factors factors =
+        micronet_dynamic_shift_max_s8_factors_of(params, i);
+    if ((largest[0] * factors.a + 512) >> 10 > INT16_MAX) return MICRONET_CONSTANT_VALUE;
+    if ((largest[1] * factors.b + 512) >> 10 > INT16_MAX) return MICRONET_CONSTANT_VALUE;
+  }
+  return MICRONET_OK;
+}
+
 static micronet_status check_constants(const micronet_dynamic_shift_max_s8_params *params) {
   const int32_t columns = micronet_dynamic_shift_max_s8_rounded_up(params->channels);
   const int32_t squeeze_rows = micronet_dynamic_shift_max_s8_rounded_up(params->squeeze_channels);
@@ -111,6 +137,8 @@ static micronet_status check_constants(const micronet_dynamic_shift_max_s8_param
     if (limits[0] > limits[1]) return MICRONET_CONSTANT_VALUE;
   }
   status = micronet_check_permutation(params->shift, params->channels);
+  if (status != MICRONET_OK) return status;
+  status = check_factors(params);
   if (status != MICRONET_OK) return status;
   return micronet_check_permutation(params->output_positions, params->channels);
 }

@@ -109,12 +109,43 @@ static void excite(const shift_max_params *params, const uint32_t *hidden,
   }
 }
 
+static inline uint32_t with_factors(uint32_t word, int32_t of_a, int32_t of_b) {
+  const int32_t a = micronet_smlabb(word, (uint32_t)of_a, 512) >> 10;
+  const int32_t b = micronet_smlatb(word, (uint32_t)of_b, 512) >> 10;
+  return micronet_pack_low((uint32_t)a, (uint32_t)b);
+}
+
+/* Multiplies the words of coefficients by the factors of their channels. */
+static void apply_factors(const shift_max_params *params, uint32_t *first) {
+  const int8_t *inputs = params->channel_factors, *input = inputs;
+  const int8_t *output = inputs + params->channels, *end = output;
+  const int16_t *shift = params->shift;
+  uint32_t *second = first + micronet_dynamic_shift_max_s8_rounded_up(params->channels);
+  if (params->fusions == 1) {
+    do {
+      const int32_t factor = *output++;
+      *first = with_factors(*first, *input++ * factor, inputs[*shift++] * factor);
+      ++first;
+    } while (input != end);
+    return;
+  }
+  do {
+    const int32_t factor = *output++;
+    const int32_t of_a = *input++ * factor, of_b = inputs[*shift++] * factor;
+    *first = with_factors(*first, of_a, of_b);
+    *second = with_factors(*second, of_a, of_b);
+    ++first;
+    ++second;
+  } while (input != end);
+}
+
 void micronet_dynamic_shift_max_s8_coefficients_dsp(
     const micronet_dynamic_shift_max_s8_params *params, const int8_t *input,
     const micronet_dynamic_shift_max_s8_buffer *buffer) {
   average(params, input, buffer->means);
   squeeze(params, buffer->means, buffer->hidden);
   excite(params, buffer->hidden, buffer->coefficients);
+  if (params->channel_factors != 0) apply_factors(params, buffer->coefficients);
 }
 
 #endif

@@ -59,10 +59,25 @@ static void excite(const shift_max_params *params, const int16_t *hidden, int16_
   }
 }
 
+/* Multiplies the coefficients by the factors of their channels. */
+static void apply_factors(const shift_max_params *params, int16_t *coefficients) {
+  const int32_t step = 2 * micronet_dynamic_shift_max_s8_rounded_up(params->channels);
+  for (int32_t channel = 0; channel < params->channels; ++channel) {
+    const micronet_dynamic_shift_max_s8_factors factors =
+        micronet_dynamic_shift_max_s8_factors_of(params, channel);
+    int16_t *pair = coefficients + 2 * channel;
+    for (int32_t k = 0; k < params->fusions; ++k, pair += step) {
+      pair[0] = (int16_t)((pair[0] * factors.a + 512) >> 10);
+      pair[1] = (int16_t)((pair[1] * factors.b + 512) >> 10);
+    }
+  }
+}
+
 void micronet_dynamic_shift_max_s8_coefficients_scalar(
     const micronet_dynamic_shift_max_s8_params *params, const int8_t *input,
     const micronet_dynamic_shift_max_s8_buffer *buffer) {
   average(params, input, buffer->means);
   squeeze(params, buffer->means, buffer->hidden);
   excite(params, buffer->hidden, buffer->coefficients);
+  if (params->channel_factors != 0) apply_factors(params, buffer->coefficients);
 }

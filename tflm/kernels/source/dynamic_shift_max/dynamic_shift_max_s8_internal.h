@@ -34,6 +34,19 @@ static inline int16_t micronet_dynamic_shift_max_s8_mean(int32_t sum, int32_t pi
   return (int16_t)(quotient - (quotient * pixels > numerator)); /* C rounds towards 0 */
 }
 
+/* What the coefficients a and b of a channel are multiplied by, in 1024ths. */
+typedef struct {
+  int32_t a, b;
+} micronet_dynamic_shift_max_s8_factors;
+
+static inline micronet_dynamic_shift_max_s8_factors micronet_dynamic_shift_max_s8_factors_of(
+    const micronet_dynamic_shift_max_s8_params *params, int32_t channel) {
+  const int8_t *inputs = params->channel_factors, *outputs = inputs + params->channels;
+  const int32_t output = outputs[channel];
+  return (micronet_dynamic_shift_max_s8_factors){inputs[channel] * output,
+                                                 inputs[params->shift[channel]] * output};
+}
+
 /* The coefficients of a whole map. */
 void micronet_dynamic_shift_max_s8_coefficients_scalar(
     const micronet_dynamic_shift_max_s8_params *params, const int8_t *input,

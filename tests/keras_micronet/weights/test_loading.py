@@ -1,11 +1,9 @@
-"""Weights from files: the authors' checkpoints end to end, and every way they can be wrong."""
+"""Weights from files and mappings end to end, and every way they can be wrong."""
 
-import functools
-import http.server
 import os
 import pickle
 import sys
-import threading
+import zipfile
 
 import keras
 import numpy as np
@@ -23,6 +21,14 @@ TOLERANCE = 1e-4 * np.abs(LOGITS).max()
 
 def tensors(state):
     return {key: torch.from_numpy(value.copy()) for key, value in state.items()}
+
+
+def write_paddle_file(path, state, protocol):
+    """A file as `paddle.save(model.state_dict(), path)` leaves it."""
+    names = {key: f"parameter_{index}" for index, key in enumerate(state)}
+    arrays = {key: np.ascontiguousarray(value) for key, value in state.items()}
+    path.write_bytes(pickle.dumps({**arrays, "StructuredToParameterName@@": names}, protocol))
+    return path
 
 
 def with_prefix(state):
@@ -85,20 +91,6 @@ def without_torch(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
 
 
-@pytest.fixture
-def keras_home(tmp_path, monkeypatch):
-    """An empty Keras cache; the folder itself does not exist yet."""
-    home = tmp_path / "keras_home"
-    monkeypatch.setenv("KERAS_HOME", str(home))
-    return home
-
-
-@pytest.fixture
-def mirror(checkpoint, monkeypatch):
-    """The authors' file at the address of a folder."""
-    monkeypatch.setenv("KERAS_MICRONET_WEIGHTS_URL", checkpoint.parent.as_uri())
-
-
 def assert_released(model):
     np.testing.assert_allclose(model(IMAGES), LOGITS, atol=TOLERANCE)
 
@@ -139,7 +131,7 @@ def test_path_as_the_weights_argument(checkpoint):
     ids=["tensors", "module_prefix", "enclosed", "parameters", "double"],
 )
 def test_mappings_of_tensors(wrap, state, blank):
-    keras_micronet.load_torch_checkpoint(blank, wrap(state))
+    keras_micronet.load_checkpoint(blank, wrap(state))
     assert_released(blank)
 
 
@@ -147,7 +139,7 @@ def test_mappings_of_tensors(wrap, state, blank):
 def test_half_precision_files(dtype, state, blank, tmp_path):
     halves = {key: value.to(dtype) for key, value in tensors(state).items()}
     torch.save(halves, tmp_path / "half.pth")
-    keras_micronet.load_torch_checkpoint(blank, tmp_path / "half.pth")
+    keras_micronet.load_checkpoint(blank, tmp_path / "half.pth")
     kernel = blank.get_layer("head_dense").kernel
     expected = halves["classifier.0.linear.0.weight"].float().numpy().T
     np.testing.assert_array_equal(np.array(kernel), expected)
@@ -161,51 +153,136 @@ def test_both_formats_of_torch_save(legacy, state, blank, tmp_path):
         tmp_path / "saved.pth.tar",
         _use_new_zipfile_serialization=not legacy,
     )
-    keras_micronet.load_torch_checkpoint(blank, tmp_path / "saved.pth.tar")
+    keras_micronet.load_checkpoint(blank, tmp_path / "saved.pth.tar")
     assert_released(blank)
 
 
-def test_npz_without_torch(state, tmp_path, without_torch):
+def test_npz(state, blank, tmp_path):
     np.savez(tmp_path / "arrays.npz", **state)
-    assert_released(models.logits_model("M0", weights=str(tmp_path / "arrays.npz")))
+    keras_micronet.load_checkpoint(blank, str(tmp_path / "arrays.npz"))
+    assert_released(blank)
+
+
+def test_compressed_npz_in_fortran_order(state, blank, tmp_path):
+    arrays = {key: np.asfortranarray(value) for key, value in state.items()}
+    np.savez_compressed(tmp_path / "arrays.npz", **arrays)
+    keras_micronet.load_checkpoint(blank, tmp_path / "arrays.npz")
+    assert_released(blank)
+
+
+def test_pth_without_torch(checkpoint, blank, without_torch):
+    keras_micronet.load_checkpoint(blank, checkpoint)
+    assert_released(blank)
+
+
+def test_earlier_name_of_the_loader(state, blank):
+    keras_micronet.load_torch_checkpoint(blank, state, skip_classifier=False)
+    assert_released(blank)
 
 
 def test_half_precision_model(state):
     keras.config.set_dtype_policy("mixed_float16")
     model = models.logits_model("M0")
-    keras_micronet.load_torch_checkpoint(model, state)
+    keras_micronet.load_checkpoint(model, state)
     np.testing.assert_allclose(model(IMAGES), LOGITS, atol=0.05 * np.abs(LOGITS).max())
 
 
 def test_channels_first_model(state, channels_first):
     model = models.logits_model("M0", input_shape=(3, 64, 64))
-    keras_micronet.load_torch_checkpoint(model, state)
+    keras_micronet.load_checkpoint(model, state)
     outputs = model(IMAGES.transpose(0, 3, 1, 2))
     np.testing.assert_allclose(outputs, LOGITS, atol=TOLERANCE)
 
 
 def test_without_top_the_classifier_is_left_out(state):
     model = models.logits_model("M0", include_top=False)
-    keras_micronet.load_torch_checkpoint(model, state)
+    keras_micronet.load_checkpoint(model, state)
     expected = golden.measured("M0")["features_7_64"]
     np.testing.assert_allclose(model(IMAGES), expected, atol=1e-4 * np.abs(expected).max())
     no_top = {key: value for key, value in state.items() if not key.startswith("classifier.")}
-    keras_micronet.load_torch_checkpoint(model, no_top)
+    keras_micronet.load_checkpoint(model, no_top)
 
 
 def test_fine_tuning_keeps_the_new_classifier(state, released_model):
     model = models.logits_model("M0", classes=12)
     before = {layer.name: layer.get_weights() for layer in model.layers}
-    keras_micronet.load_torch_checkpoint(model, state, skip_classifier=True)
+    keras_micronet.load_checkpoint(model, state, skip_classifier=True)
     assert_classifier_kept_and_rest_released(model, before, released_model("M0"))
 
 
 def test_skipping_is_on_request_only(state):
     smaller = models.logits_model("M0", classes=12)
     before = models.weight_values(smaller)
-    with pytest.raises(ValueError, match=r"classifier.2.linear.*must have shape \(12"):
-        keras_micronet.load_torch_checkpoint(smaller, state)
+    message = r"classifier.2.linear.*must have shape \(12.*pass `skip_classifier=True`"
+    with pytest.raises(ValueError, match=message):
+        keras_micronet.load_checkpoint(smaller, state)
     models.assert_same_weights(smaller, before)
+
+
+@pytest.mark.parametrize("protocol", [2, 4])
+def test_paddle_file_gives_what_paddle_computed(protocol, blank, tmp_path):
+    """Logits that PaddleClas's own network gave with these weights."""
+    state = golden.paddle_state_dict()
+    assert golden.paddle_layout_digest(state) == golden.PADDLE_LAYOUTS["M0"]
+    path = write_paddle_file(tmp_path / "m0.pdparams", state, protocol)
+    keras_micronet.load_checkpoint(blank, path)
+    expected = golden.paddle_logits()
+    outputs = blank(golden.images(64, golden.PADDLE_SEED))
+    np.testing.assert_allclose(outputs, expected, atol=1e-4 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("variant", golden.VARIANTS)
+def test_paddle_files_of_every_variant(variant, released_state_dict, tmp_path):
+    """The authors' weights in PaddleClas's layout, whose keys and shapes are known by a digest."""
+    state = golden.in_paddle_layout(released_state_dict(variant))
+    assert golden.paddle_layout_digest(state) == golden.PADDLE_LAYOUTS[variant]
+    path = write_paddle_file(tmp_path / "weights.pdparams", state, protocol=4)
+    model = models.logits_model(variant, weights=path)
+    expected = golden.measured(variant)["logits_64"]
+    np.testing.assert_allclose(model(IMAGES), expected, atol=1e-4 * np.abs(expected).max())
+
+
+def test_paddle_layout_in_a_mapping(state, blank):
+    keras_micronet.load_checkpoint(blank, golden.in_paddle_layout(state))
+    assert_released(blank)
+
+
+def test_fine_tuning_from_a_paddle_file(state, released_model, tmp_path):
+    model = models.logits_model("M0", classes=12)
+    before = {layer.name: layer.get_weights() for layer in model.layers}
+    path = write_paddle_file(tmp_path / "m0.pdparams", golden.in_paddle_layout(state), 4)
+    keras_micronet.load_checkpoint(model, path, skip_classifier=True)
+    assert_classifier_kept_and_rest_released(model, before, released_model("M0"))
+
+
+@pytest.mark.parametrize("suffix", [".weights.h5", ".keras"])
+def test_fine_tuning_from_a_keras_file(suffix, released_model, tmp_path):
+    released, path = released_model("M0"), tmp_path / f"m0{suffix}"
+    released.save(path) if suffix == ".keras" else released.save_weights(path)
+    model = models.logits_model("M0", classes=12)
+    before = {layer.name: layer.get_weights() for layer in model.layers}
+    with pytest.raises(ValueError, match="for 1000 classes, the model for 12.*skip_classifier"):
+        keras_micronet.load_checkpoint(model, path)
+    for layer in model.layers:
+        for got, wanted in zip(layer.get_weights(), before[layer.name], strict=True):
+            np.testing.assert_array_equal(got, wanted)
+    keras_micronet.load_checkpoint(model, path, skip_classifier=True)
+    assert_classifier_kept_and_rest_released(model, before, released)
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".npz", ".pdparams", ".keras", ".weights.h5"])
+def test_classes_of_a_file(suffix, small_m0, released_model, state, tmp_path):
+    path = tmp_path / f"file{suffix}"
+    if suffix == ".pth":
+        torch.save(tensors(state), path)
+    elif suffix == ".npz":
+        np.savez(path, **state)
+    elif suffix == ".pdparams":
+        write_paddle_file(path, golden.in_paddle_layout(state), 4)
+    else:
+        model = released_model("M0")
+        model.save(path) if suffix == ".keras" else model.save_weights(path)
+    assert keras_micronet.weights.count_classes(small_m0, path) == 1000
 
 
 @pytest.mark.parametrize("suffix", [".weights.h5", ".keras"])
@@ -224,7 +301,7 @@ def test_missing_key(state, unchanged):
     with pytest.raises(
         ValueError, match=r"keys.*1 missing \['features.3.layers.0.conv.2.weight'\], 0 unexpected"
     ):
-        keras_micronet.load_torch_checkpoint(unchanged, state)
+        keras_micronet.load_checkpoint(unchanged, state)
 
 
 def test_unexpected_key(state, unchanged):
@@ -232,14 +309,14 @@ def test_unexpected_key(state, unchanged):
     with pytest.raises(
         ValueError, match=r"0 missing \[\], 1 unexpected \['features.8.layers.0.conv.0.weight'\]"
     ):
-        keras_micronet.load_torch_checkpoint(unchanged, state)
+        keras_micronet.load_checkpoint(unchanged, state)
 
 
 def test_checkpoint_of_another_variant(released_state_dict, unchanged):
     with pytest.raises(ValueError, match="The keys of the checkpoint must be those of the model"):
-        keras_micronet.load_torch_checkpoint(unchanged, released_state_dict("M3"))
+        keras_micronet.load_checkpoint(unchanged, released_state_dict("M3"))
     with pytest.raises(ValueError, match="must have shape"):  # M1 has M0's keys
-        keras_micronet.load_torch_checkpoint(unchanged, released_state_dict("M1"))
+        keras_micronet.load_checkpoint(unchanged, released_state_dict("M1"))
 
 
 @pytest.mark.parametrize(
@@ -257,14 +334,96 @@ def test_wrong_shape(key, reshape, state, unchanged):
     expected = str(state[key].shape).replace("(", r"\(").replace(")", r"\)")
     state[key] = reshape(state[key])
     with pytest.raises(ValueError, match=f"{key} must have shape {expected}.*Received: shape="):
-        keras_micronet.load_torch_checkpoint(unchanged, state)
+        keras_micronet.load_checkpoint(unchanged, state)
+
+
+def test_values_of_a_keras_file_must_be_finite(blank, unchanged, tmp_path):
+    kernel = blank.get_layer("head_dense").kernel
+    kernel.assign(np.full(kernel.shape, np.nan))
+    blank.save_weights(tmp_path / "nan.weights.h5")
+    with pytest.raises(ValueError, match="head_dense/kernel has NaN or infinite values"):
+        keras_micronet.load_checkpoint(unchanged, tmp_path / "nan.weights.h5")
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e300])
+@pytest.mark.parametrize("kind", ["mapping", "file"])
+def test_values_must_be_finite(kind, value, state, unchanged, tmp_path):
+    key = "features.2.layers.0.conv.0.weight"
+    state[key] = state[key].astype(np.float64)
+    state[key].flat[3] = value
+    if kind == "file":
+        torch.save(tensors(state), tmp_path / "nan.pth")
+    with pytest.raises(ValueError, match=f"finite numbers. Received: NaN or infinity in .*{key}"):
+        keras_micronet.load_checkpoint(
+            unchanged, tmp_path / "nan.pth" if kind == "file" else state
+        )
+
+
+def test_variances_must_not_be_negative(state, unchanged):
+    key = "features.0.stem.0.conv.1.running_var"
+    state[key] = -state[key]
+    with pytest.raises(ValueError, match=f"must not be negative. Received: .*{key}"):
+        keras_micronet.load_checkpoint(unchanged, state)
+
+
+def quantized(tensor):
+    return torch.quantize_per_tensor(tensor, 0.1, 0, torch.qint8)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda tensor: torch.zeros(1).expand(40_000, 40_000), "shape"),
+        (lambda tensor: tensor.to("meta"), "_rebuild_meta_tensor"),
+        (quantized, "_rebuild_qtensor"),
+        (lambda tensor: tensor.reshape(1, -1).to_sparse(), "_rebuild_sparse_tensor"),
+        (lambda tensor: tensor.to(torch.complex64), "ComplexFloatStorage"),
+    ],
+    ids=["expanded", "meta", "quantized", "sparse", "complex"],
+)
+def test_tensors_without_values_of_their_own(make, message, state, unchanged, tmp_path):
+    """As files they are refused by their structure, in mappings before they are read."""
+    key = "features.2.layers.0.conv.0.weight"
+    mapping = {**tensors(state), key: make(torch.from_numpy(state[key]))}
+    torch.save(mapping, tmp_path / "odd.pth")
+    with pytest.raises(ValueError, match=f"must be a whole file.*odd.pth.*{message}"):
+        keras_micronet.load_checkpoint(unchanged, tmp_path / "odd.pth")
+    if message != "ComplexFloatStorage":
+        with pytest.raises(ValueError, match="checkpoint|`source`"):
+            keras_micronet.load_checkpoint(unchanged, mapping)
+
+
+def test_transposed_tensors_are_named_with_the_remedy(state, unchanged, tmp_path):
+    key = "classifier.0.linear.0.weight"
+    mapping = {**tensors(state), key: torch.from_numpy(state[key].T.copy()).T}
+    torch.save(mapping, tmp_path / "transposed.pth")
+    with pytest.raises(ValueError, match=r"\(640, 384\) with strides.*`tensor.contiguous\(\)`"):
+        keras_micronet.load_checkpoint(unchanged, tmp_path / "transposed.pth")
+
+
+def test_compressed_torch_archive(checkpoint, unchanged, tmp_path):
+    path = tmp_path / "compressed.pth"
+    with zipfile.ZipFile(checkpoint) as source:
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as target:
+            for name in source.namelist():
+                target.writestr(name, source.read(name))
+    with pytest.raises(ValueError, match="must be a whole file.*compressed"):
+        keras_micronet.load_checkpoint(unchanged, path)
+
+
+def test_a_file_that_is_too_large_is_not_read(unchanged, tmp_path):
+    with open(tmp_path / "huge.pdparams", "wb") as file:
+        file.truncate(2**40)
+    with pytest.raises(ValueError, match="larger than 268,435,456 bytes.*state dict alone"):
+        keras_micronet.load_checkpoint(unchanged, tmp_path / "huge.pdparams")
 
 
 @pytest.mark.parametrize("value", ["text", [[1.0], [2.0, 3.0]], {}, object()])
 def test_entries_must_be_numbers(value, state, unchanged):
     state["classifier.2.linear.1.bias"] = value
     with pytest.raises(ValueError, match="must be an array of numbers.*Received: classifier.2"):
-        keras_micronet.load_torch_checkpoint(unchanged, state)
+        keras_micronet.load_checkpoint(unchanged, state)
 
 
 def truncated(checkpoint, path, fraction):
@@ -277,7 +436,7 @@ def test_truncated_file(fraction, checkpoint, tmp_path, unchanged):
     path = tmp_path / "part.pth"
     truncated(checkpoint, path, fraction)
     with pytest.raises(ValueError, match="`source` must be a whole file.*Received.*part.pth"):
-        keras_micronet.load_torch_checkpoint(unchanged, path)
+        keras_micronet.load_checkpoint(unchanged, path)
 
 
 @pytest.mark.parametrize("fraction", [0.0, 0.5, 0.99])
@@ -286,7 +445,7 @@ def test_truncated_npz(fraction, state, tmp_path, unchanged):
     path = tmp_path / "part.npz"
     truncated(tmp_path / "whole.npz", path, fraction)
     with pytest.raises(ValueError, match="`source` must be a whole file.*Received.*part.npz"):
-        keras_micronet.load_torch_checkpoint(unchanged, path)
+        keras_micronet.load_checkpoint(unchanged, path)
 
 
 def test_damaged_npz(state, tmp_path, unchanged):
@@ -296,27 +455,27 @@ def test_damaged_npz(state, tmp_path, unchanged):
     content[5000:5200] = bytes(200)
     path.write_bytes(content)
     with pytest.raises(ValueError, match="`source` must be a whole file.*damaged.npz"):
-        keras_micronet.load_torch_checkpoint(unchanged, path)
+        keras_micronet.load_checkpoint(unchanged, path)
 
 
 def test_single_array_under_the_name_of_an_archive(tmp_path, unchanged):
     with open(tmp_path / "array.npz", "wb") as file:
         np.save(file, np.zeros(3))
     with pytest.raises(ValueError, match="`source` must be a whole file.*array.npz"):
-        keras_micronet.load_torch_checkpoint(unchanged, tmp_path / "array.npz")
+        keras_micronet.load_checkpoint(unchanged, tmp_path / "array.npz")
 
 
 @pytest.mark.parametrize("content", [[torch.zeros(3)], torch.zeros(3), 5])
 def test_file_of_something_else(content, tmp_path, unchanged):
     torch.save(content, tmp_path / "other.pth")
     with pytest.raises(ValueError, match="must be a whole file that holds a state dict.*other.pth"):
-        keras_micronet.load_torch_checkpoint(unchanged, tmp_path / "other.pth")
+        keras_micronet.load_checkpoint(unchanged, tmp_path / "other.pth")
 
 
 @pytest.mark.parametrize("source", ["missing.pth", "missing.npz", 5, None, ["a.pth"], os.curdir])
 def test_source_must_be_a_file_or_a_mapping(source, unchanged):
     with pytest.raises(ValueError, match="`source` must be an existing.*Received: source="):
-        keras_micronet.load_torch_checkpoint(unchanged, source)
+        keras_micronet.load_checkpoint(unchanged, source)
 
 
 class Payload:
@@ -341,12 +500,13 @@ def save_as_pickle(content, path):
     path.write_bytes(pickle.dumps(content))
 
 
+@pytest.mark.parametrize("suffix", [".pth", ".pdparams"])
 @pytest.mark.parametrize("save", [save_as_torch, save_as_legacy_torch, save_as_pickle])
-def test_a_pickle_that_runs_code_does_not_run(save, state, tmp_path, unchanged):
-    canary, path = tmp_path / "canary", tmp_path / "evil.pth"
+def test_a_pickle_that_runs_code_does_not_run(save, suffix, state, tmp_path, unchanged):
+    canary, path = tmp_path / "canary", tmp_path / f"evil{suffix}"
     save({**tensors(state), "extra": Payload(canary)}, path)
-    with pytest.raises(ValueError, match="`source` must be a whole file.*evil.pth"):
-        keras_micronet.load_torch_checkpoint(unchanged, path)
+    with pytest.raises(ValueError, match=f"`source` must be a whole file.*evil{suffix}"):
+        keras_micronet.load_checkpoint(unchanged, path)
     assert not canary.exists()
     if save is save_as_pickle:
         pickle.loads(path.read_bytes())
@@ -360,23 +520,18 @@ def test_pickled_objects_in_an_archive_do_not_run(state, tmp_path, unchanged):
     state["classifier.2.linear.1.bias"] = np.array([Payload(canary)], dtype=object)
     np.savez(path, **state)
     with pytest.raises(ValueError, match="`source` must be a whole file.*evil.npz"):
-        keras_micronet.load_torch_checkpoint(unchanged, path)
+        keras_micronet.load_checkpoint(unchanged, path)
     assert not canary.exists()
     with np.load(path, allow_pickle=True) as archive:
         archive["classifier.2.linear.1.bias"]
     assert canary.exists()
 
 
-def test_pth_without_torch(checkpoint, unchanged, without_torch):
-    with pytest.raises(ImportError, match=r"needs torch: pip install keras_micronet\[torch\]"):
-        keras_micronet.load_torch_checkpoint(unchanged, checkpoint)
-
-
 def test_full_rank_partner_has_no_checkpoint(state):
     partner = models.logits_model("M0", full_rank=True)
     before = models.weight_values(partner)
     with pytest.raises(ValueError, match="built with `full_rank=False`.*Received: the full-rank"):
-        keras_micronet.load_torch_checkpoint(partner, state)
+        keras_micronet.load_checkpoint(partner, state)
     models.assert_same_weights(partner, before)
 
 
@@ -391,7 +546,7 @@ def test_full_rank_partner_has_no_checkpoint(state):
 )
 def test_models_that_are_not_ours(build, state):
     with pytest.raises(ValueError, match="`model` must be a MicroNet of this library.*Received"):
-        keras_micronet.load_torch_checkpoint(build(), state)
+        keras_micronet.load_checkpoint(build(), state)
 
 
 @pytest.mark.parametrize("suffix", [".weights.h5", ".keras"])
@@ -410,113 +565,3 @@ def test_keras_file_of_another_model(small_m0, tmp_path):
         keras_micronet.MicroNetM0(
             input_shape=(32, 32, 3), classes=6, weights=str(tmp_path / "five.weights.h5")
         )
-
-
-# The ImageNet cache
-
-
-def folder_contents(folder):
-    return sorted(path.name for path in folder.iterdir())
-
-
-def test_imagenet_is_fetched_converted_cached_and_then_needs_no_torch(
-    keras_home, mirror, monkeypatch
-):
-    assert_released(models.logits_model("M0", weights="imagenet"))
-    assert folder_contents(keras_home / "models") == ["micronet-m0-imagenet.npz"]
-    monkeypatch.setitem(sys.modules, "torch", None)
-    monkeypatch.setenv("KERAS_MICRONET_WEIGHTS_URL", "http://127.0.0.1:9")
-    assert_released(models.logits_model("M0", weights="imagenet"))
-
-
-def test_imagenet_over_http(keras_home, checkpoint, monkeypatch):
-    requests = []
-
-    class Handler(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *_):
-            requests.append(self.path)
-
-    handler = functools.partial(Handler, directory=str(checkpoint.parent))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        address = f"http://127.0.0.1:{server.server_port}/"
-        monkeypatch.setenv("KERAS_MICRONET_WEIGHTS_URL", address)
-        monkeypatch.setenv("no_proxy", "127.0.0.1")
-        assert_released(models.logits_model("M0", weights="imagenet"))
-        server.shutdown()
-    assert requests == ["/micronet-m0.pth"]
-
-
-def test_imagenet_without_top(keras_home, mirror):
-    model = models.logits_model("M0", include_top=False, weights="imagenet")
-    expected = golden.measured("M0")["features_7_64"]
-    np.testing.assert_allclose(model(IMAGES), expected, atol=1e-4 * np.abs(expected).max())
-    assert_released(models.logits_model("M0", weights="imagenet"))
-
-
-def test_file_put_into_the_cache_by_hand(keras_home, checkpoint, monkeypatch):
-    monkeypatch.setenv("KERAS_MICRONET_WEIGHTS_URL", "http://127.0.0.1:9")
-    (keras_home / "models").mkdir(parents=True)
-    (keras_home / "models" / "micronet-m0.pth").write_bytes(checkpoint.read_bytes())
-    assert_released(models.logits_model("M0", weights="imagenet"))
-
-
-@pytest.mark.parametrize("address", ["http://127.0.0.1:9", "file:///no/such/folder", "nonsense"])
-def test_offline_one_message_says_what_whence_and_where(address, keras_home, monkeypatch):
-    monkeypatch.setenv("KERAS_MICRONET_WEIGHTS_URL", address)
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    with pytest.raises(OSError) as caught:
-        models.logits_model("M0", weights="imagenet")
-    message = str(caught.value)
-    assert "micronet-m0.pth are not cached and could not be downloaded" in message
-    assert f"They come from {address}/micronet-m0.pth" in message
-    assert f"put the file at {keras_home / 'models' / 'micronet-m0.pth'}" in message
-    assert "KERAS_MICRONET_WEIGHTS_URL" in message
-    assert folder_contents(keras_home / "models") == []
-
-
-def test_authors_address_by_default(keras_home, monkeypatch):
-    monkeypatch.delenv("KERAS_MICRONET_WEIGHTS_URL", raising=False)
-    asked = []
-
-    def refuse(name, origin, **_):
-        asked.append(origin)
-        raise ConnectionError("no network in tests")
-
-    monkeypatch.setattr(keras.utils, "get_file", refuse)
-    for variant in golden.VARIANTS:
-        with pytest.raises(OSError, match="no network in tests"):
-            keras_micronet.checkpoints.load_weights(
-                models.logits_model("M0"), keras_micronet.VARIANTS[variant], "imagenet"
-            )
-    assert asked == [
-        f"http://www.svcl.ucsd.edu/projects/micronet/assets/micronet-m{number}.pth"
-        for number in range(4)
-    ]
-
-
-@pytest.mark.parametrize("kind", ["page", "truncated", "other_variant"])
-def test_a_wrong_download_is_not_cached(
-    kind, keras_home, checkpoint, released_state_dict, tmp_path, monkeypatch
-):
-    served = tmp_path / "served"
-    served.mkdir()
-    path = served / "micronet-m0.pth"
-    if kind == "page":
-        path.write_text("<html>Please log in to this network</html>")
-    elif kind == "truncated":
-        truncated(checkpoint, path, 0.7)
-    else:
-        torch.save(tensors(released_state_dict("M1")), path)
-    monkeypatch.setenv("KERAS_MICRONET_WEIGHTS_URL", served.as_uri())
-    with pytest.raises(ValueError, match="must be the authors' file.*Received: file://"):
-        models.logits_model("M0", weights="imagenet")
-    assert folder_contents(keras_home / "models") == []
-    path.write_bytes(checkpoint.read_bytes())
-    assert_released(models.logits_model("M0", weights="imagenet"))
-
-
-def test_imagenet_for_the_first_time_without_torch(keras_home, mirror, without_torch):
-    with pytest.raises(ImportError, match=r"needs torch: pip install keras_micronet\[torch\]"):
-        models.logits_model("M0", weights="imagenet")
-    assert not keras_home.exists() or folder_contents(keras_home / "models") == []

@@ -1,0 +1,328 @@
+"""The run folder: what an export starts from, written and read by one rule.
+
+| file | content |
+|---|---|
+| `model.keras` | the model; `import keras_micronet`, then `keras.saving.load_model`. It takes raw RGB \
+in [0, 255], channels last, and gives one probability a class |
+| `class_names.txt` | UTF-8, one name a line; line n (from 0) names the model's output n |
+| `calibration.npz` | `images` uint8 `(n, height, width, 3)` and `labels` `(n,)`: training images, \
+about equally many of each class |
+| `test.npz` | the same with images that the training never saw |
+| `run.json` | settings and measurements; written last, so that a folder with it is complete |
+
+`python -m training` writes such folders, with more files; `write_run_folder` writes one of a model
+that was trained in another way. Readers take none of these files on trust.
+"""
+
+import io
+import json
+import pathlib
+import zipfile
+
+import keras
+import numpy as np
+
+from keras_micronet.files import locks
+from keras_micronet.files.archives import (
+    DamagedFileError,
+    check_model_file,
+    read_arrays,
+    read_json,
+)
+from keras_micronet.files.folders import COMPLETE, WholeFolder, move_in
+from keras_micronet.files.text import list_some, shorten
+
+MODEL = "model.keras"
+CLASS_NAMES = "class_names.txt"
+CALIBRATION = "calibration.npz"
+TEST = "test.npz"
+SUMMARY = "run.json"
+SUMMARY_FORMAT = 1  # what "format" in run.json is; another number for other keys
+
+_KIND = "run folder of an own model"
+_OWN_MODEL = "own model"  # a section of run.json that trainings do not have
+_WEIGHTS_IN_MODEL = "model.weights.h5"
+_LONGEST_CLASS_NAME = 200  # characters; the longest of ImageNet has 121
+_MOST_NAME_BYTES = 16 * 2**20
+
+
+def write_run_folder(folder, model, class_names, calibration, test, *, overwrite=False):
+    """Writes what `python -m tflm` needs to export a model that you have trained yourself.
+
+    Args:
+        folder: path to write to: a new or empty folder.
+        model: Keras model from raw RGB images `(batch, height, width, 3)`, values in [0, 255], to
+            probabilities `(batch, classes)`; a `QuantizeAwareModel` or a float model, which the
+            export quantizes.
+        class_names: one printable name for each of the model's outputs, no two the same.
+        calibration: pair of training images, uint8 `(count, height, width, 3)`, and their labels,
+            integers `(count,)`; the float model's ranges are measured on them.
+        test: the same with images that the training never saw. The export is verified on both
+            together, and wants at least 200.
+        overwrite: whether a folder that this function wrote earlier may be replaced.
+
+    Raises:
+        ValueError: if arguments do not fit together, or the folder must not or cannot be written;
+            nothing is changed then.
+        OSError: if a file cannot be written; an earlier folder is as it was.
+    """
+    shapes = getattr(model, "input_shape", None), getattr(model, "output_shape", None)
+    if not (_is_shape(shapes[0], 4) and _is_shape(shapes[1], 2) and shapes[0][-1] == 3):
+        raise ValueError(
+            "`model` must be a built Keras model with one input of images (height, width, 3) and "
+            f"one output of probabilities (classes). Received: shapes={shapes}"
+        )
+    names = tuple(class_names)
+    check_class_names(names)
+    if len(names) != shapes[1][-1]:
+        raise ValueError(
+            f"`class_names` must name the model's {shapes[1][-1]} outputs. "
+            f"Received: {len(names)} names"
+        )
+    for argument, (images, labels) in (("calibration", calibration), ("test", test)):
+        reason = _misfit(np.asarray(images), np.asarray(labels), shapes[0][1:], len(names))
+        if reason:
+            raise ValueError(f"`{argument}` must be images and their labels: {reason}")
+    summary = {
+        "format": SUMMARY_FORMAT,
+        _OWN_MODEL: {"name": model.name, "input_shape": list(shapes[0][1:])},
+        "versions": {"keras": keras.__version__, "numpy": np.__version__},
+    }
+    files = {
+        MODEL: model_bytes(model),
+        CLASS_NAMES: "".join(f"{name}\n" for name in names),
+        CALIBRATION: array_bytes(images=calibration[0], labels=calibration[1]),
+        TEST: array_bytes(images=test[0], labels=test[1]),
+        SUMMARY: json.dumps(summary, indent=2, ensure_ascii=False) + "\n",
+    }
+    target = WholeFolder(folder, _KIND)
+    with target.reserved(overwrite):
+        target.write(files, overwrite)
+
+
+def _is_shape(shape, dimensions):
+    return isinstance(shape, tuple) and len(shape) == dimensions and None not in shape[1:]
+
+
+class _NamedBytes(io.BytesIO):
+    """A file in memory whose name tells Keras the format."""
+
+    def __str__(self):
+        return MODEL
+
+
+def model_bytes(model):
+    """A Keras model as the content of a `.keras` file.
+
+    It never touches the disk: the HDF5 library crashes the process if a disk is full.
+    """
+    file = _NamedBytes()
+    keras.saving.save_model(model, file)
+    return file.getvalue()
+
+
+def weight_bytes(content):
+    """The content of the `.weights.h5` file of a model, from that of its `.keras` file."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        return archive.read(_WEIGHTS_IN_MODEL)
+
+
+def array_bytes(**arrays):
+    """Arrays as the content of a compressed `.npz` file."""
+    file = io.BytesIO()
+    np.savez_compressed(file, **{name: np.asarray(array) for name, array in arrays.items()})
+    return file.getvalue()
+
+
+def check_class_names(names):
+    """Raises `ValueError` unless names are different, printable, not blank and not too long.
+
+    Files and the firmware's table of labels hold one a line.
+    """
+    bad = [
+        name
+        for name in names
+        if not isinstance(name, str)
+        or not name.isprintable()
+        or not name.strip()
+        or len(name) > _LONGEST_CLASS_NAME
+    ]
+    if bad:
+        raise ValueError(
+            "class names must be printable text without line breaks, of at most "
+            f"{_LONGEST_CLASS_NAME} characters. "
+            f"Received: {list_some((shorten(repr(name), 80) for name in bad), 3)}"
+        )
+    seen = set()
+    twice = [name for name in names if name in seen or seen.add(name)]
+    if twice:
+        raise ValueError(
+            f"class names must differ from each other. Received: {list_some(twice, 3)} twice"
+        )
+
+
+def read_summary(folder):
+    """Reads a run's `run.json`, which only a complete run has.
+
+    Args:
+        folder: path of the run folder.
+
+    Returns:
+        A dict, of this format.
+
+    Raises:
+        DamagedFileError: if it is missing, damaged or of another format.
+    """
+    summary = read_json(pathlib.Path(folder) / SUMMARY)
+    if summary.get("format") != SUMMARY_FORMAT:
+        raise DamagedFileError(f"format={shorten(summary.get('format'))} in {SUMMARY}")
+    return summary
+
+
+def is_own_model(summary):
+    """Whether a summary is of a folder that `write_run_folder` wrote, not a training."""
+    return _OWN_MODEL in summary
+
+
+def read_class_names(folder):
+    """Reads a run's class names.
+
+    Args:
+        folder: path of the run folder.
+
+    Returns:
+        A tuple of names; a byte order mark before the first is no part of it.
+
+    Raises:
+        DamagedFileError: if the file is missing or no UTF-8.
+        ValueError: as `check_class_names`.
+    """
+    path = pathlib.Path(folder) / CLASS_NAMES
+    try:
+        with open(path, "rb") as file:
+            content = file.read(_MOST_NAME_BYTES + 1)
+        if len(content) > _MOST_NAME_BYTES:
+            raise ValueError(f"more than {_MOST_NAME_BYTES:,} bytes")
+        text = content.decode("utf-8-sig")
+    except (OSError, ValueError) as error:
+        raise DamagedFileError(
+            f"{path.name}: {type(error).__name__}: {shorten(error)}"
+        ) from error
+    # Only line feeds end a name: the other characters that Python splits at are refused.
+    names = tuple(text.replace("\r\n", "\n").removesuffix("\n").split("\n"))
+    check_class_names(names)
+    return names
+
+
+def read_model(folder):
+    """Reads a run's model, without running code that its file may contain.
+
+    Args:
+        folder: path of the run folder.
+
+    Returns:
+        The Keras model, not compiled, with one input and one output.
+
+    Raises:
+        DamagedFileError: if the file is missing, damaged or has code of its own.
+    """
+    path = pathlib.Path(folder) / MODEL
+    check_model_file(path)
+    try:
+        model = keras.saving.load_model(path, compile=False, safe_mode=True)
+        shapes = model.input_shape, model.output_shape
+    except Exception as error:  # Keras raises many types for damaged files
+        raise DamagedFileError(f"{path.name}: {shorten(error)}") from error
+    if not all(isinstance(shape, tuple) for shape in shapes):
+        raise DamagedFileError(f"{path.name}: several inputs or outputs")
+    return model
+
+
+def read_images(folder, name, input_shape, class_count):
+    """Reads a run's images.
+
+    Args:
+        folder: path of the run folder.
+        name: `CALIBRATION` or `TEST`.
+        input_shape: height, width and channels that the model takes.
+        class_count: number of classes.
+
+    Returns:
+        Pair of images, uint8 `(count, height, width, 3)`, and labels `(count,)`.
+
+    Raises:
+        DamagedFileError: if the file is missing, damaged or too large.
+        ValueError: if the images or labels do not fit.
+    """
+    path = pathlib.Path(folder) / name
+
+    def check(formats):
+        missing = [key for key in ("images", "labels") if key not in formats]
+        if missing:
+            raise DamagedFileError(f"{name}: no arrays {missing}")
+        reason = _format_misfit(formats["images"], formats["labels"], input_shape)
+        if reason:
+            raise ValueError(f"{name}: {reason}")
+
+    arrays = read_arrays(path, check)
+    reason = _label_misfit(arrays["labels"], class_count)
+    if reason:
+        raise ValueError(f"{name}: {reason}")
+    return arrays["images"], arrays["labels"]
+
+
+def _misfit(images, labels, input_shape, class_count):
+    """What is wrong with images and labels, as a sentence; `None` if they fit."""
+    formats = (images.shape, images.dtype), (labels.shape, labels.dtype)
+    return _format_misfit(*formats, input_shape) or _label_misfit(labels, class_count)
+
+
+def _format_misfit(images, labels, input_shape):
+    shape, dtype = images
+    if dtype != np.uint8 or shape[1:] != tuple(input_shape) or tuple(input_shape)[-1:] != (3,):
+        return (
+            f"the images must be raw RGB, uint8 of the model's input shape {tuple(input_shape)}. "
+            f"Received: {shorten(dtype, 80)} of shape {shorten(shape, 80)}"
+        )
+    label_shape, label_dtype = labels
+    if label_shape != shape[:1] or not np.issubdtype(label_dtype, np.integer):
+        return (
+            f"the labels must be one integer for each of {shape[0]} images. "
+            f"Received: {shorten(label_dtype, 80)} of shape {shorten(label_shape, 80)}"
+        )
+    return None
+
+
+def _label_misfit(labels, class_count):
+    if len(labels) == 0:
+        return f"the labels must be at least one, in [0, {class_count}). Received: 0 labels"
+    if labels.min() < 0 or labels.max() >= class_count:
+        return (
+            f"the labels must be at least one, in [0, {class_count}). "
+            f"Received: {len(labels)} labels from {labels.min()} to {labels.max()}"
+        )
+    return None
+
+
+def finish_replacement(folder):
+    """Finishes what a command was killed at that moved a run to the place of an earlier one.
+
+    All its files are there then, but not all in their places; to be called before a run is read.
+
+    Args:
+        folder: path of the run folder.
+
+    Raises:
+        ValueError: if a command is moving the files right now, or they cannot be moved.
+    """
+    folder = pathlib.Path(folder)
+    if not (folder / COMPLETE).is_dir():
+        return
+    try:
+        with locks.acquire(folder / locks.LOCK_NAME, folder):
+            move_in(folder, SUMMARY)
+    except OSError as error:
+        raise ValueError(
+            "a run folder of which a replacement was interrupted must be one that can be written "
+            f"to, as that is finished now. Received: {folder} ({error.strerror or error})"
+        ) from error

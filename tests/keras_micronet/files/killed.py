@@ -1,0 +1,104 @@
+"""Kills a process at a chosen change of the file system, for tests of what is left then.
+
+A child process runs a function in which the system calls that change files are counted; at the
+n-th one it is killed, before or after the call, as `kill -9` would do it.
+"""
+
+import builtins
+import os
+import signal
+
+from keras_micronet.files import folders
+
+CHANGES = ("replace", "rename", "unlink", "rmdir", "mkdir", "fsync", "write")
+FINISHED = 0
+
+
+class _KillAt:
+    def __init__(self, number, after):
+        self._left = number
+        self._after = after
+
+    def wrap(self, function):
+        def counted(*arguments, **options):
+            self._left -= 1
+            is_due = self._left == 0
+            if is_due and not self._after:
+                os.kill(os.getpid(), signal.SIGKILL)
+            try:
+                return function(*arguments, **options)
+            finally:
+                if is_due:
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+        return counted
+
+
+def run_killed(function, number, after=False):
+    """Runs a function in a child process that is killed at its n-th change of a file.
+
+    Args:
+        function: takes nothing.
+        number: which change, from 1.
+        after: whether the change is still made.
+
+    Returns:
+        Whether the child was killed; otherwise it has made fewer changes, and ended well.
+    """
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            _install(_KillAt(number, after))
+            function()
+            status = FINISHED
+        finally:
+            os._exit(status)
+    _, status = os.waitpid(child, 0)
+    if os.WIFSIGNALED(status):
+        assert os.WTERMSIG(status) == signal.SIGKILL
+        return True
+    assert os.WEXITSTATUS(status) == FINISHED
+    return False
+
+
+def _install(kill):
+    for name in CHANGES:
+        setattr(os, name, kill.wrap(getattr(os, name)))
+    folders.exchange = kill.wrap(folders.exchange)
+    open_file = builtins.open
+
+    def open_counted(path, mode="r", *arguments, **options):
+        if "r" in mode:
+            return open_file(path, mode, *arguments, **options)
+        file = kill.wrap(open_file)(path, mode, *arguments, **options)
+        return _CountedFile(file, kill)
+
+    builtins.open = open_counted
+
+
+class _CountedFile:
+    """A file whose every writing is a change; only half of the bytes are there at a kill."""
+
+    def __init__(self, file, kill):
+        self._file = file
+        self._kill = kill
+
+    def write(self, contents):
+        half = len(contents) // 2
+        self._write(contents[:half])
+        self._write(contents[half:])
+        return len(contents)
+
+    def _write(self, part):
+        self._kill.wrap(self._file.write)(part)
+        self._file.flush()
+
+    def __getattr__(self, name):
+        return getattr(self._file, name)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._file.close()

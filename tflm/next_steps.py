@@ -1,0 +1,106 @@
+"""What a user can do about an export that loses too much accuracy, best first."""
+
+import dataclasses
+import math
+import shlex
+
+from keras_micronet.quantization import QuantizeAwareModel
+
+_BEST_SCHEME = "int8"
+_MANY_EPOCHS = 30  # three times as many as by default
+
+
+@dataclasses.dataclass(frozen=True)
+class NextStep:
+    """One thing to try.
+
+    Attributes:
+        command: a complete command line, or `None` if it is none.
+        effect: what it does, or what to do, a sentence without a full stop.
+    """
+
+    command: str | None
+    effect: str
+
+
+def next_steps(run, cost, kernels, other_kernels, runtime, output=None):
+    """Steps for an export that was refused.
+
+    Args:
+        run: `TrainedRun`.
+        cost: `AccuracyCost`.
+        kernels: of the export.
+        other_kernels: those that the runtime has besides.
+        runtime: its name, or `None` for the default.
+        output: folder that was asked for, or `None` for the default.
+
+    Returns:
+        A tuple of `NextStep`.
+    """
+    train = _train_again if isinstance(run.model, QuantizeAwareModel) else _train_with_rounding
+    steps = list(train(run))
+    for other in other_kernels:
+        effect = f"uses the {other} kernels, which round elsewhere than the {kernels} ones"
+        steps.append(NextStep(_export(run.folder, kernels=other, output=output), effect))
+    words = {"runtime": runtime, "kernels": kernels, "output": output}
+    words["most_accuracy_lost"] = f"{_accepting(cost):g}"
+    accept = _export(run.folder, **words)
+    steps.append(NextStep(accept, "accepts the loss and writes the sources"))
+    return tuple(steps)
+
+
+def _train_with_rounding(run):
+    name = run.folder.resolve().name
+    yield NextStep(
+        _command("training", "--quantize-aware", run.folder),
+        "trains on with the rounding of int8 in the loop; it writes a run for this command, "
+        f"runs/{name}-{_BEST_SCHEME}",
+    )
+    yield NextStep(
+        None,
+        f"put more images, like those of the field, into {run.folder / 'calibration.npz'}, which "
+        f"has {len(run.calibration)}: the ranges of activations are chosen on them",
+    )
+
+
+def _train_again(run):
+    """For a model that has learned its rounding already."""
+    folder = "FLOAT_RUN" if run.float_run is None else run.float_run.folder
+    command = _command("training", "--quantize-aware", folder)
+    scheme = run.model.scheme.name
+    if scheme == _BEST_SCHEME:
+        yield NextStep(
+            f"{command} --epochs {_MANY_EPOCHS} --output {shlex.quote(f'{run.folder}-longer')}",
+            "trains longer with the rounding in the loop",
+        )
+    else:
+        yield NextStep(
+            f"{command} --scheme {_BEST_SCHEME}",
+            f"trains with 8 bits for the weights that have 4 in the scheme {scheme}",
+        )
+
+
+def _accepting(cost):
+    """The least number of points to allow so that the export is not refused, to a tenth."""
+    return math.ceil(10 * max(cost.points_lost, cost.points_lost_interval[0])) / 10
+
+
+def _export(folder, **options):
+    words = []
+    for name, value in options.items():
+        if value is not None:
+            words += [f"--{name.replace('_', '-')}", value]
+    return _command("tflm", folder, *words)
+
+
+def _command(module, *words):
+    return shlex.join(["python", "-m", module, *(str(word) for word in words)])
+
+
+def as_text(steps):
+    """Steps for a terminal, a command or an advice in each block of lines."""
+    return "\n".join(
+        f"  {step.effect}" if step.command is None else f"  {step.command}\n      {step.effect}"
+        for step in steps
+    )
+
