@@ -24,6 +24,8 @@ import tensorflow as tf
 import keras_micronet
 from benchmarks import aware_rivals, export_size, models, photographs_report, rivals, tflite_micro
 from benchmarks.results_file import RESULTS, write_text
+from keras_micronet import run_folders
+from keras_micronet.files.atomic import write_file
 from keras_micronet.quantization import FreezeSchedule, quantize_aware
 from tflm import exporter
 from tflm.emulator import Core
@@ -34,7 +36,7 @@ from training.input_pipeline import collect_balanced, collect_evenly
 from training.models import build_model
 from training.progress import ProgressLines
 from training.recipes import RECIPES, quantize_aware_recipe
-from training.run_folder import atomic_path, write_figure
+from training.run_folder import write_figure
 from training.trainer import make_reproducible, train
 
 TABLE = RESULTS / "photographs.md"
@@ -126,8 +128,7 @@ class Case:
     def _float(self):
         model = self.build(len(self.dataset.class_names))
         result = self._train(model, self.recipe, "float")
-        with atomic_path(self._model_path) as path:
-            model.save(path)
+        write_file(self._model_path, run_folders.model_bytes(model))
         last = result.history[-1]
         return {
             "accuracy": result.test_accuracy,
@@ -178,8 +179,8 @@ class Case:
         model = quantize_aware(self._float_model(), self._calibration_images())
         schedule = FreezeSchedule(recipe.freeze_batch_normalization, recipe.freeze_ranges)
         result = self._train(model, recipe, "aware", [schedule])
-        with atomic_path(self.folder / f"{self.name}-aware.keras") as path:
-            model.save(path)
+        path = self.folder / f"{self.name}-aware.keras"
+        write_file(path, run_folders.model_bytes(model))
         return self._on_device(model) | {
             "simulated_accuracy": result.test_accuracy,
             "seconds": result.seconds,
