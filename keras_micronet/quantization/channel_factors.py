@@ -41,11 +41,23 @@ def choose_channel_factors(planned, rules, batches, kernels=FUSED):
         name: _factors(*channel_ranges(*observed), rules[name])
         for name, observed in _histograms(planned, rules, batches).items()
     }
-    if kernels == BUILTIN:
-        for name in _around_limited_coefficients(planned, batches):
-            if name in factors:
-                factors[name] = np.ones_like(factors[name])
-    return factors
+    return factors if kernels == FUSED else without_limited(factors, planned, batches)
+
+
+def without_limited(factors, planned, batches):
+    """Factors that builtin operators can have.
+
+    Args:
+        factors: arrays by the names of values.
+        planned, batches: as for `choose_channel_factors`.
+
+    Returns:
+        The factors, those around activations whose coefficients reach their limits all 1.
+    """
+    limited = set(_around_limited_coefficients(planned, batches))
+    return {
+        name: np.ones_like(each) if name in limited else each for name, each in factors.items()
+    }
 
 
 def _around_limited_coefficients(planned, batches):

@@ -8,7 +8,10 @@ import tensorflow as tf
 
 from keras_micronet.layer_chain import INPUT, unroll
 from keras_micronet.quantization.calibration import observe
-from keras_micronet.quantization.channel_factors import choose_channel_factors
+from keras_micronet.quantization.channel_factors import (
+    choose_channel_factors,
+    without_limited,
+)
 from keras_micronet.quantization.dense_layers import dense_layers
 from keras_micronet.quantization.dense_scales import sensitive_dense_layers
 from keras_micronet.quantization.plan import channel_factor_rules, range_names
@@ -19,7 +22,7 @@ from keras_micronet.quantization.ranges import (
     least_error_range,
 )
 from keras_micronet.quantization.representative_data import representative_batches
-from keras_micronet.quantization.schemes import FUSED, find_kernels, find_scheme
+from keras_micronet.quantization.schemes import BUILTIN, FUSED, find_kernels, find_scheme
 
 _TOLERATED_RATIO = 1.25  # of the mean squared errors of the outputs, 1 dB
 _MOST_COMPARED_BATCHES = 4
@@ -126,7 +129,8 @@ def quantize_aware(
 def recalibrated(model, representative_data, kernels):
     """A quantized model for other kernels than those that it has learned.
 
-    Ranges that the other kernels need besides are calibrated anew; all others stay.
+    Ranges that the other kernels need besides are calibrated anew, and those of maps that cannot
+    keep a scale for each channel with builtin operators; all others stay.
 
     Args:
         model: `QuantizeAwareModel`.
@@ -145,8 +149,13 @@ def recalibrated(model, representative_data, kernels):
     batches = representative_batches(representative_data, model.input_shape[1:])
     result = model.simulating(kernels)
     planned, ranges = result.planned_steps, result.activation_ranges
-    observations = observe(planned, batches, result.channel_factors)
-    learned = range_names(planned, INPUT, model.kernels)
+    learned = set(range_names(planned, INPUT, model.kernels))
+    factors = before = result.channel_factors
+    if kernels == BUILTIN:
+        factors = without_limited(before, planned, batches)
+        learned -= {name for name in factors if factors[name] is not before[name]}
+        result.channel_factors = factors
+    observations = observe(planned, batches, factors)
     for name in range_names(planned, INPUT, kernels):
         if name not in learned:
             ranges[name] = least_error_range(observations[name])

@@ -167,21 +167,48 @@ def test_models_that_know_no_kernels_simulate_builtin_ones():
 
 
 @pytest.mark.usefixtures("eager")
-def test_recalibration_keeps_what_has_been_learned():
+@pytest.mark.parametrize("are_limited", [False, True])
+def test_recalibration_keeps_what_has_been_learned(are_limited):
+    """All of it, but the scales that builtin operators cannot have around limited coefficients."""
     model = uneven_model()
+    excite = model.get_layer("fuse").excite
+    excite.kernel.assign(np.zeros(excite.kernel.shape))
+    excite.bias.assign(np.full(excite.bias.shape, 4.0 if are_limited else 0.5))  # the limit is 3
     images = chains.random_images(model, 32)
     fused = quantize_aware(model, images, kernels=FUSED)
-    learned = range_names(fused.planned_steps, INPUT, FUSED)
+    kept = set(range_names(fused.planned_steps, INPUT, FUSED))
     moved = {
         name: (low - 1, high + 1) for name, (low, high) in fused.activation_ranges.items()
     }
     fused.activation_ranges = moved
     builtin = recalibrated(fused, images, BUILTIN)
     assert builtin.kernels == BUILTIN
+    around = {"mix", "fuse/maximum"}
+    for name, factors in builtin.channel_factors.items():
+        is_one_scale = are_limited and name in around
+        expected = np.ones(8) if is_one_scale else fused.channel_factors[name]
+        np.testing.assert_array_equal(factors, expected)
+    if are_limited:
+        kept -= around
     expected = quantize_aware(model, images, kernels=BUILTIN).activation_ranges
     for name, ends in builtin.activation_ranges.items():
-        wanted = moved[name] if name in learned else expected[name]
+        wanted = moved[name] if name in kept else expected[name]
         assert ends == pytest.approx(wanted, rel=1e-5), name
     assert recalibrated(fused, images, FUSED) is fused
     with pytest.raises(ValueError, match="Received: kernels='fast'"):
         recalibrated(fused, images, "fast")
+
+
+@pytest.mark.usefixtures("eager")
+def test_limited_coefficients_are_found_only_where_they_are():
+    model = uneven_model()
+    model.get_layer("fuse").excite.bias.assign(np.full(32, 4.0))
+    planned = plan(unroll(model))
+    images = chains.random_images(model, 8)
+    rules = channel_factor_rules(planned)
+    factors = choose_channel_factors(planned, rules, [images], BUILTIN)
+    np.testing.assert_array_equal(factors["mix"], np.ones(8))
+    np.testing.assert_array_equal(factors["fuse/maximum"], np.ones(8))
+    fused = choose_channel_factors(planned, rules, [images], FUSED)
+    np.testing.assert_array_equal(factors["depthwise"], fused["depthwise"])
+    assert np.ptp(fused["mix"]) > 0

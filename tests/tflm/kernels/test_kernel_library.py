@@ -147,10 +147,10 @@ def test_constants_that_do_not_fit_are_refused(operator):
             "(?s)a constant of the operator has the wrong length"
             f".*constant {index} has {size} bytes",
         )
-    refused(
-        one_node(operator, constants=packed.constants[:-1]),
-        f"{name}: .* {len(packed.constants) - 1} constants",
-    )
+    # The factors of Dynamic Shift-Max's channels, its last constant, may be left out.
+    optional = operator == "dynamic_shift_max_s8" and len(packed.constants) == 8
+    fewer = packed.constants[: -2 if optional else -1]
+    refused(one_node(operator, constants=fewer), f"{name}: .* {len(fewer)} constants")
 
 
 def without_inputs(model):
