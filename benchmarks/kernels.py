@@ -19,8 +19,15 @@ import numpy as np
 import keras_micronet
 from benchmarks.results_file import RESULTS, write_text
 from keras_micronet.layer_chain import INPUT, unroll
-from keras_micronet.quantization.plan import plan, range_names
-from tflm import builtin_operations, fused_operations, lowering, quantization
+from keras_micronet.quantization import fused_shift_max
+from keras_micronet.quantization.plan import channel_factor_rules, plan, range_names
+from tflm import (
+    builtin_operations,
+    channel_factors,
+    fused_operations,
+    lowering,
+    quantization,
+)
 from tflm.kernels import kernel_runner
 from tflm.kernels.kernel_runner import Target
 
@@ -77,14 +84,26 @@ def fused_graph(variant):
 
 
 def quantized(model):
-    """The `Graph` of fused operations of a model without preprocessing, with made-up ranges."""
-    graph = builtin_operations.to_builtin(fused_operations.fuse(lowering.lower(model)))
+    """The `Graph` of fused operations of a model without preprocessing, with made-up ranges and
+    scales of channels."""
     planned = plan(unroll(model))
+    scaled = channel_factors.scale_channels(lowering.lower(model), _made_up_factors(planned))
+    graph = builtin_operations.to_builtin(fused_operations.fuse(scaled))
     ranges = dict.fromkeys(range_names(planned, INPUT), _RANGE)
     ranges |= {
         item.result: _RANGES[item.activation] for item in planned if item.activation in _RANGES
     }
     return quantization.quantize(graph, ranges)
+
+
+def _made_up_factors(planned):
+    """Factors of channels near 1, as calibration chooses them."""
+    generator = np.random.default_rng(2)
+    factors = {}
+    for name, rule in channel_factor_rules(planned).items():
+        steps = generator.integers(24, 43, rule.channels) / fused_shift_max.FACTOR_UNIT
+        factors[name] = 1 / steps if rule.is_reciprocal else steps
+    return factors
 
 
 def measure(graph, cache_folder, targets=TARGETS):
