@@ -54,11 +54,13 @@ def observe(planned, batches, channel_factors=None):
     # One trace serves the last batch, too, which may be smaller.
     factors = channel_factors or {}
     signature = [tf.TensorSpec([None, *batches[0].shape[1:]], tf.float32)]
-    statistics = tf.function(lambda images: _statistics(planned, factors, images), signature)
+    statistics = tf.function(
+        lambda images: _statistics(planned, factors, images), signature, autograph=False
+    )
     gathered = [_as_numpy(statistics(batch)) for batch in batches]
     ranges = {name: _range(name, [taken[name] for taken in gathered]) for name in gathered[0]}
     histograms = tf.function(
-        lambda images: _histograms(planned, factors, images, ranges), signature
+        lambda images: _histograms(planned, factors, images, ranges), signature, autograph=False
     )
     counted = [_as_numpy(histograms(batch)) for batch in batches]
     sizes = [len(batch) for batch in batches]

@@ -55,9 +55,7 @@ def without_limited(factors, planned, batches):
         The factors, those around activations whose coefficients reach their limits all 1.
     """
     limited = set(_around_limited_coefficients(planned, batches))
-    return {
-        name: np.ones_like(each) if name in limited else each for name, each in factors.items()
-    }
+    return {name: np.ones_like(each) if name in limited else each for name, each in factors.items()}
 
 
 def _around_limited_coefficients(planned, batches):
@@ -124,7 +122,9 @@ def _channel_scales(lows, highs):
 def _histograms(planned, channels, batches):
     """For each value the smallest and largest of each channel, and counts `(channels, bins)`."""
     signature = [tf.TensorSpec([None, *batches[0].shape[1:]], tf.float32)]
-    extremes = tf.function(lambda images: _extremes(planned, channels, images), signature)
+    extremes = tf.function(
+        lambda images: _extremes(planned, channels, images), signature, autograph=False
+    )
     found = [tf.nest.map_structure(lambda one: one.numpy(), extremes(batch)) for batch in batches]
     ranges = {
         name: (
@@ -133,7 +133,7 @@ def _histograms(planned, channels, batches):
         )
         for name in channels
     }
-    count = tf.function(lambda images: _counts(planned, ranges, images), signature)
+    count = tf.function(lambda images: _counts(planned, ranges, images), signature, autograph=False)
     totals = dict.fromkeys(channels, 0)
     for batch in batches:
         for name, counts in count(batch).items():
