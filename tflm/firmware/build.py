@@ -5,10 +5,10 @@ import pathlib
 import subprocess
 
 from tflm import emulator
+from tflm.settings import RUNTIMES, STATIC, TFLM
 
 SOURCES_FOLDER = pathlib.Path(__file__).resolve().parent
 HOST = "host"
-STATIC, TFLM = RUNTIMES = ("static", "tflm")
 # What an export for a runtime has, and one for the other has not.
 _MODEL_FILES = {STATIC: "micronet_model.h", TFLM: "model_data.h"}
 _SETTINGS_FILE = "model_settings.h"

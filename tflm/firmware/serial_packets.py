@@ -19,6 +19,8 @@ import struct
 import urllib.parse
 import zlib
 
+from tflm.settings import RUNTIMES
+
 VERSION = 1
 INFORMATION, BEGIN, ROW = b"I", b"B", b"R"
 # Codes of errors of packets that were damaged on their way: the sender may repeat them.
@@ -31,14 +33,13 @@ _CHECKSUM = struct.Struct("<I")
 _BEGIN = struct.Struct("<BHH")
 _INDEX = struct.Struct("<H")
 
-_RUNTIMES = ("static", "tflm")
 _NUMBER = r"[0-9]{1,18}"
 _MODEL = re.compile(
     r"model=(?P<identifier>[0-9a-f]{8}) "
     rf"input=(?P<width>{_NUMBER})x(?P<height>{_NUMBER}) "
     rf"classes=(?P<classes>{_NUMBER}) "
     rf"arena=(?P<arena_bytes>{_NUMBER}) "
-    rf"runtime=(?P<runtime>{'|'.join(_RUNTIMES)})"
+    rf"runtime=(?P<runtime>{'|'.join(RUNTIMES)})"
 )
 _RESULT = re.compile(
     rf"class=(?P<class_index>{_NUMBER}) "
