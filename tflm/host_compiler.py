@@ -3,9 +3,11 @@
 import os
 import pathlib
 import shutil
+import stat
 import subprocess
 import tempfile
 
+_OTHERS_CAN_WRITE = stat.S_IWGRP | stat.S_IWOTH
 C = (("gcc", "cc"),)
 # gcc compiles a file in the language of its name. For C++ it needs g++.
 C_AND_CPLUSPLUS = (("gcc",), ("g++",))
@@ -37,6 +39,7 @@ def build(target, arguments, languages=C):
         )
         if finished.returncode != 0:
             raise HostCompilerError(f"{' '.join(command)}\n{finished.stderr}")
+        os.chmod(unfinished, stat.S_IMODE(unfinished.stat().st_mode) & ~_OTHERS_CAN_WRITE)
         os.replace(unfinished, target)
 
 

@@ -19,6 +19,7 @@ import struct
 import urllib.parse
 import zlib
 
+from keras_micronet.files.text import shorten
 from tflm.settings import RUNTIMES
 
 VERSION = 1
@@ -196,7 +197,7 @@ def parse_line(line):
         reason = f" ({error})" if isinstance(error, _ContradictionError) else ""
         raise ValueError(
             "A device's line must be one of ready, info, ok, result and error with their fields. "
-            f"Received: {line!r}{reason}"
+            f"Received: {shorten(line)}{reason}"
         ) from error
 
 
@@ -263,5 +264,5 @@ _PARSERS = {
 def _matched(pattern, text):
     match = pattern.fullmatch(text)
     if match is None:
-        raise ValueError(f"must be of the form {pattern.pattern}. Received: {text!r}")
+        raise ValueError(f"must be of the form {pattern.pattern}. Received: {shorten(text)}")
     return match.groupdict()
