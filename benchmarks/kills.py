@@ -19,8 +19,10 @@ finished first, as every command does.
 """
 
 import argparse
+import concurrent.futures
 import dataclasses
 import functools
+import multiprocessing
 import os
 import pathlib
 import random
@@ -49,6 +51,7 @@ RESULT = RESULTS / "kills.md"
 _CLASSES = pictures.CLASS_NAMES
 _IMAGE_SIZE = pictures.SHAPE[0]
 _PICTURES = 90
+_MOST_FAILURES = 5
 _IMPORTED = (export_folder, exporter, trained_run, quantize_aware_run)
 
 
@@ -171,6 +174,9 @@ class Study:
 
         Args:
             part: of the command's duration, or of the changes that it makes, from 0 to 1.
+
+        Returns:
+            Whether it was killed: it may be faster than before.
         """
         self._lay_out()
         command = self._command_now()
@@ -181,6 +187,7 @@ class Study:
         if is_killed:
             self.kills += 1
             self._look()
+        return is_killed
 
     def _kill_at(self, command, part):
         began = time.monotonic()
@@ -253,6 +260,10 @@ def _end_before_files_are_written():
     run_folder.RunFolder.write_model = lambda *arguments: os.kill(os.getpid(), signal.SIGKILL)
 
 
+def _at_once():
+    """The part of an export that writes files cannot be had without the work before it."""
+
+
 def _write_pictures(folder):
     """A folder of small photographs, one sub-folder a class."""
     from PIL import Image
@@ -274,7 +285,7 @@ def _studies(folder):
     training = functools.partial(Study, main=training_command.main, weights=weights)
     exports = functools.partial(Study, main=export_command.main, weights=exporter.MODEL_FILE)
     at_the_end = {"begins_at": _end_before_files_are_written}
-    each_change = {"begins_at": lambda: None}
+    each_change = {"begins_at": _at_once}
     return [
         training("training", words=train, folder=folder / "training"),
         training("its end", words=train, folder=folder / "training_end", **at_the_end),
@@ -329,11 +340,25 @@ def table(studies):
     )
 
 
+def _kill(kills, study, position):
+    """Kills a command so many times; returns the study."""
+    if position > 0:
+        study.prepare()
+    moments = list(range(kills))
+    random.Random(0).shuffle(moments)
+    while moments and study.failures < _MOST_FAILURES:
+        if study.kill_once((moments[-1] + 0.5) / kills):
+            moments.pop()
+        print(study.row(), flush=True)
+    return study
+
+
 def main(arguments=None):
     """Runs the study."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=pathlib.Path)
     parser.add_argument("--kills", type=int, default=200, help="of all commands together")
+    parser.add_argument("--jobs", type=int, default=2, help="commands at the same time")
     parser.add_argument("--write", action="store_true", help=f"write {RESULT.name}")
     options = parser.parse_args(arguments)
     folder = options.folder.resolve()
@@ -341,19 +366,15 @@ def main(arguments=None):
     shutil.rmtree(folder / "pictures", ignore_errors=True)
     _write_pictures(folder / "pictures")
     studies = _studies(folder)
-    for study in studies:
-        study.prepare()
-        print(f"{study.name}: {study.seconds:.1f} s", flush=True)
-    rounds = -(-options.kills // len(studies))
-    order = list(range(rounds))
-    random.Random(0).shuffle(order)
-    for number in order:
-        for study in studies:
-            study.kill_once((number + 0.5) / rounds)
-            print(study.row(), flush=True)
-            if options.write:
-                write_text(RESULT, table(studies))
+    studies[0].prepare()  # the others begin with what it makes
+    kills = -(-options.kills // len(studies))
+    with concurrent.futures.ProcessPoolExecutor(
+        options.jobs, multiprocessing.get_context("fork")
+    ) as pool:
+        studies = list(pool.map(functools.partial(_kill, kills), studies, range(len(studies))))
     print(table(studies))
+    if options.write:
+        write_text(RESULT, table(studies))
     return 0
 
 
