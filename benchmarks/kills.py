@@ -3,7 +3,8 @@
 Each command is killed (`SIGKILL`), one kill a run, and then given again. Some kills strike at random
 moments; the others at changes of files in the part that writes them: renames, unlinks, folders that
 are made or removed, flushes, and each half of what is written. As many moments as are asked for are
-spread evenly over each command. What counts:
+spread evenly over each command, in random order. Besides, the functions that write a run and an
+export are killed before and after each such change, without the work before. What counts:
 
 - after every kill the old run or export is there, whole, or the new one is;
 - after the second command the run is complete, its weights are to the bit those of a run that was
@@ -28,7 +29,9 @@ import pathlib
 import random
 import shutil
 import signal
+import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 
@@ -41,7 +44,7 @@ from keras_micronet import run_folders
 from keras_micronet.files.archives import DamagedFileError, read_json
 from keras_micronet.files.marks import MARK_NAME
 from tests.keras_micronet.files.killed import count_changes, run_killed
-from tests.tflm import pictures
+from tests.tflm import kill_export, pictures
 from tflm import command_line as export_command
 from tflm import export_folder, exporter, trained_run  # imported here, so that children need not
 from training import command_line as training_command
@@ -52,6 +55,14 @@ _CLASSES = pictures.CLASS_NAMES
 _IMAGE_SIZE = pictures.SHAPE[0]
 _PICTURES = 90
 _MOST_FAILURES = 5
+_WRITINGS = [
+    *(("tests.training.kill_run_folder", kind) for kind in ("new", "overwrite")),
+    *(("tests.tflm.kill_export", place) for place in kill_export.PLACES),
+]
+_NAMES_OF_WRITINGS = {
+    "tests.training.kill_run_folder": "run folder",
+    "tests.tflm.kill_export": "export's folder",
+}
 _IMPORTED = (export_folder, exporter, trained_run, quantize_aware_run)
 
 
@@ -316,8 +327,25 @@ def _studies(folder):
     ]
 
 
-def table(studies):
-    """The results as Markdown."""
+def _kill_writing(module, kind):
+    """Kills the writing of files before and after each change; returns what and how many kills."""
+    with tempfile.TemporaryDirectory() as folder:
+        finished = subprocess.run(
+            [sys.executable, "-m", module, kind, folder], capture_output=True, text=True
+        )
+    if finished.returncode != 0:
+        raise RuntimeError(f"{module} {kind} must lose nothing. Received: {finished.stderr}")
+    print(f"{module} {kind}: {finished.stdout.strip()} kills", flush=True)
+    return f"{_NAMES_OF_WRITINGS[module]}: {kind}", int(finished.stdout)
+
+
+def table(studies, writings):
+    """The results as Markdown.
+
+    Args:
+        studies: of whole commands.
+        writings: pairs of a name and a number of kills.
+    """
     return "\n".join(
         [
             "# Kills",
@@ -336,17 +364,25 @@ def table(studies):
             )
             + " |",
             "",
+            "The writing alone, killed before and after each change of a file. Each of these kills "
+            "left the old files or the new ones, and the next command the new ones alone.",
+            "",
+            "| writing | kills |",
+            "|---|---|",
+            *(f"| {name} | {kills} |" for name, kills in writings),
+            f"| **all** | {sum(kills for _, kills in writings)} |",
+            "",
         ]
     )
 
 
-def _kill(kills, study, position):
-    """Kills a command so many times; returns the study."""
+def _kill(kills, end, study, position):
+    """Kills a command so many times, if there is the time; returns the study."""
     if position > 0:
         study.prepare()
     moments = list(range(kills))
     random.Random(0).shuffle(moments)
-    while moments and study.failures < _MOST_FAILURES:
+    while moments and study.failures < _MOST_FAILURES and time.monotonic() < end:
         if study.kill_once((moments[-1] + 0.5) / kills):
             moments.pop()
         print(study.row(), flush=True)
@@ -357,7 +393,8 @@ def main(arguments=None):
     """Runs the study."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=pathlib.Path)
-    parser.add_argument("--kills", type=int, default=200, help="of all commands together")
+    parser.add_argument("--kills", type=int, default=200, help="of whole commands, together")
+    parser.add_argument("--minutes", type=float, default=600, help="after which no more is killed")
     parser.add_argument("--jobs", type=int, default=2, help="commands at the same time")
     parser.add_argument("--write", action="store_true", help=f"write {RESULT.name}")
     options = parser.parse_args(arguments)
@@ -366,15 +403,19 @@ def main(arguments=None):
     shutil.rmtree(folder / "pictures", ignore_errors=True)
     _write_pictures(folder / "pictures")
     studies = _studies(folder)
+    end = time.monotonic() + 60 * options.minutes
+    writings = [_kill_writing(module, kind) for module, kind in _WRITINGS]
     studies[0].prepare()  # the others begin with what it makes
     kills = -(-options.kills // len(studies))
     with concurrent.futures.ProcessPoolExecutor(
         options.jobs, multiprocessing.get_context("fork")
     ) as pool:
-        studies = list(pool.map(functools.partial(_kill, kills), studies, range(len(studies))))
-    print(table(studies))
+        kill = functools.partial(_kill, kills, end)
+        studies = list(pool.map(kill, studies, range(len(studies))))
+    text = table(studies, writings)
+    print(text)
     if options.write:
-        write_text(RESULT, table(studies))
+        write_text(RESULT, text)
     return 0
 
 

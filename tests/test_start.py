@@ -82,7 +82,7 @@ def test_typing_errors_need_nothing_that_is_installed(words):
     ("words", "extra", "modules"),
     [
         (["tflm", "runs/x"], "tflm", ["matplotlib", "tflite_micro"]),
-        (["training"], "training", ["matplotlib", "PIL"]),
+        (["training"], "training", ["matplotlib", "PIL", "sklearn"]),
         (["training", "predict", "runs/x", "a.png"], "training", ["PIL"]),
     ],
 )

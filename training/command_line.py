@@ -34,7 +34,7 @@ from training.settings import (
 _PROGRAM = "python -m training"
 _EXTRA = "training"
 # What setup.py lists for the extra and every command needs, by the names that are imported.
-_MODULES = ("matplotlib", "PIL")
+_MODULES = ("matplotlib", "PIL", "sklearn")
 _FAILURE = 1
 _WRONG_USE = 2
 _INTERRUPTED = 130
