@@ -299,16 +299,16 @@ def _studies(folder):
     each_change = {"begins_at": _at_once}
     return [
         training("training", words=train, folder=folder / "training"),
-        training("its end", words=train, folder=folder / "training_end", **at_the_end),
+        training("training, its end", words=train, folder=folder / "training_end", **at_the_end),
         training(
-            "the end of one that replaces another",
+            "training that replaces another, its end",
             words=train,
             folder=folder / "training_over",
             overwrites=True,
             **at_the_end,
         ),
         training("quantize-aware training", words=aware, folder=folder / "aware"),
-        training("its end", words=aware, folder=folder / "aware_end", **at_the_end),
+        training("quantize-aware training, its end", words=aware, folder=folder / "aware_end", **at_the_end),
         exports("export", words=export, folder=folder / "export", **each_change),
         exports(
             "export that replaces another",
@@ -318,7 +318,7 @@ def _studies(folder):
             **each_change,
         ),
         exports(
-            "the same with fused kernels",
+            "fused export that replaces another",
             words=[*export, "--kernels", "fused"],
             folder=folder / "export_fused",
             overwrites=True,

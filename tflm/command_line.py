@@ -83,7 +83,7 @@ def _export(run, kernels, folder, options):
             options.most_accuracy_lost,
             options.output,
         )
-        written = folder.write(export.files, export.report.is_refused)
+        written = _shown(folder.write(export.files, export.report.is_refused))
     except (ValueError, ImportError, OSError, *exporter.FAILURES) as error:
         return console.fail(_PROGRAM, error, _EXPORT_FAILED)
     made = export.report
@@ -98,6 +98,12 @@ def _export(run, kernels, folder, options):
     print(f"{made.runtime.summary()}, {made.multiply_adds:,} multiply-adds")
     print(f"written to {written}; read {written / 'report.md'} first")
     return 0
+
+
+def _shown(path):
+    """A path as short as the user can use it."""
+    current = pathlib.Path.cwd()
+    return path.relative_to(current) if current in path.parents else path
 
 
 def _parser():
