@@ -1,7 +1,7 @@
 """How many kills a training, a quantize-aware training and an export survive without a loss.
 
-Each command is killed (`SIGKILL`), one kill a run, and then given again. Some kills strike at random
-moments; the others at changes of files in the part that writes them: renames, unlinks, folders that
+Each command is killed (`SIGKILL`), one kill a run, and then given again. Some kills strike at any
+moment; the others at changes of files in the part that writes them: renames, unlinks, folders that
 are made or removed, flushes, and each half of what is written. As many moments as are asked for are
 spread evenly over each command, in random order. Besides, the functions that write a run and an
 export are killed before and after each such change, without the work before. What counts:
@@ -14,9 +14,9 @@ export are killed before and after each such change, without the work before. Wh
 
 takes an hour on two cores, writes `results/kills.md`, and keeps in FOLDER what it makes. So that a
 kill costs seconds, the network is the smallest that can be exported, the data are small pictures
-that it makes, and the commands are forked from one process that has imported TensorFlow. Where the folder
-is read between two commands, as by `python -m tflm`, what a killed command has begun to move is
-finished first, as every command does.
+that it makes, and the commands are forked from one process that has imported TensorFlow. Where the
+folder is read between two commands, as by `python -m tflm`, what a killed command has begun to move
+is finished first, as every command does.
 """
 
 import argparse
@@ -308,7 +308,12 @@ def _studies(folder):
             **at_the_end,
         ),
         training("quantize-aware training", words=aware, folder=folder / "aware"),
-        training("quantize-aware training, its end", words=aware, folder=folder / "aware_end", **at_the_end),
+        training(
+            "quantize-aware training, its end",
+            words=aware,
+            folder=folder / "aware_end",
+            **at_the_end,
+        ),
         exports("export", words=export, folder=folder / "export", **each_change),
         exports(
             "export that replaces another",
