@@ -5,7 +5,7 @@ import select
 import time
 
 _MOST_BYTES = 1 << 16
-_MOST_UNREAD_BYTES = 1 << 20
+_MOST_UNREAD_BYTES = 1 << 24
 
 
 class DescriptorStream:
