@@ -2,12 +2,15 @@
 
 import os
 import pathlib
+import re
 import subprocess
 import sys
 
 import pytest
 
 from micronet_commands import console, quiet_tensorflow
+from tflm import command_line as export_command
+from training import command_line as training_command
 
 ROOT = pathlib.Path(__file__).parents[1]
 COMMANDS = {
@@ -96,6 +99,21 @@ def test_missing_extra_is_named_at_once(words, extra, modules, tmp_path):
     assert f"pip install 'keras_micronet[{extra}]'. Received: no " in finished.stderr
     assert ", ".join(modules) in finished.stderr
     assert finished.stderr.count("\n") == 1
+
+
+def test_what_an_extra_must_bring_is_what_setup_lists():
+    text = (ROOT / "setup.py").read_text()
+    lists = {
+        name: re.findall(r'"([\w-]+)', re.search(rf"^{name} = \[(.*?)\]$", text, re.M | re.S)[1])
+        for name in ("QUANTIZATION", "TRAINING", "TFLM")
+    }
+    imported = {"pillow": "PIL", "scikit-learn": "sklearn"}
+    modules = {
+        name: {imported.get(each, each.replace("-", "_")) for each in listed}
+        for name, listed in lists.items()
+    }
+    assert set(export_command._MODULES) == modules["TFLM"] | modules["QUANTIZATION"]
+    assert set(training_command._MODULES) < modules["TRAINING"]
 
 
 @pytest.mark.parametrize(
