@@ -180,3 +180,12 @@ def test_names_of_layers_fit_a_message(run_copy, tmp_path, capsys, name):
         for entry, content in entries.items():
             archive.writestr(entry, content)
     assert "names must be printable, of at most 200" in refusal(run_copy, tmp_path, capsys)
+
+
+@pytest.mark.parametrize("output", [".", "..", "model.keras", "model.keras/out"])
+def test_an_export_never_takes_the_place_of_its_run(run_copy, capsys, output):
+    before = {path: path.read_bytes() for path in run_copy.iterdir()}
+    words = [str(run_copy), "--output", str(run_copy / output), "--overwrite"]
+    assert command_line.main(words) == 2
+    assert "output must be a" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in run_copy.iterdir()} == before
