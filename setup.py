@@ -30,7 +30,11 @@ setuptools.setup(
     long_description_content_type="text/markdown",
     python_requires=">=3.11",
     packages=setuptools.find_packages(
-        include=["keras_micronet", "keras_micronet.*", "training", "training.*", "tflm", "tflm.*"]
+        include=[
+            f"{name}{suffix}"
+            for name in ("keras_micronet", "micronet_commands", "tflm", "training")
+            for suffix in ("", ".*")
+        ]
     ),
     package_data={
         "tflm.firmware": [

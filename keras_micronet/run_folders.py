@@ -224,7 +224,8 @@ def read_model(folder):
         The Keras model, not compiled, with one input and one output.
 
     Raises:
-        DamagedFileError: if the file is missing, damaged or has code of its own.
+        DamagedFileError: if the file is missing, damaged, has code of its own, or weights that are
+            no finite numbers.
     """
     path = pathlib.Path(folder) / MODEL
     check_model_file(path)
@@ -235,7 +236,18 @@ def read_model(folder):
         raise DamagedFileError(f"{path.name}: {shorten(error)}") from error
     if not all(isinstance(shape, tuple) for shape in shapes):
         raise DamagedFileError(f"{path.name}: several inputs or outputs")
+    _check_finite(path.name, model)
     return model
+
+
+def _check_finite(name, model):
+    """Raises unless all weights are numbers: a model with others gives one answer to everything."""
+    for variable in model.variables:
+        value = np.asarray(variable)
+        if not np.issubdtype(value.dtype, np.integer) and not np.isfinite(value).all():
+            raise DamagedFileError(
+                f"{name}: {shorten(variable.path)} has weights that are infinite or no numbers"
+            )
 
 
 def read_images(folder, name, input_shape, class_count):

@@ -9,7 +9,6 @@ import numpy as np
 
 from tflm.paired_interval import paired_interval
 
-MOST_POINTS_LOST = 2.0
 # An image is clear to the float model if its best class is this much more probable than its second.
 CLEAR_MARGIN = 0.1
 

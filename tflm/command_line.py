@@ -1,31 +1,19 @@
 """`python -m tflm`: exports a trained run to a folder of sources for a microcontroller."""
 
 import argparse
+import contextlib
 import pathlib
-import sys
 
-from tflm import exporter, next_steps
-from tflm import report as reports
-from tflm.accuracy_cost import MOST_POINTS_LOST
-from tflm.compiled_library import CompiledLibraryError
-from tflm.host_compiler import HostCompilerError
-from tflm.interpreter import MicroInterpreterError
-from tflm.kernel_library import KernelLibraryError
-from tflm.trained_run import TrainedRun
-from tflm.verification import VerificationError
+from micronet_commands import console, extras, quiet_tensorflow
+from tflm import settings
 
-_USAGE_ERROR = 2
+_PROGRAM = "python -m tflm"
+_EXTRA = "tflm"
+# What setup.py lists for the extra, by the names that are imported.
+_MODULES = ("flatbuffers", "matplotlib", "ml_dtypes", "tensorflow_model_optimization", "tflite_micro")
 _EXPORT_FAILED = 1
-_FAILURES = (
-    ValueError,
-    ImportError,
-    OSError,
-    MicroInterpreterError,
-    HostCompilerError,
-    KernelLibraryError,
-    CompiledLibraryError,
-    VerificationError,
-)
+_USAGE_ERROR = 2
+_INTERRUPTED = 130
 
 _EPILOG = """\
 The output folder holds model.tflite, model_settings.h, test_vectors, and report.md, which says
@@ -48,18 +36,44 @@ def main(arguments=None):
         arguments: list of words, or `None` for the process's.
 
     Returns:
-        The exit status: 0, 1 if the export failed, 2 if it could not begin.
+        The exit status: 0, 1 if the export failed, 2 if it could not begin, 130 if the user
+        interrupted it.
     """
+    console.escape_output()
     options = _parser().parse_args(arguments)
-    output = pathlib.Path(options.output or f"deploy/{pathlib.Path(options.run).resolve().name}")
+    try:
+        return _run(options)
+    except KeyboardInterrupt:
+        reason = "interrupted; the output folder is as it was, or has the whole new export"
+        return console.fail(_PROGRAM, reason, _INTERRUPTED)
+
+
+def _run(options):
     try:
         _check_accuracy(options.most_accuracy_lost)
-        exporter.check_output(output, options.overwrite)
-        refused_output = exporter.output_of_refused(output)
-        kernels = exporter.kernels_for(options.runtime, options.kernels)
-        run = TrainedRun.load(options.run)
-    except ValueError as error:
-        return _fail(error, _USAGE_ERROR)
+        extras.require(_EXTRA, _MODULES)
+        quiet_tensorflow.import_tensorflow()
+        # Only now: these take seconds, and --help and typing errors need none of them.
+        from tflm import exporter
+        from tflm.export_folder import ExportFolder
+        from tflm.trained_run import TrainedRun
+    except (ValueError, ImportError) as error:
+        return console.fail(_PROGRAM, error, _USAGE_ERROR)
+    output = options.output or f"deploy/{pathlib.Path(options.run).resolve().name}"
+    folder = ExportFolder(output, options.overwrite)
+    with contextlib.ExitStack() as reserved:
+        try:
+            kernels = exporter.kernels_for(options.runtime, options.kernels)
+            reserved.enter_context(folder.reserved())
+            run = TrainedRun.load(options.run)
+        except (ValueError, OSError) as error:
+            return console.fail(_PROGRAM, error, _USAGE_ERROR)
+        return _export(run, kernels, folder, options)
+
+
+def _export(run, kernels, folder, options):
+    from tflm import exporter, next_steps, report
+
     try:
         export = exporter.export(
             run,
@@ -69,20 +83,32 @@ def main(arguments=None):
             options.most_accuracy_lost,
             options.output,
         )
-        is_refused = export.report.is_refused
-        exporter.write(export.files, refused_output if is_refused else output)
-    except _FAILURES as error:
-        return _fail(error, _EXPORT_FAILED)
-    print(reports.verdict(export.report))
-    if is_refused:
-        return _fail(_refusal(export.report, refused_output), _EXPORT_FAILED)
-    print(_summary(export.report, output))
+        written = _shown(folder.write(export.files, export.report.is_refused))
+    except (ValueError, ImportError, OSError, *exporter.FAILURES) as error:
+        return console.fail(_PROGRAM, error, _EXPORT_FAILED)
+    made = export.report
+    print(report.verdict(made))
+    if made.is_refused:
+        refusal = (
+            f"{report.refusal(made)}. No sources are written; {written / 'report.md'} tells where "
+            "the accuracy is lost. What to do, best first:\n"
+            f"{next_steps.as_text(made.next_steps)}"
+        )
+        return console.fail(_PROGRAM, refusal, _EXPORT_FAILED)
+    print(f"{made.runtime.summary()}, {made.multiply_adds:,} multiply-adds")
+    print(f"written to {written}; read {written / 'report.md'} first")
     return 0
+
+
+def _shown(path):
+    """A path as short as the user can use it."""
+    current = pathlib.Path.cwd()
+    return path.relative_to(current) if current in path.parents else path
 
 
 def _parser():
     parser = argparse.ArgumentParser(
-        prog="python -m tflm",
+        prog=_PROGRAM,
         description="Exports a trained MicroNet as int8 to TensorFlow Lite Micro, or as a C99 "
         "library.",
         epilog=_EPILOG,
@@ -90,20 +116,20 @@ def _parser():
     )
     parser.add_argument(
         "run",
-        help="folder with model.keras, class_names.txt, calibration.npz and test.npz, "
-        "as `python -m training` writes it",
+        help="complete run folder, as `python -m training` and keras_micronet.write_run_folder "
+        "write it",
     )
     parser.add_argument("--output", help="folder to write (default: deploy/ and the run's name)")
     parser.add_argument(
         "--runtime",
-        choices=exporter.RUNTIMES,
-        default=exporter.TFLM,
+        choices=settings.RUNTIMES,
+        default=settings.TFLM,
         help="tflm: TensorFlow Lite Micro (default); static: none, the model is a C99 library "
         "that calls fused kernels",
     )
     parser.add_argument(
         "--kernels",
-        choices=exporter.KERNELS,
+        choices=settings.KERNELS,
         help="builtin: operators that every TensorFlow Lite Micro has (default for tflm); fused: "
         "this project's own, several times faster, whose C sources are exported along with the "
         "model (always so for static)",
@@ -111,10 +137,10 @@ def _parser():
     parser.add_argument(
         "--most-accuracy-lost",
         type=float,
-        default=MOST_POINTS_LOST,
+        default=settings.MOST_POINTS_LOST,
         metavar="POINTS",
         help="percentage points of accuracy that int8 may lose on the test images; refused is "
-        f"what loses significantly more (default: {MOST_POINTS_LOST:g})",
+        f"what loses significantly more (default: {settings.MOST_POINTS_LOST:g})",
     )
     parser.add_argument(
         "--overwrite", action="store_true", help="replace an earlier export in that folder"
@@ -128,22 +154,3 @@ def _check_accuracy(points):
             "most-accuracy-lost must be percentage points from 0 to 100. "
             f"Received: most-accuracy-lost={points:g}"
         )
-
-
-def _summary(report, output):
-    return (
-        f"{report.runtime.summary()}, {report.multiply_adds:,} multiply-adds\n"
-        f"written to {output}; read {output / 'report.md'} first"
-    )
-
-
-def _refusal(report, output):
-    return (
-        f"{reports.refusal(report)}. No sources are written; {output / 'report.md'} tells where "
-        f"the accuracy is lost. What to do, best first:\n{next_steps.as_text(report.next_steps)}"
-    )
-
-
-def _fail(error, status):
-    print(f"python -m tflm: {error}", file=sys.stderr)
-    return status

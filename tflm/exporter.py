@@ -1,8 +1,6 @@
 """From a trained run to verified sources for a microcontroller: the steps in order."""
 
 import dataclasses
-import pathlib
-import tempfile
 
 import keras
 import numpy as np
@@ -23,7 +21,6 @@ from tflm import (
     made_up_images,
     next_steps,
     operation_check,
-    refused_export,
     report,
     static_c,
     static_plan,
@@ -32,18 +29,26 @@ from tflm import (
 )
 from tflm.builtin_operations import to_builtin
 from tflm.graph import Graph
+from tflm.host_compiler import HostCompilerError
 from tflm.input_normalization import InputNormalization
 from tflm.integer_check import require_integers_only
-from tflm.interpreter import MicroInterpreter, required_arena_bytes
+from tflm.interpreter import MicroInterpreter, MicroInterpreterError, required_arena_bytes
+from tflm.kernel_library import KernelLibraryError
 from tflm.model_settings import ModelSettings, model_identifier, model_settings
 from tflm.op_resolver import op_resolver
 from tflm.quantization import quantize
 from tflm.runtimes import MicroRuntime, StaticRuntime
+from tflm.settings import FUSED, KERNELS, MOST_POINTS_LOST, RUNTIMES, STATIC, TFLM
 
 MODEL_FILE = "model.tflite"
-BUILTIN, FUSED = KERNELS = ("builtin", "fused")
-TFLM, STATIC = RUNTIMES = (MicroRuntime.name, StaticRuntime.name)
-_MARK_OF_AN_EXPORT = "report.json"
+# What `export` raises besides errors of Python's.
+FAILURES = (
+    MicroInterpreterError,
+    HostCompilerError,
+    KernelLibraryError,
+    compiled_library.CompiledLibraryError,
+    verification.VerificationError,
+)
 _MOST_TEST_VECTORS = 10
 _EXAMPLES = 16
 _MOST_MISTAKES = 4
@@ -71,7 +76,7 @@ def export(
     announce=lambda line: None,
     kernels=None,
     runtime=TFLM,
-    most_points_lost=accuracy_cost.MOST_POINTS_LOST,
+    most_points_lost=MOST_POINTS_LOST,
     output=None,
 ):
     """Converts, runs, verifies and measures a trained model.
@@ -447,57 +452,6 @@ def _files(run, deployment, answers, made):
         ),
         **report.report_files(made),
     }
-
-
-def check_output(folder, overwrite):
-    """Raises `ValueError` unless an export may be written to `folder`."""
-    folder = pathlib.Path(folder)
-    if not folder.exists() or folder.is_dir() and not any(folder.iterdir()):
-        return
-    if refused_export.is_alone(folder):
-        return
-    if not overwrite or not (folder / _MARK_OF_AN_EXPORT).is_file():
-        raise ValueError(
-            "output must be a new or empty folder or, with --overwrite, that of an earlier export. "
-            f"Received: output={folder}"
-        )
-
-
-def output_of_refused(folder):
-    """Where the report of a refused export goes: beside an earlier export, which stays.
-
-    Args:
-        folder: path of the export's folder; `check_output` has accepted it.
-
-    Returns:
-        `folder`, or if there is an earlier export in it, one with "-refused" behind the name.
-
-    Raises:
-        ValueError: if there is something else.
-    """
-    folder = pathlib.Path(folder)
-    if not folder.is_dir() or not any(folder.iterdir()) or refused_export.is_alone(folder):
-        return folder
-    beside = folder.with_name(f"{folder.name}-refused")
-    check_output(beside, overwrite=False)
-    return beside
-
-
-def write(files, folder):
-    """Writes an export's files as a folder that appears at once, in place of an earlier export.
-
-    Args:
-        files: contents by file name.
-        folder: the folder's path; `check_output` has accepted it.
-    """
-    folder = pathlib.Path(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as staging:
-        made = pathlib.Path(staging) / "made"
-        c_arrays.write_files(files, made)
-        if folder.exists():
-            folder.rename(pathlib.Path(staging) / "replaced")
-        made.rename(folder)
 
 
 def _one_of_each_class(labels):

@@ -3,9 +3,14 @@
 import os
 import pathlib
 import shutil
+import stat
 import subprocess
 import tempfile
+import time
 
+_UNFINISHED = ".micronet-unfinished-"
+_MOST_SECONDS = 24 * 60 * 60
+_OTHERS_CAN_WRITE = stat.S_IWGRP | stat.S_IWOTH
 C = (("gcc", "cc"),)
 # gcc compiles a file in the language of its name. For C++ it needs g++.
 C_AND_CPLUSPLUS = (("gcc",), ("g++",))
@@ -29,7 +34,8 @@ def build(target, arguments, languages=C):
     compiler = [_find(*names) for names in languages][0]
     target = pathlib.Path(target)
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix="unfinished_") as folder:
+    _remove_leftovers(target.parent)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=_UNFINISHED) as folder:
         unfinished = pathlib.Path(folder) / target.name
         command = [compiler, *map(str, arguments), "-o", str(unfinished)]
         finished = subprocess.run(
@@ -37,7 +43,16 @@ def build(target, arguments, languages=C):
         )
         if finished.returncode != 0:
             raise HostCompilerError(f"{' '.join(command)}\n{finished.stderr}")
+        os.chmod(unfinished, stat.S_IMODE(unfinished.stat().st_mode) & ~_OTHERS_CAN_WRITE)
         os.replace(unfinished, target)
+
+
+def _remove_leftovers(folder):
+    """Removes what compilations have left that were killed: nobody compiles for a day."""
+    for path in folder.glob(f"{_UNFINISHED}*"):
+        if path.is_dir() and not path.is_symlink():
+            if time.time() - path.stat().st_mtime > _MOST_SECONDS:
+                shutil.rmtree(path, ignore_errors=True)
 
 
 def _find(*names):

@@ -37,8 +37,13 @@ def next_steps(run, cost, kernels, other_kernels, runtime, output=None):
     Returns:
         A tuple of `NextStep`.
     """
-    train = _train_again if isinstance(run.model, QuantizeAwareModel) else _train_with_rounding
-    steps = list(train(run))
+    is_aware = isinstance(run.model, QuantizeAwareModel)
+    if run.is_own_model:
+        steps = [_train_own_model(is_aware)]
+    else:
+        steps = [_train_again(run) if is_aware else _train_with_rounding(run)]
+    if not is_aware:
+        steps.append(_more_calibration(run))
     for other in other_kernels:
         effect = f"uses the {other} kernels, which round elsewhere than the {kernels} ones"
         steps.append(NextStep(_export(run.folder, kernels=other, output=output), effect))
@@ -51,12 +56,15 @@ def next_steps(run, cost, kernels, other_kernels, runtime, output=None):
 
 def _train_with_rounding(run):
     name = run.folder.resolve().name
-    yield NextStep(
+    return NextStep(
         _command("training", "--quantize-aware", run.folder),
         "trains on with the rounding of int8 in the loop; it writes a run for this command, "
         f"runs/{name}-{_BEST_SCHEME}",
     )
-    yield NextStep(
+
+
+def _more_calibration(run):
+    return NextStep(
         None,
         f"put more images, like those of the field, into {run.folder / 'calibration.npz'}, which "
         f"has {len(run.calibration)}: the ranges of activations are chosen on them",
@@ -69,15 +77,24 @@ def _train_again(run):
     command = _command("training", "--quantize-aware", folder)
     scheme = run.model.scheme.name
     if scheme == _BEST_SCHEME:
-        yield NextStep(
+        return NextStep(
             f"{command} --epochs {_MANY_EPOCHS} --output {shlex.quote(f'{run.folder}-longer')}",
             "trains longer with the rounding in the loop",
         )
-    else:
-        yield NextStep(
-            f"{command} --scheme {_BEST_SCHEME}",
-            f"trains with 8 bits for the weights that have 4 in the scheme {scheme}",
-        )
+    return NextStep(
+        f"{command} --scheme {_BEST_SCHEME}",
+        f"trains with 8 bits for the weights that have 4 in the scheme {scheme}",
+    )
+
+
+def _train_own_model(is_aware):
+    """For a model that was trained by other means than `python -m training`, which cannot go on."""
+    how = "longer" if is_aware else "on, as what keras_micronet.quantization.quantize_aware returns,"
+    return NextStep(
+        None,
+        f"train the model {how} with the rounding of int8 in the loop, and write it with "
+        "keras_micronet.write_run_folder",
+    )
 
 
 def _accepting(cost):

@@ -12,12 +12,13 @@ import math
 
 import numpy as np
 
-from tflm import plots, refused_export
-from tflm.accuracy_cost import CLEAR_MARGIN, MOST_POINTS_LOST, AccuracyCost
+from tflm import plots
+from tflm.accuracy_cost import CLEAR_MARGIN, AccuracyCost
 from tflm.graph_validation import validate
 from tflm.operator_table import OPERATORS
 from tflm.paired_interval import CONFIDENCE
 from tflm.runtimes import MicroRuntime, StaticRuntime, size_text
+from tflm.settings import MOST_POINTS_LOST
 from tflm.verification import Verification
 
 FLOAT, QUANTIZATION_AWARE = "float", "quantization-aware"
@@ -266,7 +267,7 @@ def to_json(report):
 def _cost_figures(report):
     cost = report.cost
     return {
-        refused_export.MARK: report.is_refused,
+        "refused": report.is_refused,
         "test_images": cost.images,
         "keras_model": report.keras_model,
         "keras_accuracy": report.keras_accuracy,

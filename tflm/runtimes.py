@@ -6,6 +6,7 @@ A report tells both of the runtime of its export.
 import dataclasses
 
 from tflm.interpreter import ArenaUsage
+from tflm.settings import STATIC, TFLM
 
 _BYTES_PER_KB = 1024
 
@@ -31,7 +32,7 @@ class MicroRuntime:
     arena_bytes: int
     has_kernels: bool = False
 
-    name = "tflm"
+    name = TFLM
     title = "on TensorFlow Lite Micro"
     arena_note = """\
 Measured with TensorFlow Lite Micro's reference kernels on a 64-bit host, whose bookkeeping is
@@ -129,7 +130,7 @@ class StaticRuntime:
     arena_bytes: int
     rows_arena_bytes: int | None
 
-    name = "static"
+    name = STATIC
     title = "as a C99 library"
 
     @property

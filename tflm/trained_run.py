@@ -1,25 +1,23 @@
-"""What an export starts from: a folder with a trained model and images.
+"""What an export starts from: a complete run folder, as `keras_micronet.run_folders` describes it.
 
-| file | content |
-|---|---|
-| `model.keras` | the model, of this library's layers; its input takes raw RGB in [0, 255] |
-| `class_names.txt` | UTF-8, one name a line, in the order of the model's outputs |
-| `calibration.npz` | `images` uint8 `(count, height, width, 3)` and `labels` `(count,)` |
-| `test.npz` | the same with images that the training never saw |
-
-`python -m training` writes such a folder, among other files. Its `run.json` is read for what came
-before a quantize-aware training; it may be missing.
+Its `run.json` also tells what came before a quantize-aware training.
 """
 
 import dataclasses
-import json
 import pathlib
-import zipfile
 
 import keras
 import numpy as np
 
-_MOST_SUMMARY_BYTES = 1 << 20
+from keras_micronet import run_folders
+from keras_micronet.files.archives import DamagedFileError
+
+_FILES = (
+    run_folders.MODEL,
+    run_folders.CLASS_NAMES,
+    run_folders.CALIBRATION,
+    run_folders.TEST,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,6 +55,7 @@ class TrainedRun:
         test: held-out `LabelledImages`.
         folder: the path that it was read from.
         float_run: `FloatRun` that came before a quantize-aware training, if that is known.
+        is_own_model: whether it was trained by other means than `python -m training`.
     """
 
     model: keras.Model
@@ -65,97 +64,81 @@ class TrainedRun:
     test: LabelledImages
     folder: pathlib.Path
     float_run: FloatRun | None = None
+    is_own_model: bool = False
 
     @classmethod
     def load(cls, folder):
         """Reads a folder.
 
         Args:
-            folder: path of a folder with the files above.
+            folder: path of a run folder.
 
         Raises:
-            ValueError: if a file is missing, damaged, or does not fit the model.
+            ValueError: if the run is not complete, or a file is missing, damaged, or does not fit
+                the model.
         """
         folder = pathlib.Path(folder)
-        model = _read_model(_existing(folder, "model.keras"))
-        names = tuple(_existing(folder, "class_names.txt").read_text("utf-8").splitlines())
-        run = cls(
-            model,
-            names,
-            _read_images(_existing(folder, "calibration.npz"), model, len(names)),
-            _read_images(_existing(folder, "test.npz"), model, len(names)),
-            folder,
-            _read_float_run(folder),
-        )
-        classes = model.output_shape[-1]
-        if len(names) != classes:
+        if not folder.is_dir():
+            raise ValueError(f"A run must be a folder. Received: {folder}, which is none")
+        run_folders.finish_replacement(folder)
+        summary = _read_summary(folder)
+        missing = [name for name in _FILES if not (folder / name).is_file()]
+        if missing:
             raise ValueError(
-                f"class_names.txt must name the model's {classes} outputs, one a line. "
-                f"Received: {len(names)} names"
+                f"A run folder must hold {', '.join(missing)}: train again, or see "
+                f"keras_micronet.write_run_folder. Received: {folder} without"
             )
-        return run
+        try:
+            names = run_folders.read_class_names(folder)
+            model = run_folders.read_model(folder)
+            _check_outputs(model, names)
+            images = [
+                LabelledImages(
+                    *run_folders.read_images(folder, name, model.input_shape[1:], len(names))
+                )
+                for name in (run_folders.CALIBRATION, run_folders.TEST)
+            ]
+        except ValueError as error:
+            raise ValueError(
+                "A run folder must hold whole files that fit together: train again, or see "
+                f"keras_micronet.write_run_folder. Received: {folder} ({error})"
+            ) from error
+        if _read_summary(folder) != summary:
+            raise ValueError(
+                "A run must not change while it is read: wait until its training has ended. "
+                f"Received: {folder}"
+            )
+        is_own_model = run_folders.is_own_model(summary)
+        return cls(model, names, *images, folder, _float_run(folder, summary), is_own_model)
 
 
-def _existing(folder, name):
-    path = folder / name
-    if not path.is_file():
+def _check_outputs(model, names):
+    if model.output_shape[1:] != (len(names),):
         raise ValueError(
-            f"A run folder must hold {name}; `python -m training` writes one. "
-            f"Received: {folder}"
+            f"{run_folders.CLASS_NAMES} must name the model's outputs, one a line. "
+            f"Received: {len(names)} names for outputs of shape {model.output_shape}"
         )
-    return path
 
 
-def _read_float_run(folder):
-    """What `run.json` tells of the float run; `None` if it tells nothing, or nonsense."""
-    path = folder / "run.json"
+def _read_summary(folder):
+    """The content of `run.json`, which says that a run is complete."""
     try:
-        if path.stat().st_size > _MOST_SUMMARY_BYTES:
-            return None
-        section = json.loads(path.read_text("utf-8"))["quantization"]
-        name, accuracy = section["float_run"], section["float_test_accuracy"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return None
+        return run_folders.read_summary(folder)
+    except DamagedFileError as error:
+        raise ValueError(
+            f"A run folder must be complete, which its {run_folders.SUMMARY} tells: give the "
+            "command of its training again, which continues it; keras_micronet.write_run_folder "
+            f"writes the folder of a model of your own. Received: {folder} ({error})"
+        ) from error
+
+
+def _float_run(folder, summary):
+    """What `run.json` tells of the float run; `None` if it tells nothing, or nonsense."""
+    section = summary.get("quantization")
+    section = section if isinstance(section, dict) else {}
+    name, accuracy = section.get("float_run"), section.get("float_test_accuracy")
     is_name = isinstance(name, str) and pathlib.PurePath(name).name == name and name.isprintable()
     if not is_name or not isinstance(accuracy, float) or not 0 <= accuracy <= 1:
         return None
     beside = folder.parent / name
     return FloatRun(beside if beside.is_dir() else pathlib.Path(name), accuracy)
-
-
-def _read_model(path):
-    try:
-        return keras.saving.load_model(path, compile=False)
-    except Exception as error:  # Keras raises many types for damaged files
-        raise ValueError(
-            f"{path.name} must be a whole Keras model without code of its own. "
-            f"Received: {path} ({error})"
-        ) from error
-
-
-def _read_images(path, model, class_count):
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            images, labels = archive["images"], archive["labels"]
-    except (KeyError, ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
-        raise ValueError(
-            f"{path.name} must hold the arrays `images` and `labels`. Received: {path} ({error})"
-        ) from error
-    expected = tuple(model.input_shape[1:])
-    if images.dtype != np.uint8 or images.shape[1:] != expected or expected[-1:] != (3,):
-        raise ValueError(
-            f"The images of {path.name} must be raw RGB, uint8 of the model's input shape "
-            f"{expected}. Received: {images.dtype} of shape {images.shape}"
-        )
-    if labels.shape != (len(images),) or not np.issubdtype(labels.dtype, np.integer):
-        raise ValueError(
-            f"The labels of {path.name} must be one integer for each of {len(images)} images. "
-            f"Received: {labels.dtype} of shape {labels.shape}"
-        )
-    if len(labels) == 0 or labels.min() < 0 or labels.max() >= class_count:
-        raise ValueError(
-            f"The labels of {path.name} must be at least one, in [0, {class_count}). "
-            f"Received: {len(labels)} labels"
-            + (f" from {labels.min()} to {labels.max()}" if len(labels) else "")
-        )
-    return LabelledImages(images, labels)

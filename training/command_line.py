@@ -9,6 +9,7 @@ import sys
 import textwrap
 from collections.abc import Callable
 
+from micronet_commands import console, extras, quiet_tensorflow
 from training.recipe_options import add_recipe_options, option_fields, option_name
 from training.recipes import (
     FINETUNE,
@@ -31,6 +32,9 @@ from training.settings import (
 )
 
 _PROGRAM = "python -m training"
+_EXTRA = "training"
+# What setup.py lists for the extra and every command needs, by the names that are imported.
+_MODULES = ("matplotlib", "PIL", "sklearn")
 _FAILURE = 1
 _WRONG_USE = 2
 _INTERRUPTED = 130
@@ -93,6 +97,7 @@ def main(arguments=None):
         Exit code: 0; 1 if the training failed; 2 if the request was refused before the first step;
         130 if the user interrupted it.
     """
+    console.escape_output()
     settings = parse_arguments(arguments)
     try:
         return _run(settings)
@@ -102,10 +107,12 @@ def main(arguments=None):
 
 def _run(settings):
     # Only now: TensorFlow takes seconds to import, and --help and typing errors need none of it.
-    # A lost worker is dozens of lines of TensorFlow's on the others, which say it in one.
-    level = "3" if os.environ.get("TF_CONFIG") else "2"
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", level)
+    if os.environ.get("TF_CONFIG"):
+        # A lost worker is dozens of lines of TensorFlow's on the others, which say it in one.
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
+        extras.require(_EXTRA, _MODULES)
+        quiet_tensorflow.import_tensorflow()
         from training import checkpoints, strategies, trainer
 
         command = _command(settings)
@@ -472,4 +479,4 @@ def _stop(reason, exit_code):
 def _complain(reason):
     # Messages of libraries may have several lines; a user's mistake deserves one.
     message = " ".join(str(reason).split())
-    print(f"{_PROGRAM}: error: {message}", file=sys.stderr)
+    console.fail(_PROGRAM, f"error: {message}", _FAILURE)

@@ -28,6 +28,7 @@ run is made that replaces a complete one, its files are in the folder `.micronet
 run folder, and the earlier run stays.
 """
 
+import contextlib
 import csv
 import dataclasses
 import io
@@ -178,6 +179,8 @@ class RunFolder:
         is_ours = self._is_ours(found)
         if self._overwrite and is_ours or self._resume and self._is_unfinished(found):
             return
+        if is_ours:
+            self._remove_leftovers()
         advice = (
             "unless --overwrite is given"
             if is_ours or not self._overwrite
@@ -187,6 +190,18 @@ class RunFolder:
             "output must be a new or empty folder or, to continue it, that of an unfinished run, "
             f"{advice}. Received: output={self._given}"
         )
+
+    def _remove_leftovers(self):
+        """Removes what a run has left that was killed between its last file and its end.
+
+        Nothing else would: it is complete, so that the same command is refused.
+        """
+        with contextlib.suppress(OSError), locks.acquire(
+            self.path / locks.LOCK_NAME, self._given
+        ):
+            self._finish_killed()
+            if (self.path / SUMMARY).is_file():
+                _remove(self.path, _CHECKPOINT)
 
     def _found(self):
         """Names in the folder, without what a killed command has left half written."""

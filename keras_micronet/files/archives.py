@@ -23,6 +23,7 @@ _COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _ENCRYPTED = 1
 _PIECE_BYTES = 2**22
 _MOST_DIMENSIONS = 32
+_LONGEST_NAME = 200  # characters of a layer's name
 _CONFIGURATION, _WEIGHTS = "config.json", "model.weights.h5"
 
 
@@ -182,8 +183,25 @@ def check_model_file(path, most_bytes=MOST_BYTES):
                 raise ValueError(f"no {name} in it")
         if archive.getinfo(_CONFIGURATION).file_size > _MOST_JSON_BYTES:
             raise ValueError(f"{_CONFIGURATION} of more than {_MOST_JSON_BYTES:,} bytes")
-        parse_json(archive.read(_CONFIGURATION))
+        _check_names(parse_json(archive.read(_CONFIGURATION)))
         _check_hdf5(archive.read(_WEIGHTS))
+
+
+def _check_names(configuration):
+    """Raises `ValueError` if a layer's name does not fit a message, a report or a C comment."""
+    values = [configuration]
+    while values:
+        value = values.pop()
+        if isinstance(value, dict):
+            name = value.get("name")
+            if isinstance(name, str) and not (name.isprintable() and len(name) <= _LONGEST_NAME):
+                raise ValueError(
+                    f"names must be printable, of at most {_LONGEST_NAME} characters. "
+                    f"Received: {shorten(repr(name), 80)}"
+                )
+            values += value.values()
+        elif isinstance(value, list):
+            values += value
 
 
 def _check_hdf5(content):

@@ -55,8 +55,11 @@ def write_file(destination, contents, is_durable=True):
 
 
 def as_bytes(contents):
-    """Bytes as they are, text as UTF-8."""
-    return contents.encode("utf-8") if isinstance(contents, str) else contents
+    """Bytes as they are, text as UTF-8.
+
+    What stands for bytes of a file's name that are no text is escaped, in JSON as JSON has it.
+    """
+    return contents.encode("utf-8", "backslashreplace") if isinstance(contents, str) else contents
 
 
 def flush_file(file):

@@ -52,13 +52,16 @@ class WholeFolder:
         names_without_mark: function that takes the path of a folder without a mark and returns the
             names of the files that an earlier version of this project wrote there; empty if the
             folder is none of this project's.
+        disposable: kinds of folders in which is nothing that anybody needs: they are replaced
+            without being asked to.
     """
 
-    def __init__(self, path, kind, names_without_mark=lambda folder: ()):
+    def __init__(self, path, kind, names_without_mark=lambda folder: (), disposable=()):
         self._given = path
         self.path = pathlib.Path(os.path.realpath(path))
         self._kind = kind
         self._names_without_mark = names_without_mark
+        self._disposable = disposable
 
     @contextlib.contextmanager
     def reserved(self, overwrite=False):
@@ -85,6 +88,10 @@ class WholeFolder:
                 self._prove_writable()
             yield
 
+    def holds_earlier(self):
+        """Whether there is anything in the folder that is not disposable."""
+        return bool(self._files()) and not self._is_disposable()
+
     def check(self, overwrite=False):
         """Raises `ValueError` unless the folder is free or may be replaced.
 
@@ -98,7 +105,7 @@ class WholeFolder:
             if not found:
                 return
             known = self._known_names(self.path)
-        if not known or not overwrite:
+        if not known or not (overwrite or self._is_disposable()):
             raise ValueError(
                 f"output must be a new or empty folder or, with --overwrite, that of an earlier "
                 f"{self._kind}. Received: output={self._given}"
@@ -232,8 +239,13 @@ class WholeFolder:
         """Names of this project's files in a folder; empty if it has no mark of this kind."""
         mark = read_mark(folder)
         if mark is not None:
-            return {MARK_NAME, *mark.files} if mark.kind == self._kind else set()
+            is_ours = mark.kind in (self._kind, *self._disposable)
+            return {MARK_NAME, *mark.files} if is_ours else set()
         return set(self._names_without_mark(folder))
+
+    def _is_disposable(self):
+        mark = read_mark(self.path)
+        return mark is not None and mark.kind in self._disposable
 
     def _must_stay(self):
         """Whether the folder itself cannot or must not be renamed."""

@@ -6,6 +6,7 @@ import pytest
 import sklearn.datasets
 import tensorflow as tf
 
+import keras_micronet
 from tests.tflm import pictures
 from tests.tflm.micronets import BUILDERS
 
@@ -38,10 +39,14 @@ def digits_run(tmp_path_factory):
     model = BUILDERS["M0"](input_shape=(SIZE, SIZE, 3), classes=10, weights=None)
     model.compile(keras.optimizers.AdamW(3e-3), "sparse_categorical_crossentropy")
     model.fit(images[:1400], labels[:1400], batch_size=50, epochs=EPOCHS, verbose=0)
-    keras.Model(model.inputs, model.outputs, name=model.name).save(folder / "model.keras")
-    (folder / "class_names.txt").write_text("".join(f"{digit}\n" for digit in range(10)))
-    np.savez(folder / "calibration.npz", images=images[:100], labels=labels[:100])
-    np.savez(folder / "test.npz", images=images[1400:], labels=labels[1400:])
+    keras_micronet.write_run_folder(
+        folder,
+        keras.Model(model.inputs, model.outputs, name=model.name),
+        [str(digit) for digit in range(10)],
+        (images[:100], labels[:100]),
+        (images[1400:], labels[1400:]),
+    )
+    (folder / "run.json").write_text('{"format": 1}')  # as if `python -m training` had written it
     return folder
 
 

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 
+import keras_micronet
 from keras_micronet import layers
 
 SHAPE = (24, 20, 3)
@@ -75,9 +76,5 @@ def write_run(folder, model, calibration, test, class_names=CLASS_NAMES):
         calibration, test: pairs of images and labels.
         class_names: one for each output.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    model.save(folder / "model.keras")
-    (folder / "class_names.txt").write_text("".join(f"{name}\n" for name in class_names))
-    for name, (images, labels) in {"calibration": calibration, "test": test}.items():
-        np.savez(folder / f"{name}.npz", images=images, labels=labels)
+    keras_micronet.write_run_folder(folder, model, class_names, calibration, test)
     return folder

@@ -11,9 +11,10 @@ import keras
 import numpy as np
 import pytest
 
+from keras_micronet.files.marks import MARK_NAME
 from keras_micronet.quantization import quantize_aware
 from tests.keras_micronet.quantization import chains
-from tflm import command_line, compiled_library, exporter
+from tflm import command_line, compiled_library, exporter, trained_run
 from tflm.compiled_library import CompiledLibraryError
 from tflm.firmware import command_line as firmware_command_line
 from tflm.host_compiler import HostCompilerError
@@ -22,6 +23,7 @@ from tflm.kernel_library import KernelLibraryError
 from tflm.verification import VerificationError
 
 WITH_EVERY_RUNTIME = {
+    MARK_NAME,
     "model.tflite",
     "model_settings.h",
     "report.json",
@@ -277,7 +279,7 @@ def test_failure_of_an_export_is_a_sentence(error, tmp_path, monkeypatch, capsys
     def fail(*arguments):
         raise error("A rule. Received: something else")
 
-    monkeypatch.setattr(command_line.TrainedRun, "load", lambda folder: None)
+    monkeypatch.setattr(trained_run.TrainedRun, "load", lambda folder: None)
     monkeypatch.setattr(exporter, "export", fail)
     assert command_line.main(["run", "--output", str(tmp_path / "out")]) == 1
     assert capsys.readouterr().err == "python -m tflm: A rule. Received: something else\n"
@@ -351,15 +353,6 @@ def test_export_replaces_only_an_earlier_export(deployed, digits_run, tmp_path, 
     assert (precious / "thesis.txt").read_text() == "unsaved"
 
 
-def test_writing_replaces_the_whole_folder(tmp_path):
-    folder = tmp_path / "export"
-    exporter.write({"report.json": "{}", "old.txt": "old"}, folder)
-    exporter.check_output(folder, overwrite=True)
-    exporter.write({"report.json": "{}", "new.txt": "new"}, folder)
-    assert {path.name for path in folder.iterdir()} == {"report.json", "new.txt"}
-    assert [path.name for path in tmp_path.iterdir()] == ["export"]
-
-
 @pytest.fixture
 def lossy_run(run_copy):
     """One channel of the last map ten thousand times as large as the rest hides the rest."""
@@ -380,7 +373,8 @@ def test_model_that_int8_cannot_hold_has_a_report_and_no_sources(lossy_run, tmp_
     output = tmp_path / "out put"
     assert command_line.main([str(lossy_run), "--output", str(output)]) == 1
     assert {path.name for path in output.iterdir()} == {
-        name for name in WITH_EVERY_RUNTIME if name.startswith("report")
+        MARK_NAME,
+        *(name for name in WITH_EVERY_RUNTIME if name.startswith("report")),
     }
     shown = capsys.readouterr()
     report = json.loads((output / "report.json").read_text())
@@ -413,34 +407,13 @@ def test_command_of_a_refusal_is_enough_to_accept_it(lossy_run, tmp_path, capsys
     assert json.loads((tmp_path / "out" / "report.json").read_text())["refused"] is False
 
 
-def test_refused_export_leaves_an_earlier_one_where_it_is(lossy_run, tmp_path, capsys):
-    output = tmp_path / "out"
-    exporter.write({"report.json": "{}", "model_data.cc": "works"}, output)
+def test_refused_export_leaves_an_earlier_one_where_it_is(lossy_run, deployed, tmp_path, capsys):
+    output = shutil.copytree(deployed, tmp_path / "out")
     words = [str(lossy_run), "--output", str(output), "--overwrite"]
     assert command_line.main(words) == 1
-    assert (output / "model_data.cc").read_text() == "works"
+    assert {path.name for path in output.iterdir()} == DEPLOYED
     assert (tmp_path / "out-refused" / "report.md").is_file()
     assert "out-refused" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        lambda folder: (folder / "thesis.txt").write_text("unsaved"),
-        lambda folder: (folder / "report.json").write_text('{"refused": false}'),
-        lambda folder: (folder / "report.json").write_text("[" * 100000),
-        lambda folder: (folder / "report.json").write_text("7"),
-        lambda folder: (folder / "report.json").unlink(),
-        lambda folder: (folder / "report_more.png").mkdir(),
-    ],
-)
-def test_folder_that_is_more_than_a_refused_report_is_not_replaced(tmp_path, change):
-    folder = tmp_path / "out"
-    exporter.write({"report.json": '{"refused": true}', "report.md": ""}, folder)
-    exporter.check_output(folder, overwrite=False)
-    change(folder)
-    with pytest.raises(ValueError, match="must be a new or empty folder"):
-        exporter.check_output(folder, overwrite=False)
 
 
 @pytest.mark.parametrize("points", ["-1", "nan", "101"])
@@ -448,52 +421,6 @@ def test_points_must_be_percentage_points(points, tmp_path, capsys):
     words = ["run", "--output", str(tmp_path / "out"), f"--most-accuracy-lost={points}"]
     assert command_line.main(words) == 2
     assert "percentage points from 0 to 100. Received: " in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    "name", ["model.keras", "class_names.txt", "calibration.npz", "test.npz"]
-)
-def test_missing_file_is_named(run_copy, name, tmp_path, capsys):
-    (run_copy / name).unlink()
-    assert command_line.main([str(run_copy), "--output", str(tmp_path / "out")]) == 2
-    assert f"must hold {name}" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("name", ["model.keras", "test.npz"])
-def test_truncated_file_is_named(run_copy, name, tmp_path, capsys):
-    content = (run_copy / name).read_bytes()
-    (run_copy / name).write_bytes(content[: len(content) // 2])
-    assert command_line.main([str(run_copy), "--output", str(tmp_path / "out")]) == 2
-    assert name in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    ("images", "labels", "rule"),
-    [
-        (np.zeros((3, 32, 32, 3), np.float32), np.zeros(3, int), "must be raw RGB, uint8"),
-        (np.zeros((3, 32, 31, 3), np.uint8), np.zeros(3, int), r"input shape \(32, 32, 3\)"),
-        (np.zeros((3, 32, 32, 3), np.uint8), np.zeros(2, int), "one integer for each of 3"),
-        (np.zeros((3, 32, 32, 3), np.uint8), np.full(3, 10), r"in \[0, 10\). Received: 3 labels"),
-        (np.zeros((3, 32, 32, 3), np.uint8), np.zeros(3), "Received: float64"),
-        (np.zeros((0, 32, 32, 3), np.uint8), np.zeros(0, int), "Received: 0 labels"),
-    ],
-)
-def test_unfit_images_are_refused(run_copy, tmp_path, capsys, images, labels, rule):
-    np.savez(run_copy / "calibration.npz", images=images, labels=labels)
-    assert command_line.main([str(run_copy), "--output", str(tmp_path / "out")]) == 2
-    assert re.search(rule, capsys.readouterr().err)
-
-
-def test_pickled_images_are_refused(run_copy, tmp_path, capsys):
-    np.savez(run_copy / "test.npz", images=np.array([{}], object), labels=np.zeros(1, int))
-    assert command_line.main([str(run_copy), "--output", str(tmp_path / "out")]) == 2
-    assert "allow_pickle=False" in capsys.readouterr().err
-
-
-def test_class_names_must_fit_the_model(run_copy, tmp_path, capsys):
-    (run_copy / "class_names.txt").write_text("".join(f"{name}\n" for name in range(11)))
-    assert command_line.main([str(run_copy), "--output", str(tmp_path / "out")]) == 2
-    assert "the model's 10 outputs, one a line. Received: 11 names" in capsys.readouterr().err
 
 
 def test_model_that_is_not_ours_is_refused(run_copy, tmp_path, capsys):

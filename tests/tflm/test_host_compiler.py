@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import time
 
 import pytest
 
@@ -58,3 +59,16 @@ def test_cc_serves_where_there_is_no_gcc(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", os.fspath(tmp_path))
     host_compiler.build(tmp_path / "program", ["source.c"])
     assert (tmp_path / "program").read_text() == "compiled\n"
+
+
+def test_what_killed_compilations_have_left_goes_after_a_day(tmp_path):
+    leftovers = [tmp_path / f".micronet-unfinished-{age}" for age in ("old", "new")]
+    for folder in leftovers:
+        folder.mkdir()
+        (folder / "library.so").write_text("half")
+    yesterday = time.time() - 25 * 60 * 60
+    os.utime(leftovers[0], (yesterday, yesterday))
+    source = tmp_path / "a.c"
+    source.write_text("int a;")
+    host_compiler.build(tmp_path / "a.so", ["-shared", "-fPIC", source])
+    assert sorted(os.listdir(tmp_path)) == [".micronet-unfinished-new", "a.c", "a.so"]

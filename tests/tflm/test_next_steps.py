@@ -14,9 +14,13 @@ from tflm.trained_run import FloatRun
 COST = AccuracyCost(100, 50, 40, 2, 50, 80, 50, (60, 40))  # 38 points
 
 
-def run_of(model=None, float_run=None, folder="runs/my photos"):
+def run_of(model=None, float_run=None, folder="runs/my photos", is_own_model=False):
     return types.SimpleNamespace(
-        model=model, float_run=float_run, folder=pathlib.Path(folder), calibration=range(77)
+        model=model,
+        float_run=float_run,
+        folder=pathlib.Path(folder),
+        calibration=range(77),
+        is_own_model=is_own_model,
     )
 
 
@@ -56,6 +60,13 @@ def test_quantize_aware_run_is_trained_again(scheme, expected):
     quantized = quantize_aware(model, chains.random_images(model, 4), scheme)
     run = run_of(quantized, FloatRun(pathlib.Path("runs/x"), 0.7), "runs/q")
     assert commands(next_steps(run, COST, "fused", ["builtin"], None))[0] == expected
+
+
+def test_own_model_is_not_trained_by_a_command_that_refuses_it():
+    steps = next_steps(run_of(is_own_model=True), COST, "builtin", [], None)
+    assert steps[0].command is None
+    assert "write it with keras_micronet.write_run_folder" in steps[0].effect
+    assert "calibration.npz, which has 77" in steps[1].effect
 
 
 def test_accepted_points_are_enough():

@@ -35,7 +35,7 @@ def aware_run(pictures_run, tmp_path_factory):
     model.fit(images, labels, batch_size=100, epochs=1, verbose=0, callbacks=[FreezeSchedule()])
     model.save(folder / "model.keras")
     section = {"scheme": "int8", "float_run": "run", "float_test_accuracy": 0.75}
-    (folder / "run.json").write_text(json.dumps({"quantization": section}))
+    (folder / "run.json").write_text(json.dumps({"format": 1, "quantization": section}))
     return folder
 
 

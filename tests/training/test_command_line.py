@@ -429,7 +429,11 @@ def test_how_to_train_is_taken_as_said():
 
 def test_tensorboard_must_be_installed(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(run, "load_dataset", lambda *_: pytest.fail("loaded"))
-    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    find_spec = importlib.util.find_spec
+    missing = ("tensorboard",)
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name in missing else find_spec(name)
+    )
     assert main(["--tensorboard", "--output", str(tmp_path / "run")]) == 2
     assert "TensorBoard must be installed: python -m pip install" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []

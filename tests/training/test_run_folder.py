@@ -239,6 +239,23 @@ def test_a_complete_run_stays_until_its_successor_is_complete(tmp_path):
     assert sorted(os.listdir(path)) == expected
 
 
+def test_what_a_run_left_that_was_killed_after_its_last_file_goes_with_the_next_command(tmp_path):
+    """Which is refused, as the run is complete."""
+    path = tmp_path / "run"
+    write_run(path, "whole")
+    (path / ".micronet-lock").write_text("{}")
+    (path / ".micronet-0123456789abcdef0123456789abcdef-model.keras").write_text("half")
+    (path / "checkpoints").mkdir()
+    for name in ("epoch-000002.npz", "notes.txt"):
+        (path / "checkpoints" / name).write_text("content")
+    for resume in (False, True):
+        with pytest.raises(ValueError, match="unless --overwrite is given"):
+            RunFolder(path, resume=resume)
+    assert texts(path) == ("whole", "whole")
+    assert not [name for name in os.listdir(path) if name.startswith(".micronet")]
+    assert os.listdir(path / "checkpoints") == ["notes.txt"]
+
+
 def test_an_interrupted_successor_is_continued_without_overwrite(tmp_path):
     write_run(tmp_path, "old")
     folder = RunFolder(tmp_path, overwrite=True)

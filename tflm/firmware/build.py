@@ -1,17 +1,21 @@
 """Builds the firmware of an exported model with CMake."""
 
 import dataclasses
+import os
 import pathlib
 import subprocess
 
 from tflm import emulator
+from tflm.settings import RUNTIMES, STATIC, TFLM
 
 SOURCES_FOLDER = pathlib.Path(__file__).resolve().parent
 HOST = "host"
-STATIC, TFLM = RUNTIMES = ("static", "tflm")
 # What an export for a runtime has, and one for the other has not.
 _MODEL_FILES = {STATIC: "micronet_model.h", TFLM: "model_data.h"}
 _SETTINGS_FILE = "model_settings.h"
+_CMAKE_SOURCE = "CMAKE_HOME_DIRECTORY:INTERNAL="
+_MOST_CACHE_BYTES = 1 << 22
+_LOCK_PREFIX = ".micronet-lock"
 _HOST_COMPILERS = ("gcc", "g++")
 _BOARD_COMPILERS = (emulator.COMPILER, "arm-none-eabi-g++")
 
@@ -58,6 +62,59 @@ def check(model, platform, runtime, tflm_root=None):
             "The runtime tflm needs a folder with the sources of TensorFlow Lite Micro. "
             "Received: none"
         )
+
+
+def check_folder(build_folder):
+    """Raises `ValueError` unless a program may be built in a folder: CMake writes over files.
+
+    Args:
+        build_folder: its path; a new or empty folder, or one that this firmware was built in.
+    """
+    folder = pathlib.Path(build_folder)
+    if not os.path.lexists(folder):
+        return
+    if not folder.is_dir():
+        raise ValueError(f"build must be a folder. Received: build={build_folder}")
+    others = [path.name for path in folder.iterdir() if not path.name.startswith(_LOCK_PREFIX)]
+    if others and _source_of(folder) != str(SOURCES_FOLDER):
+        raise ValueError(
+            "build must be a new or empty folder, or one that this firmware was built in before. "
+            f"Received: build={build_folder}, which holds {sorted(others)[0]}"
+        )
+
+
+def _source_of(build_folder):
+    """The folder that CMake has built there, as its cache says; `None` if it has not."""
+    try:
+        with open(build_folder / "CMakeCache.txt", encoding="utf-8", errors="replace") as file:
+            for line in file.read(_MOST_CACHE_BYTES).splitlines():
+                if line.startswith(_CMAKE_SOURCE):
+                    return line.removeprefix(_CMAKE_SOURCE)
+    except OSError:
+        pass
+    return None
+
+
+def reserved_folder(build_folder):
+    """Makes a folder to build in and keeps other commands out of it.
+
+    For use as a context.
+
+    Args:
+        build_folder: its path; `check_folder` has accepted it.
+
+    Returns:
+        A context manager.
+
+    Raises:
+        FolderInUseError: another command builds there.
+        OSError: it cannot be made or written to.
+    """
+    from keras_micronet.files import locks  # imports TensorFlow, which a build does not need
+
+    folder = pathlib.Path(build_folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    return locks.acquire(folder / locks.LOCK_NAME, build_folder)
 
 
 def build(model, platform, runtime, build_folder, tflm_root=None, definitions=None):

@@ -3,20 +3,18 @@
 import argparse
 import contextlib
 import pathlib
-import sys
 import tempfile
-import zipfile
 
-import numpy as np
-
+from micronet_commands import console, quiet_tensorflow
 from tflm import emulator
-from tflm.firmware import build, emulated_board
+from tflm.firmware import build, emulated_board, settings
 from tflm.firmware.host_board import HostBoard
-from tflm.firmware.serial_client import SerialClient, SerialLineError
 from tflm.firmware.serial_port import SerialPort
 
+_PROGRAM = "python -m tflm.firmware"
 _USAGE_ERROR = 2
 _FAILED = 1
+_INTERRUPTED = 130
 _DEFAULT_PLATFORM = "mps2-an386"
 _DEFAULT_COUNT = 20
 
@@ -34,26 +32,42 @@ def main(arguments=None):
         arguments: list of words, or `None` for the process's.
 
     Returns:
-        The exit status: 0, 1 if it failed, 2 if it could not begin.
+        The exit status: 0, 1 if it failed, 2 if it could not begin, 130 if the user interrupted
+        it.
     """
+    console.escape_output()
     options = _parser().parse_args(arguments)
     try:
+        return _run(options)
+    except KeyboardInterrupt:
+        return console.fail(_PROGRAM, "interrupted", _INTERRUPTED)
+
+
+def _run(options):
+    try:
         _check(options)
+        # Only now: what reads the images safely imports TensorFlow, which takes seconds.
+        quiet_tensorflow.import_tensorflow()
         images, labels = _read_images(pathlib.Path(options.images), options.first, options.count)
         names = _read_class_names(pathlib.Path(options.images))
-    except ValueError as error:
-        return _fail(error, _USAGE_ERROR)
+    except (ValueError, ImportError) as error:
+        return console.fail(_PROGRAM, error, _USAGE_ERROR)
+    from keras_micronet.files.locks import FolderInUseError
+    from tflm.firmware.serial_client import SerialLineError
+
     try:
         with contextlib.ExitStack() as resources:
             _recognize_all(options, images, labels, names, resources)
+    except FolderInUseError as error:
+        return console.fail(_PROGRAM, error, _USAGE_ERROR)
     except (ImportError, OSError, emulator.EmulatorError, SerialLineError) as error:
-        return _fail(error, _FAILED)
+        return console.fail(_PROGRAM, error, _FAILED)
     return 0
 
 
 def _parser():
     parser = argparse.ArgumentParser(
-        prog="python -m tflm.firmware",
+        prog=_PROGRAM,
         description="Runs a model's firmware and shows what it recognises.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -94,6 +108,29 @@ def _parser():
         "--build", help="folder to build in, kept for the next time (default: a temporary one)"
     )
     parser.add_argument("--port", help="serial port of a real board, such as /dev/ttyACM0")
+    parser.add_argument(
+        "--answer-seconds",
+        type=float,
+        default=settings.ANSWER_SECONDS,
+        metavar="SECONDS",
+        help="how long the board may take for an answer, computing included "
+        f"(default: {settings.ANSWER_SECONDS:g})",
+    )
+    parser.add_argument(
+        "--most-seconds",
+        type=float,
+        default=settings.MOST_SECONDS,
+        metavar="SECONDS",
+        help="how long an image may take on a line that damages it, all repetitions included "
+        f"(default: {settings.MOST_SECONDS:g})",
+    )
+    parser.add_argument(
+        "--most-bytes",
+        type=int,
+        default=settings.MOST_BYTES,
+        metavar="COUNT",
+        help=f"how much the board may write for an image (default: {settings.MOST_BYTES:,})",
+    )
     return parser
 
 
@@ -108,45 +145,68 @@ def _check(options):
             "count must be at least 1, and first at least 0. "
             f"Received: count={options.count}, first={options.first}"
         )
+    for name in ("answer_seconds", "most_seconds", "most_bytes"):
+        limit = getattr(options, name)
+        if not limit > 0:
+            option = name.replace("_", "-")
+            raise ValueError(f"{option} must be positive. Received: {option}={limit:g}")
+    if options.build is not None:
+        build.check_folder(options.build)
     if options.model is not None:
         build.check(options.model, options.platform, options.runtime, options.tflm_root)
 
 
 def _read_images(path, first, count):
+    """The chosen images and labels; `ValueError` if the file is none or has no such ones."""
+    import numpy as np
+
+    from keras_micronet.files.archives import DamagedFileError, read_arrays
+
+    def check(formats):
+        """Before any value is read."""
+        missing = [name for name in ("images", "labels") if name not in formats]
+        if missing:
+            raise DamagedFileError(f"no arrays {' and '.join(missing)}")
+        (shape, dtype), (label_shape, label_dtype) = formats["images"], formats["labels"]
+        if dtype != np.uint8 or len(shape) != 4 or shape[-1] != 3:
+            raise ValueError(
+                "The images must be raw RGB, uint8 (count, height, width, 3). "
+                f"Received: {dtype} of shape {shape}"
+            )
+        if label_shape != shape[:1] or not np.issubdtype(label_dtype, np.integer):
+            raise ValueError(
+                f"The labels must be one integer for each of {shape[0]} images. "
+                f"Received: {label_dtype} of shape {label_shape}"
+            )
+        if first + count > shape[0]:
+            raise ValueError(
+                f"first and count must choose among the {shape[0]} images of {path}. "
+                f"Received: first={first}, count={count}"
+            )
+
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            images, labels = archive["images"], archive["labels"]
-    except (KeyError, ValueError, TypeError, EOFError, OSError, zipfile.BadZipFile) as error:
+        arrays = read_arrays(path, check)
+    except DamagedFileError as error:
         raise ValueError(
             "images must be an .npz file with arrays `images` and `labels`. "
             f"Received: {path} ({error})"
         ) from error
-    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] != 3:
-        raise ValueError(
-            "The images must be raw RGB, uint8 (count, height, width, 3). "
-            f"Received: {images.dtype} of shape {images.shape}"
-        )
-    if labels.shape != images.shape[:1] or not np.issubdtype(labels.dtype, np.integer):
-        raise ValueError(
-            f"The labels must be one integer for each of {len(images)} images. "
-            f"Received: {labels.dtype} of shape {labels.shape}"
-        )
-    if first + count > len(images):
-        raise ValueError(
-            f"first and count must choose among the {len(images)} images of {path}. "
-            f"Received: first={first}, count={count}"
-        )
     chosen = slice(first, first + count)
-    return images[chosen], labels[chosen]
+    return arrays["images"][chosen], arrays["labels"][chosen]
 
 
 def _read_class_names(images_path):
     """Names of the classes, if they lie beside the images as in a run's folder."""
-    path = images_path.with_name("class_names.txt")
-    return path.read_text("utf-8").splitlines() if path.is_file() else []
+    from keras_micronet import run_folders
+
+    folder = images_path.parent
+    has_names = (folder / run_folders.CLASS_NAMES).is_file()
+    return run_folders.read_class_names(folder) if has_names else ()
 
 
 def _recognize_all(options, images, labels, names, resources):
+    from tflm.firmware import serial_client
+
     program = None
     if options.port is None:
         program = _build(options, resources)
@@ -154,7 +214,12 @@ def _recognize_all(options, images, labels, names, resources):
         stream = resources.enter_context(_board(program, options.platform))
     else:
         stream = resources.enter_context(SerialPort(options.port))
-    client = SerialClient(stream)
+    client = serial_client.SerialClient(
+        stream,
+        options.answer_seconds,
+        most_seconds=options.most_seconds,
+        most_bytes=options.most_bytes,
+    )
     information = client.information() if program is None else client.wait_for_start()
     print(
         f"model {information.identifier:08x}, input {information.width}x{information.height}, "
@@ -180,7 +245,11 @@ def _recognize_all(options, images, labels, names, resources):
 
 
 def _build(options, resources):
-    folder = options.build or resources.enter_context(tempfile.TemporaryDirectory())
+    folder = options.build
+    if folder is None:
+        folder = resources.enter_context(tempfile.TemporaryDirectory())
+    else:
+        resources.enter_context(build.reserved_folder(folder))
     print(f"building for {options.platform} with the runtime {options.runtime}", flush=True)
     return build.build(
         options.model, options.platform, options.runtime, folder, tflm_root=options.tflm_root
@@ -209,8 +278,3 @@ def _summary(recognitions, labels, unit):
         f"accuracy on {len(labels)} images: {right / len(labels):.2%}, {numbers} {unit} per image, "
         f"arena {recognitions[-1].arena_bytes:,} bytes"
     )
-
-
-def _fail(error, status):
-    print(f"python -m tflm.firmware: {error}", file=sys.stderr)
-    return status

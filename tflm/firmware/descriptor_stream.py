@@ -5,6 +5,7 @@ import select
 import time
 
 _MOST_BYTES = 1 << 16
+_MOST_UNREAD_BYTES = 1 << 24
 
 
 class DescriptorStream:
@@ -43,7 +44,9 @@ class DescriptorStream:
         deadline = time.monotonic() + seconds
         while rest:
             remaining = deadline - time.monotonic()
-            sources = [] if self._is_at_end else [self._source]
+            # Who talks without end and takes nothing is not read without end.
+            is_read = not self._is_at_end and len(self._received) < _MOST_UNREAD_BYTES
+            sources = [self._source] if is_read else []
             readable, writable, _ = select.select(
                 sources, [self._target], [], max(0.0, remaining)
             )
@@ -51,7 +54,7 @@ class DescriptorStream:
                 self._receive()
             if writable:
                 rest = rest[self._send(rest) :]
-            if remaining <= 0 and not writable:
+            if remaining <= 0 and rest:
                 raise TimeoutError(
                     f"{len(data)} bytes must be taken in {seconds:g} s. "
                     f"Received: {len(data) - len(rest)} were taken"

@@ -19,6 +19,9 @@ import struct
 import urllib.parse
 import zlib
 
+from keras_micronet.files.text import shorten
+from tflm.settings import RUNTIMES
+
 VERSION = 1
 INFORMATION, BEGIN, ROW = b"I", b"B", b"R"
 # Codes of errors of packets that were damaged on their way: the sender may repeat them.
@@ -31,14 +34,13 @@ _CHECKSUM = struct.Struct("<I")
 _BEGIN = struct.Struct("<BHH")
 _INDEX = struct.Struct("<H")
 
-_RUNTIMES = ("static", "tflm")
 _NUMBER = r"[0-9]{1,18}"
 _MODEL = re.compile(
     r"model=(?P<identifier>[0-9a-f]{8}) "
     rf"input=(?P<width>{_NUMBER})x(?P<height>{_NUMBER}) "
     rf"classes=(?P<classes>{_NUMBER}) "
     rf"arena=(?P<arena_bytes>{_NUMBER}) "
-    rf"runtime=(?P<runtime>{'|'.join(_RUNTIMES)})"
+    rf"runtime=(?P<runtime>{'|'.join(RUNTIMES)})"
 )
 _RESULT = re.compile(
     rf"class=(?P<class_index>{_NUMBER}) "
@@ -195,7 +197,7 @@ def parse_line(line):
         reason = f" ({error})" if isinstance(error, _ContradictionError) else ""
         raise ValueError(
             "A device's line must be one of ready, info, ok, result and error with their fields. "
-            f"Received: {line!r}{reason}"
+            f"Received: {shorten(line)}{reason}"
         ) from error
 
 
@@ -262,5 +264,5 @@ _PARSERS = {
 def _matched(pattern, text):
     match = pattern.fullmatch(text)
     if match is None:
-        raise ValueError(f"must be of the form {pattern.pattern}. Received: {text!r}")
+        raise ValueError(f"must be of the form {pattern.pattern}. Received: {shorten(text)}")
     return match.groupdict()

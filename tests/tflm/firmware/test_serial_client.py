@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from tests.tflm.firmware.reference_device import ReferenceDevice
-from tflm.firmware import serial_packets
+from tflm.firmware import serial_client, serial_packets
 from tflm.firmware.serial_client import (
     DeviceRefused,
     DeviceSilent,
+    DeviceTalkative,
     LineTooNoisy,
     SerialClient,
     SerialLineError,
@@ -350,7 +351,7 @@ def test_device_that_cannot_start_is_quoted():
 def test_silence_is_an_error():
     line = StandIn(device(), damage_packet=lambda data: b"")
     for ask in (SerialClient.wait_for_start, SerialClient.information):
-        with pytest.raises(DeviceSilent, match="must answer in 30 s. Received: nothing"):
+        with pytest.raises(DeviceSilent, match="must answer in 30 s .*Received: nothing"):
             ask(SerialClient(line))
     with pytest.raises(DeviceSilent, match="must answer in 2.5 s"):
         SerialClient(line, answer_seconds=2.5).recognize(random_image(0))
@@ -403,7 +404,101 @@ def test_images_must_be_raw_rgb(image):
         SerialClient(StandIn(device())).recognize(image)
 
 
-@pytest.mark.parametrize("arguments", [{"answer_seconds": 0}, {"attempts": 0}])
+class Clock:
+    """Stands for `time`: it goes on when a device writes."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def monotonic(self):
+        return self.now
+
+
+class Endless:
+    """A device that writes one and the same text for ever, at 11,520 bytes a second.
+
+    Attributes:
+        read_bytes: how many were taken from it.
+    """
+
+    def __init__(self, text, clock):
+        self._text = text
+        self._clock = clock
+        self.read_bytes = 0
+
+    def write(self, data):
+        pass
+
+    def read(self, seconds):
+        assert seconds > 0
+        self._clock.now += len(self._text) / 11520
+        self.read_bytes += len(self._text)
+        assert self._clock.now < 1e6, "it would read for ever"
+        return self._text
+
+
+ENDLESS = {
+    "no end of a line": b"x" * 100,
+    "lines that are none": b"boot: hello\n" * 10,
+    "answers to nothing": b"ok row 0\n" * 10,
+    "damage": b"error checksum damaged\n",
+    "starts": f"ready {MODEL}\n".encode(),
+    "information": f"info {MODEL}\n".encode(),
+}
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(serial_client, "time", clock)
+    return clock
+
+
+@pytest.mark.parametrize("text", ENDLESS.values(), ids=ENDLESS)
+@pytest.mark.parametrize("limits", [{}, {"most_seconds": 5.0}, {"most_bytes": 10_000}], ids=str)
+def test_device_that_talks_without_end_is_an_error(clock, text, limits):
+    line = Endless(text, clock)
+    client = SerialClient(line, **limits)
+    with pytest.raises(SerialLineError) as error:
+        client.recognize(random_image(0))
+    assert len(str(error.value)) < 500 and "\n" not in str(error.value)
+    assert clock.now <= limits.get("most_seconds", 600) + 1
+    assert line.read_bytes <= limits.get("most_bytes", 1 << 22) + 1000
+    assert len(client._received) <= line.read_bytes
+
+
+@pytest.mark.parametrize("name", ["no end of a line", "lines that are none", "answers to nothing"])
+def test_start_is_not_waited_for_without_end(clock, name):
+    with pytest.raises(DeviceSilent, match="answer in 30 s .--answer-seconds raises it.*(x|boot|ok)"):
+        SerialClient(Endless(ENDLESS[name], clock)).wait_for_start()
+    assert 30 <= clock.now < 31
+
+
+def test_information_is_not_asked_for_without_end(clock):
+    with pytest.raises(DeviceTalkative, match="done in 5 s .--most-seconds raises it"):
+        client = SerialClient(Endless(ENDLESS["no end of a line"], clock), most_seconds=5.0)
+        client.information()
+    assert clock.now < 6
+
+
+def test_bytes_are_limited_where_time_is_not(clock):
+    line = Endless(b"x" * 1000, clock)
+    with pytest.raises(DeviceTalkative, match=r"at most 10,000 bytes .*--most-bytes raises it"):
+        SerialClient(line, most_bytes=10_000).recognize(random_image(0))
+    assert line.read_bytes == 11_000
+
+
+def test_limits_are_those_of_each_image():
+    """A hundred images on a good line take more bytes than one of them may."""
+    line = StandIn(device())
+    client = SerialClient(line, most_bytes=200)
+    for seed in range(100):
+        check_recognition(client.recognize(random_image(seed)), random_image(seed))
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"answer_seconds": 0}, {"attempts": 0}, {"most_seconds": -1}, {"most_bytes": 0}]
+)
 def test_limits_must_be_positive(arguments):
-    with pytest.raises(ValueError, match="Received: answer_seconds="):
+    with pytest.raises(ValueError, match="must be positive. Received: answer_seconds="):
         SerialClient(StandIn(device()), **arguments)

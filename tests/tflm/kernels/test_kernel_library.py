@@ -553,6 +553,100 @@ def test_library_is_built_once_and_by_default_in_the_users_folder(cache):
     assert library.stat().st_mtime_ns == time
 
 
+# What others can have written
+
+POISON = """
+#include <unistd.h>
+__attribute__((constructor)) static void run(void) { _exit(66); }
+"""
+
+
+@pytest.fixture
+def poisoned(tmp_path):
+    """A library that ends the process that loads it."""
+    (tmp_path / "poison.c").write_text(POISON)
+    path = tmp_path / "poison.so"
+    subprocess.run(["gcc", "-shared", "-fPIC", tmp_path / "poison.c", "-o", path], check=True)
+    return path
+
+
+def changed_mode(path):
+    path.chmod(0o666)
+
+
+def others(path):
+    os.chown(path, 4321, 4321)
+
+
+def link_to_others(path):
+    target = path.with_suffix(".target")
+    path.rename(target)
+    path.symlink_to(target)
+
+
+@pytest.mark.parametrize("change", [changed_mode, others, link_to_others])
+def test_library_that_others_can_have_written_is_not_run_but_replaced(
+    poisoned, tmp_path, change
+):
+    """In the folder of everybody, under the name that the next export looks for."""
+    if change is others and os.geteuid() != 0:
+        pytest.skip("only root can give files away")
+    folder = tmp_path / "cache"
+    target = kernel_library.build(["residual_add_s8"], folder)
+    os.replace(poisoned, target)
+    change(target)
+    with pytest.raises(kernel_library.KernelLibraryError, match="set KERAS_HOME to a folder of"):
+        kernel_library.connect(target)
+    folder.chmod(0o777)
+    assert kernel_library.load(["residual_add_s8"], folder) == ["MICRONET_RESIDUAL_ADD_S8"]
+    assert not target.is_symlink() and target.stat().st_uid == os.geteuid()
+    assert not target.stat().st_mode & 0o022
+
+
+def test_library_of_a_generous_umask_is_not_writable_by_others(tmp_path):
+    before = os.umask(0)
+    try:
+        target = kernel_library.build(["residual_add_s8"], tmp_path / "cache")
+    finally:
+        os.umask(before)
+    assert not target.stat().st_mode & 0o022
+    kernel_library.connect(target)
+
+
+def test_file_that_was_looked_at_is_the_one_that_is_loaded(poisoned, tmp_path, monkeypatch):
+    """Another one that takes its name in between is not run."""
+    target = kernel_library.build(["residual_add_s8"], tmp_path / "cache")
+    fstat = os.fstat
+
+    def replace_meanwhile(descriptor):
+        status = fstat(descriptor)
+        if target.exists() and os.path.samestat(status, target.stat()):
+            os.replace(poisoned, target)
+        return status
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fstat", replace_meanwhile)
+        kernel_library.connect(target)
+    assert target.stat().st_ino != 0 and not poisoned.exists()  # it was replaced
+
+
+def test_folder_of_another_is_named_with_what_to_do(tmp_path, monkeypatch):
+    def refuse(*arguments, **options):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "replace", refuse)
+    with pytest.raises(kernel_library.KernelLibraryError, match="KERAS_HOME.*Permission denied"):
+        kernel_library.build(["residual_add_s8"], tmp_path / "cache")
+
+
+def test_interpreters_do_not_open_more_and_more_files():
+    kernel_library.load(["residual_add_s8"])
+    count = len(os.listdir("/proc/self/fd"))
+    for _ in range(20):
+        kernel_library.load(["residual_add_s8"])
+    assert len(os.listdir("/proc/self/fd")) == count
+
+
 def test_library_shows_only_what_others_call(kernel_cache):
     library = kernel_library.build(OPERATORS, kernel_cache / "all")
     listed = subprocess.run(

@@ -1,0 +1,39 @@
+"""Output that no terminal refuses: what it has no characters for is escaped."""
+
+import io
+import sys
+
+_LONGEST = 20_000  # characters; a compiler may have much to say
+_LEFT_AS_THEY_ARE = "\n\t"
+
+
+def escape_output():
+    """Makes `print` escape what the standard output has no character for, instead of failing.
+
+    The standard error does so by itself.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def fail(program, reason, status):
+    """Prints why a command ends, without control characters and of limited length.
+
+    Args:
+        program: the command, such as `"python -m tflm"`.
+        reason: an exception or a text, which may be anybody's.
+        status: the exit status.
+
+    Returns:
+        `status`.
+    """
+    text = str(reason)
+    text = text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
+    print(f"{program}: {''.join(map(_printable, text))}", file=sys.stderr)
+    return status
+
+
+def _printable(character):
+    if character.isprintable() or character in _LEFT_AS_THEY_ARE:
+        return character
+    return ascii(character)[1:-1]
