@@ -228,7 +228,7 @@ def deploy(model, announce=lambda line: None, kernels=None, runtime=TFLM):
         float_graph = fused_operations.float_reference(float_graph, operations)
     else:
         operations = float_graph = to_builtin(channel_layout.fold_permutations(float_graph))
-    graph = quantize(operations, model.activation_ranges, model.weight_roundings)
+    graph = quantize(operations, model.activation_ranges, model.weight_roundings, kernels)
     _EXPORTS[runtime].require(graph)
     model_bytes = flatbuffer.serialize(graph)
     require_integers_only(model_bytes)

@@ -22,7 +22,7 @@ _UNQUANTIZED_DTYPES = {INDEX: ("int32",), PACKED: ("int8", "int16", "int32")}
 # far from input * weights; all of them compute as if it were equal.
 _BIAS_SCALE_TOLERANCE = 1e-5
 
-_LEAST_RELU6_SCALE = 6 / 2**30
+LEAST_RELU6_SCALE = 6 / 2**30
 
 # The only output quantization that the int8 softmax kernels produce.
 _SOFTMAX_SCALE, _SOFTMAX_ZERO_POINT = 1 / 256, -128
@@ -328,8 +328,8 @@ def _check_fused_activation(where, operation, tensors):
         return
     scale, _ = _quantization_of(tensors[operation.outputs[0]])
     _require(
-        scale >= _LEAST_RELU6_SCALE,
-        f"The output scale of {where} with RELU6 must be at least {_LEAST_RELU6_SCALE:.2g}",
+        scale >= LEAST_RELU6_SCALE,
+        f"The output scale of {where} with RELU6 must be at least {LEAST_RELU6_SCALE:.2g}",
         f"scale {scale}",
     )
 

@@ -245,9 +245,9 @@ def test_wrong_scale_that_all_operators_share_is_refused(
     """Each operation then computes what the graph says, but not what the model was trained for."""
     quantize = exporter.quantize
 
-    def quantize_wrong(operations, ranges, roundings):
+    def quantize_wrong(operations, ranges, *others):
         low, high = ranges["block/project"]
-        return quantize(operations, {**ranges, "block/project": (8 * low, 8 * high)}, roundings)
+        return quantize(operations, {**ranges, "block/project": (8 * low, 8 * high)}, *others)
 
     monkeypatch.setattr(exporter, "quantize", quantize_wrong)
     message = refused(aware_run, tmp_path / "out", capsys)
