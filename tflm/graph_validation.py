@@ -435,7 +435,7 @@ def _check_hard_swish(where, operation, row, tensors):
     _require(
         inputs / output < 128,
         f"The output scale of {where} must be more than 1/128 of its input scale",
-        f"input scale {inputs}, output scale {output}",
+        f"input scale {inputs}, output scale {output} of {operation.outputs[0]!r}",
     )
 
 
@@ -445,8 +445,9 @@ def _check_sum(where, operation, row, tensors):
     output = _quantization_of(tensors[operation.outputs[0]])[0]
     _require(
         2 * inputs / output < 2**20,
-        f"The output scale of {where} must be more than 1/2^19 of its larger input scale",
-        f"input scale {inputs}, output scale {output}",
+        f"The output scale of {where} must be more than 1/2^19 of its larger input scale "
+        "(fused kernels take more: --kernels fused)",
+        f"input scale {inputs}, output scale {output} of {operation.outputs[0]!r}",
     )
 
 

@@ -71,6 +71,9 @@ class _Quantizer:
         self.weight_roundings = weight_roundings
         self.kernels = kernels
         self.result = Graph(inputs=list(source.inputs), outputs=list(source.outputs))
+        self.products = {
+            operation.outputs[0] for operation in source.operations if operation.kind == "MUL"
+        }
         self.maxima = {
             name: operation.outputs[0]
             for operation in source.operations
@@ -116,7 +119,7 @@ class _Quantizer:
         if operation.kind in _HAS_WEIGHTS:
             sums = quantizations[-1].scale
             return least_scale_of_sums(sums) if self.kernels == FUSED else 0.0
-        if operation.kind in _MOST_INPUT_STEPS and operation.outputs[0] not in self.maxima:
+        if operation.kind in _MOST_INPUT_STEPS and not self.products & set(operation.inputs):
             largest = max(quantization.scale[0] for quantization in quantizations)
             return largest / _MOST_INPUT_STEPS[operation.kind]
         return 0.0

@@ -353,8 +353,6 @@ class Execution:
             )
             for name, coefficient, term in zip(within.terms, within.coefficients, terms)
         ]
-        if within.fusions == 1:
-            self._rounding.limits_steps(within.result, within.terms, MOST_STEPS_OF_A_TERM)
         return stored if factors is None else [term * factors for term in stored]
 
     def _squeeze_layer(self, step, source, products):

@@ -94,13 +94,16 @@ def described(model):
     ],
 )
 def test_steps_of_a_layer(layer, expected):
-    assert described(chain(layer())) == expected
+    layer = layer()
+    is_dense = isinstance(layer, keras.layers.Dense)
+    assert described(chain(layer, input_shape=(1, 1, 4) if is_dense else (8, 8, 4))) == expected
 
 
 def test_layers_are_those_of_the_model():
     stem = layers.FactorizedStem((2, 2), name="stem")
     dense = keras.layers.Dense(3, name="dense")
-    steps = {step.name: step.layer for step in unroll(chain(stem, dense))}
+    pool = keras.layers.GlobalAveragePooling2D()
+    steps = {step.name: step.layer for step in unroll(chain(stem, pool, dense))}
     assert steps["stem/vertical"] is stem.convolutions[0]
     assert steps["stem/shuffle"] is stem.shuffle
     assert steps["dense"] is dense
@@ -195,7 +198,7 @@ class UsersLayer(keras.layers.Layer):
 
 
 def dense(*after):
-    return chain(keras.layers.Dense(3, name="dense"), *after)
+    return chain(keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(3, name="dense"), *after)
 
 
 @pytest.mark.parametrize(
@@ -256,8 +259,8 @@ def dense(*after):
             "layer 'l' of type Activation",
         ),
         (
-            lambda: chain(keras.layers.Dense(2, activation="tanh", name="d")),
-            "layer 'd/activation' of type Dense",
+            lambda: dense(keras.layers.Dense(2, activation="tanh", name="d")),
+            "layer 'd/activation' of type Dense with activation=tanh",
         ),
         (
             lambda: chain(keras.layers.BatchNormalization(name="b")),
