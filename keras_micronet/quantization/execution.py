@@ -91,12 +91,14 @@ class Rounding(abc.ABC):
             sources: names of stored values.
             most: how many steps of the value one of theirs may be.
         """
+        return None
 
     def followed(self, name, values):
         """Shows a value that is not rounded to 8 bits, but whose range is learned."""
 
     def hidden(self, products):
         """Told when the weights are known by which a fused Dynamic Shift-Max squeezes."""
+        return None
 
     def fine_arithmetic(self, item, source, limits):
         """The integers with more than 8 bits of a fused Dynamic Shift-Max.

@@ -11,6 +11,8 @@ from keras_micronet.quantization.schemes import ACTIVATION_BITS
 # Products of two, and parts of them, are normal numbers of float32. Smaller values count as 0.
 SMALLEST_SCALE = 2.0**-56
 MOST_BIAS_STEPS = 2.0**30  # int32 holds as much besides: the products
+# Without products beside it, a bias has fewer steps: float32, which simulates, has each of them.
+_MOST_STEPS_OF_A_LONE_BIAS = 2.0**22
 # In a sum of two maps, of the larger one's scale in the sum's: the fused kernel holds less than 8.
 MOST_STEPS_OF_A_TERM = 7.5
 # Of the argument's scale in hard-swish's: the builtin kernel holds less than 128.
@@ -94,9 +96,12 @@ def weight_ends(largest, weight_format, clipping=1.0, least=None, factors=1.0):
     Returns:
         float32 tensor `(channels,)`, all alike times `factors` if the layer has one scale.
     """
-    ends = _float32(largest) * _float32(clipping)
+    largest = _float32(largest)
+    ends = largest * _float32(clipping)
     if least is not None:
-        ends = tf.maximum(ends, least * weight_format.limit)
+        is_zero = (largest if weight_format.per_channel else tf.reduce_max(largest)) == 0.0
+        coarser = tf.where(is_zero, MOST_BIAS_STEPS / _MOST_STEPS_OF_A_LONE_BIAS, 1.0)
+        ends = tf.maximum(ends, least * coarser * weight_format.limit)
     if not weight_format.per_channel:
         ends = tf.reduce_max(ends * factors) / factors * tf.ones_like(ends)
     return tf.maximum(ends, SMALLEST_SCALE * weight_format.limit)
