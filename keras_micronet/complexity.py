@@ -5,14 +5,21 @@ import math
 
 import keras
 
-from keras_micronet.layers import DynamicShiftMax, NormalizedConv2D, NormalizedDepthwiseConv2D
-from keras_micronet.layers.image_layer import ImageLayerSequence
+from keras_micronet import layers
 
+# By the exact type: what a class that is derived from one of them computes, nobody else knows.
 _CONVOLUTIONS = (
-    NormalizedConv2D,
-    NormalizedDepthwiseConv2D,
+    layers.NormalizedConv2D,
+    layers.NormalizedDepthwiseConv2D,
+    layers.GroupedPointwiseConv2D,
     keras.layers.Conv2D,
     keras.layers.DepthwiseConv2D,
+)
+_SEQUENCES = (
+    layers.FactorizedDepthwiseConv2D,
+    layers.FactorizedPointwiseConv2D,
+    layers.FactorizedStem,
+    layers.MicroBlock,
 )
 
 
@@ -179,7 +186,7 @@ def _calls(model, input_shapes):
 def _layer_rows(call, prefix, counted):
     layer = call.layer
     name = prefix + layer.name
-    if isinstance(layer, ImageLayerSequence):
+    if type(layer) in _SEQUENCES:
         for inner in _steps(layer, call.input_shapes[0]):
             yield from _layer_rows(inner, f"{name}/", counted)
     elif isinstance(layer, keras.Model):
@@ -204,11 +211,11 @@ def _steps(layer, input_shape):
 
 def _multiply_adds(call):
     layer = call.layer
-    if isinstance(layer, DynamicShiftMax):
+    if type(layer) is layers.DynamicShiftMax:
         return _kernel_size(layer.squeeze) + _kernel_size(layer.excite)
-    if isinstance(layer, keras.layers.Dense):
+    if type(layer) is keras.layers.Dense:
         return _kernel_size(layer) * _positions(layer, call.output_shape[1:-1])
-    if isinstance(layer, _CONVOLUTIONS):
+    if type(layer) in _CONVOLUTIONS:
         height, width = _channels_last(layer, call.output_shape)[1:3]
         return _kernel_size(layer) * _positions(layer, (height, width))
     if any(len(weight.shape) > 1 for weight in layer.weights):

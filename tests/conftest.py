@@ -7,6 +7,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import hypothesis
 import keras
 import pytest
+import tensorflow as tf
 
 # Timings say nothing on a shared machine, and a test must give the same verdict every time.
 hypothesis.settings.register_profile("project", deadline=None, derandomize=True)
@@ -22,3 +23,11 @@ def keras_settings():
     yield
     keras.config.set_dtype_policy(policy)
     keras.config.set_image_data_format(data_format)
+
+
+@pytest.fixture
+def eager():
+    """Runs functions of TensorFlow at once: tracing these models takes longer than running them."""
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)

@@ -196,7 +196,7 @@ def quantized_model(run, announce=lambda line: None, kernels=FUSED):
     """
     is_aware = isinstance(run.model, QuantizeAwareModel)
     float_model = run.model.float_model if is_aware else run.model
-    images = lowering.model_inputs(float_model, run.calibration.images)
+    images = run.calibration.images
     if not is_aware:
         announce(f"quantizing after training, on {len(images)} images")
         return quantize_aware(run.model, images, kernels=kernels)
@@ -233,7 +233,7 @@ def deploy(model, announce=lambda line: None, kernels=None, runtime=TFLM):
         float_graph = fused_operations.float_reference(float_graph, operations)
     else:
         operations = float_graph = to_builtin(channel_layout.fold_permutations(float_graph))
-    graph = quantize(operations, model.activation_ranges, model.weight_roundings)
+    graph = quantize(operations, model.activation_ranges, model.weight_roundings, kernels)
     _EXPORTS[runtime].require(graph)
     model_bytes = flatbuffer.serialize(graph)
     require_integers_only(model_bytes)
@@ -274,18 +274,17 @@ def _spread(images, most):
 
 def _compared_with_simulation(simulation, deployment, images):
     """The `OutputCheck` of raw images."""
-    inputs = lowering.model_inputs(deployment.float_model, images)
     output = deployment.graph.tensors[deployment.graph.outputs[0]].quantization
-    simulated = output.quantize(_logits(simulation.logits, inputs))
-    unrounded = _logits(simulation.float_logits, inputs) / output.scale[0] + output.zero_point[0]
+    simulated = output.quantize(_logits(simulation.logits, images))
+    unrounded = _logits(simulation.float_logits, images) / output.scale[0] + output.zero_point[0]
     return verification.compare_outputs(simulated, unrounded, deployment.outputs(images))
 
 
-def _logits(function, inputs):
-    """A function's outputs for batches of a model's inputs, together, `(count, classes)`."""
-    starts = range(0, len(inputs), _SIMULATED_BATCH)
-    parts = [function(inputs[start : start + _SIMULATED_BATCH]) for start in starts]
-    return np.concatenate(parts).reshape(len(inputs), -1)
+def _logits(function, images):
+    """A function's outputs for batches of raw images, together, `(count, classes)`."""
+    starts = range(0, len(images), _SIMULATED_BATCH)
+    parts = [function(images[start : start + _SIMULATED_BATCH]) for start in starts]
+    return np.concatenate(parts).reshape(len(images), -1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -304,20 +303,19 @@ class _Answers:
 
 
 def _answers(run, deployment):
-    inputs = lowering.model_inputs(deployment.float_model, run.test.images)
     outputs = deployment.outputs(run.test.images)
-    own = float_outputs = _outputs_of(run.model, inputs)
+    own = float_outputs = _outputs_of(run.model, run.test.images)
     if isinstance(run.model, QuantizeAwareModel):
-        float_outputs = _outputs_of(run.model.float_model, inputs)
+        float_outputs = _outputs_of(run.model.float_model, run.test.images)
     if not lowering.ends_with_softmax(deployment.float_model):
         float_outputs = tf.nn.softmax(float_outputs).numpy()
     cost = accuracy_cost.compare(float_outputs, outputs, run.test.labels)
     return _Answers(own.argmax(axis=-1), outputs, cost)
 
 
-def _outputs_of(model, inputs):
-    """A Keras model's outputs, `(count, classes)`."""
-    return model.predict(inputs, batch_size=64, verbose=0).reshape(len(inputs), -1)
+def _outputs_of(model, images):
+    """A Keras model's outputs for raw images, `(count, classes)`."""
+    return model.predict(images, batch_size=64, verbose=0).reshape(len(images), -1)
 
 
 def _parts(run, deployment, answers):

@@ -11,7 +11,7 @@ import dataclasses
 import numpy as np
 
 from keras_micronet.layers.dynamic_shift_max import COEFFICIENT_HALF_RANGE, COEFFICIENT_SLOPE
-from keras_micronet.quantization import fused_shift_max
+from keras_micronet.quantization import fused_shift_max, scales
 from keras_micronet.quantization.schemes import CONVOLUTION, DENSE, WeightRounding
 from tflm import fused_operations
 from tflm.graph import Operation
@@ -41,7 +41,13 @@ def append(graph, source, operation, ranges, weight_roundings):
         ValueError: if a range is missing or not finite, or the kernel cannot hold the operands.
     """
     operands = _Operands(graph, source, operation, ranges, weight_roundings)
-    integers, output = KINDS[operation.kind](operands)
+    try:
+        integers, output = KINDS[operation.kind](operands)
+    except ValueError as error:
+        raise ValueError(
+            f"{error}, for the layer {operation.outputs[0]!r}. Where a fused kernel cannot hold a "
+            "layer, TensorFlow Lite Micro's operators may: --kernels builtin"
+        ) from error
     packed = integers.packed()
     name = operation.outputs[0]
     inputs = [name for name in operation.inputs if not source.tensors[name].is_constant]
@@ -70,18 +76,8 @@ class _Layer:
         return integer_multipliers(self.product_scales / scale)
 
     def output(self, low, high):
-        """Quantization of a range, with steps that no sum's single step exceeds half of.
-
-        Coarser steps than the range asks for lose nothing: the rounding of weights so coarse
-        is by far the larger error.
-        """
-        quantization = affine(low, high)
-        least = self.product_scales.max() * fused_shift_max.LEAST_STEPS_OF_A_SUM
-        if quantization.scale[0] >= least:
-            return quantization
-        factor = least / quantization.scale[0]
-        low, high = min(low, 0.0), max(high, 0.0)
-        return affine(low * factor, (high if high > low else 1.0) * factor)
+        """Quantization of a range, with steps that no sum's single step exceeds half of."""
+        return affine(low, high, scales.least_scale_of_sums(self.product_scales))
 
 
 class _Operands:
@@ -158,7 +154,8 @@ class _Operands:
         """int8 table of the activation, or `None`, and the quantization of what comes out."""
         if self.options["activation"] != "HARD_SWISH":
             return None, quantization
-        output = affine(*self.range_of(self.options["activation_result"]))
+        least = quantization.scale[0] / scales.MOST_STEPS_OF_AN_ARGUMENT
+        output = affine(*self.range_of(self.options["activation_result"]), least)
         reals = quantization.dequantize(np.arange(-128, 128)).astype(np.float64)
         return output.quantize(reals * np.clip(reals + 3, 0, 6) / 6), output
 
@@ -247,7 +244,8 @@ def _dense(operands):
 
 
 def _residual_add(operands):
-    output = affine(*operands.range_of(operands.options["result"]))
+    least = max(source.scale[0] for source in operands.inputs) / scales.MOST_STEPS_OF_A_TERM
+    output = affine(*operands.range_of(operands.options["result"]), least)
     integers = ResidualAdd.of_scales(
         shape=operands.input_shape,
         scales=tuple(float(source.scale[0]) for source in operands.inputs),
@@ -267,7 +265,6 @@ def _global_average_pool(operands):
 
 def _dynamic_shift_max(operands):
     (source,), options = operands.inputs, operands.options
-    output = affine(*operands.range_of(options["result"]))
     squeeze_weights, squeeze_bias, excite_weights, excite_bias = operands.constants
     names = options["names"]
     squeeze = operands.layer(
@@ -279,7 +276,8 @@ def _dynamic_shift_max(operands):
     )
     hidden_scale = float(
         fused_shift_max.hidden_scale(
-            operands.range_of(names.squeeze)[1], squeeze.product_scales.max()
+            scales.stored_range(*operands.range_of(names.squeeze))[1],
+            squeeze.product_scales.max(),
         )
     )
     initial_values = options["initial_values"]
@@ -298,13 +296,15 @@ def _dynamic_shift_max(operands):
             initial_values,
         )
     )
-    ratio = source.scale[0] / output.scale[0]
     limits = [
         (initial - COEFFICIENT_HALF_RANGE, initial + COEFFICIENT_HALF_RANGE)
         for initial in initial_values
     ]
-    factors = _shift_max_factors(options)
-    shift = _coefficient_shift(options, ratio, limits, excite.product_scales.max())
+    largest, excite_scale = _largest_coefficient(options, limits), excite.product_scales.max()
+    least = fused_shift_max.least_output_scale(source.scale[0], largest, excite_scale)
+    output = affine(*operands.range_of(options["result"]), least)
+    ratio = source.scale[0] / output.scale[0]
+    shift = int(fused_shift_max.coefficient_shift(ratio, largest, excite_scale))
     unit = 2.0**-shift / ratio  # what one step of a coefficient stands for
     integers = DynamicShiftMax(
         input_shape=operands.input_shape,
@@ -322,7 +322,7 @@ def _dynamic_shift_max(operands):
         coefficient_shift=shift,
         output_zero_point=_zero_point(output),
         output_positions=operands.output_positions,
-        **factors,
+        **_shift_max_factors(options),
         **operands.limits(output),
     )
     return integers, output
@@ -348,22 +348,13 @@ def _joined(layers):
     )
 
 
-def _coefficient_shift(options, ratio, limits, excite_scale):
-    """Fraction bits of the coefficients: as many as fit in int16 and requantization allows."""
+def _largest_coefficient(options, limits):
+    """The largest magnitude of a coefficient, with and without the channels' factors."""
     factors = fused_shift_max.coefficient_factors(
         options["shift"], options["input_factors"], options["output_factors"]
     )
     factor = max(float(np.max(each)) for each in (1.0, *factors))
-    largest = max(abs(limit) for pair in limits for limit in pair) * factor
-    shift = int(fused_shift_max.coefficient_shift(ratio, largest, excite_scale))
-    if shift < 0:
-        raise ValueError(
-            "What goes into a Dynamic Shift-Max must have smaller steps, compared with what comes "
-            f"out: coefficients of up to {largest:.4g} and sums with steps of {excite_scale:.4g} "
-            f"must fit in int16 times the ratio of the steps. Received: a ratio of {ratio:.4g}, "
-            f"for {options['result']}"
-        )
-    return shift
+    return max(abs(limit) for pair in limits for limit in pair) * factor
 
 
 KINDS = {

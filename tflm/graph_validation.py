@@ -22,7 +22,7 @@ _UNQUANTIZED_DTYPES = {INDEX: ("int32",), PACKED: ("int8", "int16", "int32")}
 # far from input * weights; all of them compute as if it were equal.
 _BIAS_SCALE_TOLERANCE = 1e-5
 
-_LEAST_RELU6_SCALE = 6 / 2**30
+LEAST_RELU6_SCALE = 6 / 2**30
 
 # The only output quantization that the int8 softmax kernels produce.
 _SOFTMAX_SCALE, _SOFTMAX_ZERO_POINT = 1 / 256, -128
@@ -328,8 +328,8 @@ def _check_fused_activation(where, operation, tensors):
         return
     scale, _ = _quantization_of(tensors[operation.outputs[0]])
     _require(
-        scale >= _LEAST_RELU6_SCALE,
-        f"The output scale of {where} with RELU6 must be at least {_LEAST_RELU6_SCALE:.2g}",
+        scale >= LEAST_RELU6_SCALE,
+        f"The output scale of {where} with RELU6 must be at least {LEAST_RELU6_SCALE:.2g}",
         f"scale {scale}",
     )
 
@@ -435,7 +435,7 @@ def _check_hard_swish(where, operation, row, tensors):
     _require(
         inputs / output < 128,
         f"The output scale of {where} must be more than 1/128 of its input scale",
-        f"input scale {inputs}, output scale {output}",
+        f"input scale {inputs}, output scale {output} of {operation.outputs[0]!r}",
     )
 
 
@@ -445,8 +445,9 @@ def _check_sum(where, operation, row, tensors):
     output = _quantization_of(tensors[operation.outputs[0]])[0]
     _require(
         2 * inputs / output < 2**20,
-        f"The output scale of {where} must be more than 1/2^19 of its larger input scale",
-        f"input scale {inputs}, output scale {output}",
+        f"The output scale of {where} must be more than 1/2^19 of its larger input scale "
+        "(fused kernels take more: --kernels fused)",
+        f"input scale {inputs}, output scale {output} of {operation.outputs[0]!r}",
     )
 
 

@@ -2,31 +2,40 @@
 
 import dataclasses
 
+import keras
 import numpy as np
 
-from keras_micronet.applications import IMAGENET_MEAN, IMAGENET_STANDARD_DEVIATION
+_VALUES = 256
 
 
 @dataclasses.dataclass(frozen=True)
 class InputNormalization:
-    """(value - mean) / standard deviation for each channel of raw RGB in [0, 255].
+    """What a model's first layers make of each raw value of R, G and B in [0, 255].
 
     Attributes:
-        mean: three numbers, R, G, B.
-        standard_deviation: three positive numbers.
+        values: float32 array `(channels, 256)`: a row for R, G and B, a column a raw value.
     """
 
-    mean: np.ndarray
-    standard_deviation: np.ndarray
+    values: np.ndarray
 
     @classmethod
-    def of_imagenet(cls):
-        """The normalization of `keras_micronet.preprocess_input`."""
-        return cls(255.0 * np.array(IMAGENET_MEAN), 255.0 * np.array(IMAGENET_STANDARD_DEVIATION))
+    def of(cls, *functions, channels=3):
+        """That of functions which treat each pixel by itself, one after another.
+
+        Args:
+            functions: of float32 images `(batch, height, width, channels)`, such as Keras's own
+                `Normalization` and `Rescaling`; none for models that take raw values.
+            channels: number of channels.
+        """
+        images = np.arange(_VALUES, dtype=np.float32).reshape(1, _VALUES, 1, 1)
+        images = np.repeat(images, channels, axis=-1)
+        for function in functions:
+            images = keras.ops.convert_to_numpy(function(images))
+        return cls(images[0, :, 0].T.astype(np.float32))
 
     def normalize(self, images):
-        """float32 images of the same shape from raw RGB `(..., 3)`."""
-        return ((images - self.mean) / self.standard_deviation).astype(np.float32)
+        """float32 images of the same shape from raw ones, uint8 `(..., channels)`."""
+        return _by_tables(self.values, images)
 
     def tables(self, quantization):
         """What the model's int8 input is for each raw value.
@@ -35,13 +44,15 @@ class InputNormalization:
             quantization: per-tensor `Quantization` of the model's input.
 
         Returns:
-            int8 array `(3, 256)`: a row for R, G and B, a column a raw value.
+            int8 array `(channels, 256)`: a row for R, G and B, a column a raw value.
         """
-        values = np.arange(256.0)
-        mean, deviation = self.mean[:, np.newaxis], self.standard_deviation[:, np.newaxis]
-        return quantization.quantize(((values - mean) / deviation).astype(np.float32))
+        return quantization.quantize(self.values)
 
     def quantized_images(self, images, quantization):
-        """Raw uint8 RGB `(..., 3)` as int8, as firmware converts it: by `tables`."""
-        tables = self.tables(quantization)
-        return np.stack([tables[channel][images[..., channel]] for channel in range(3)], axis=-1)
+        """Raw uint8 images `(..., channels)` as int8, as firmware converts it: by `tables`."""
+        return _by_tables(self.tables(quantization), images)
+
+
+def _by_tables(tables, images):
+    channels = range(len(tables))
+    return np.stack([tables[channel][images[..., channel]] for channel in channels], axis=-1)

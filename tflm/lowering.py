@@ -16,7 +16,7 @@ or "VALID" of Keras's own.
 import keras
 import numpy as np
 
-from keras_micronet.layer_chain import INPUT, unroll
+from keras_micronet.layer_chain import INPUT, require_finite_weights, unroll
 from keras_micronet.layers.normalized_conv2d import folded_normalization
 from tflm.graph import Graph
 from tflm.input_normalization import InputNormalization
@@ -34,13 +34,14 @@ def lower(model):
 
     Returns:
         A float `Graph`. Its input is the image after the model's normalization
-        layer, if it begins with one (`input_normalization`); a softmax at the end is left out:
+        layers, if it begins with some (`input_normalization`); a softmax at the end is left out:
         the output is what goes into it. Values have the names of `keras_micronet.quantization`.
 
     Raises:
-        ValueError: if the model is not such a chain; names the layer.
+        ValueError: if the model is not such a chain, or a weight is not finite; names the layer.
     """
     steps = unroll(model)
+    require_finite_weights(model)
     builder = _Builder(model)
     for step in steps:
         builder.lower_step(step)
@@ -48,34 +49,17 @@ def lower(model):
 
 
 def input_normalization(model):
-    """How the model's graph wants raw RGB images normalized.
+    """How the model's graph wants raw RGB images.
 
     Args:
         model: a model that `lower` takes.
 
     Returns:
-        An `InputNormalization`: that of the model's first layer if this is a
-        `keras.layers.Normalization` of 3 channels, else ImageNet's.
+        An `InputNormalization`: what the layers `Normalization` and `Rescaling` at the model's
+        beginning compute; without any, raw values stay what they are.
     """
-    first = unroll(model)[0]
-    if first.kind != "normalization":
-        return InputNormalization.of_imagenet()
-    layer = first.layer
-    mean = keras.ops.convert_to_numpy(layer.mean).reshape(-1)
-    deviation = np.sqrt(keras.ops.convert_to_numpy(layer.variance).reshape(-1))
-    if len(mean) != 3 or layer.invert:
-        raise ValueError(
-            "The model's normalization must be one of 3 channels. "
-            f"Received: layer {layer.name!r} with {len(mean)} channels and invert={layer.invert}"
-        )
-    return InputNormalization(mean, deviation)
-
-
-def model_inputs(model, images):
-    """Raw RGB images as the model takes them: normalized, unless it does that itself."""
-    if unroll(model)[0].kind == "normalization":
-        return images
-    return input_normalization(model).normalize(images)
+    steps = [step.layer for step in unroll(model) if step.kind == "normalization"]
+    return InputNormalization.of(*steps, channels=model.inputs[0].shape[-1])
 
 
 def ends_with_softmax(model):

@@ -1,20 +1,22 @@
-"""Activations and weights in TensorFlow Lite's int8 quantization: scales and integers."""
+"""Activations and weights in TensorFlow Lite's int8 quantization: scales and integers.
+
+The scales are those of `keras_micronet.quantization.scales`, as in the simulation.
+"""
 
 import dataclasses
 
 import numpy as np
 
+from keras_micronet.quantization import scales
 from tflm.graph import Quantization
 
-_BIAS_LIMIT = 2**30
-_SMALLEST_SCALE = 2.0**-27  # kernels hold 6 / scale, the limit of ReLU6, in int32
 
-
-def affine(low, high):
+def affine(low, high, least=0.0):
     """The int8 quantization of the smallest range that holds `low`, `high` and 0.
 
     Args:
         low, high: finite numbers, `low <= high`.
+        least: what the scale must be at least.
 
     Returns:
         A per-tensor `Quantization`; its scale is a float32 value, as files store it.
@@ -23,12 +25,9 @@ def affine(low, high):
         raise ValueError(
             f"A range must be two finite numbers in order. Received: low={low}, high={high}"
         )
-    low, high = min(low, 0.0), max(high, 0.0)
-    if low == high:
-        high = 1.0
-    scale = max(float(np.float32((high - low) / 255.0)), _SMALLEST_SCALE)
-    zero_point = int(np.clip(np.round(-128 - low / scale), -128, 127))
-    return Quantization.per_tensor(scale, zero_point)
+    low, high = scales.stored_range(low, high)
+    scale = float(scales.activation_scale(low, high, least))
+    return Quantization.per_tensor(scale, int(scales.zero_point(low, high)))
 
 
 def range_of(name, ranges):
@@ -49,16 +48,14 @@ def channel_scales(weights, bias, axis, input_scale, rounding):
         rounding: `WeightRounding`.
 
     Returns:
-        float64 array `(channels,)` of float32 values, as files store them.
+        float64 array `(channels,)` of float32 values, as files store them; all alike if the
+        format has one scale.
     """
     others = tuple(other for other in range(weights.ndim) if other != axis)
-    limit = rounding.weight_format.limit
-    largest = np.abs(weights).max(axis=others).astype(np.float64) * rounding.clipping
-    for_weights = largest / limit
-    for_bias = np.abs(bias).astype(np.float64) / (input_scale * _BIAS_LIMIT)
-    scales = np.maximum(for_weights, for_bias)
-    scales[scales < np.finfo(np.float32).tiny] = 1.0 / limit  # a channel of zeros
-    return scales.astype(np.float32).astype(np.float64)
+    least = scales.least_weight_scales(bias, input_scale)
+    largest = np.abs(weights).max(axis=others)
+    found = scales.weight_scales(largest, rounding.weight_format, rounding.clipping, least)
+    return found.numpy().astype(np.float64)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,12 +84,12 @@ def quantize_layer(weights, bias, axis, input_scale, rounding):
     Returns:
         A `QuantizedLayer`.
     """
-    scales, bias_axis = channel_scales(weights, bias, axis, input_scale, rounding), 0
+    found, bias_axis = channel_scales(weights, bias, axis, input_scale, rounding), 0
     if not rounding.weight_format.per_channel:
-        scales, axis, bias_axis = scales.max(keepdims=True), None, None
-    zeros = np.zeros(len(scales), np.int64)
-    of_weights = Quantization(scales, zeros, axis)
-    of_biases = Quantization(scales * input_scale, zeros, bias_axis)
+        found, axis, bias_axis = found[:1], None, None
+    zeros = np.zeros(len(found), np.int64)
+    of_weights = Quantization(found, zeros, axis)
+    of_biases = Quantization(found * input_scale, zeros, bias_axis)
     limit = rounding.weight_format.limit
     integers = np.clip(of_weights.quantize(weights), -limit, limit)
     return QuantizedLayer(integers, of_weights, of_biases.quantize(bias, np.int32), of_biases)

@@ -21,8 +21,9 @@ from keras_micronet import expressions
 from keras_micronet.layer_chain import INPUT
 from keras_micronet.layers.dynamic_shift_max import COEFFICIENT_HALF_RANGE, COEFFICIENT_SLOPE
 from keras_micronet.layers.normalized_conv2d import folded_normalization
-from keras_micronet.quantization.fused_shift_max import coefficient_factors
+from keras_micronet.quantization.fused_shift_max import MEAN_FRACTION_BITS, coefficient_factors
 from keras_micronet.quantization.plan import ShiftMaxNames
+from keras_micronet.quantization.scales import MOST_STEPS_OF_A_TERM, MOST_STEPS_OF_AN_ARGUMENT
 from keras_micronet.quantization.schemes import FUSED
 
 _WEIGHTED = ("convolution", "depthwise", "dense")
@@ -36,10 +37,12 @@ class Products:
     Attributes:
         ranges: of stored values.
         weights: the kernel, or `None` if values are multiplied with each other.
+        fraction_bits: that the stored values have been given before.
     """
 
     ranges: tuple
     weights: str | None = None
+    fraction_bits: int = 0
 
 
 class Rounding(abc.ABC):
@@ -70,17 +73,32 @@ class Rounding(abc.ABC):
 
     @abc.abstractmethod
     def weights(self, name, kernel, scale=None):
-        """A kernel with the output channels last, which are multiplied by `scale` afterwards.
+        """A kernel with the output channels last, of which the device's bias is not known yet.
 
-        It is what the device multiplies integers by, the inputs' channel factors included.
+        Its channels are multiplied by `scale` afterwards. It is what the device multiplies
+        integers by, the inputs' channel factors included.
         """
 
     @abc.abstractmethod
-    def biases(self, bias, products):
-        """What is added to sums of `Products` whose weights are known by now."""
+    def layer(self, products, kernel, bias):
+        """The kernel of sums of `Products`, and the bias that is added to them."""
+
+    def limits_steps(self, name, sources, most):
+        """Told before a value is stored of which no step may be finer than a part of its sources'.
+
+        Args:
+            name: of the value.
+            sources: names of stored values.
+            most: how many steps of the value one of theirs may be.
+        """
+        return None
 
     def followed(self, name, values):
         """Shows a value that is not rounded to 8 bits, but whose range is learned."""
+
+    def hidden(self, products):
+        """Told when the weights are known by which a fused Dynamic Shift-Max squeezes."""
+        return None
 
     def fine_arithmetic(self, item, source, limits):
         """The integers with more than 8 bits of a fused Dynamic Shift-Max.
@@ -110,8 +128,8 @@ class Unrounded(Rounding):
     def weights(self, name, kernel, scale=None):
         return kernel
 
-    def biases(self, bias, products):
-        return bias
+    def layer(self, products, kernel, bias):
+        return self.weights(products.weights, kernel), bias
 
 
 @dataclasses.dataclass(frozen=True)
@@ -154,9 +172,11 @@ class Execution:
     def run(self, images):
         """The chain's output for `images`, which are as the model takes them."""
         planned = self._planned
-        current = tf.convert_to_tensor(images)
-        if planned and planned[0].step.kind == "normalization":
-            current = planned[0].step.layer(current)
+        current = tf.cast(tf.convert_to_tensor(images), tf.float32)
+        for item in planned:
+            if item.step.kind != "normalization":
+                break
+            current = item.step.layer(current)
         value = self._stored(INPUT, current)
         self._values = {INPUT: value}
         for item in planned:
@@ -179,11 +199,16 @@ class Execution:
         elif step.kind == "dense":
             outputs = self._dense(step, source)
         elif step.kind == "residual":
-            outputs = values + self._values[step.shortcut].tensor
+            shortcut = self._values[step.shortcut]
+            outputs = values + shortcut.tensor
+            sources = (source.range_name, shortcut.range_name)
+            self._rounding.limits_steps(item.result, sources, MOST_STEPS_OF_A_TERM)
         elif step.kind == "pool":
-            outputs = _mean(values)
+            outputs = _mean(values, keepdims=step.layer.keepdims)
         elif step.kind == "hard_swish":
             outputs = keras.activations.hard_swish(values)
+            sources = (source.range_name,)
+            self._rounding.limits_steps(item.result, sources, MOST_STEPS_OF_AN_ARGUMENT)
         else:
             outputs = _ACTIVATIONS[step.kind](values)
         if item.result is None:
@@ -220,23 +245,26 @@ class Execution:
             kernel = self._convolution_weights(step, tf.convert_to_tensor(layer.kernel), source)
             return layer.normalize_batch(layer.convolve(images, kernel))
         kernel, bias = layer.folded_tensors()
-        kernel = self._convolution_weights(step, kernel, source)
-        bias = self._rounding.biases(bias, _products(source, step.name))
+        kernel, bias = self._convolution_weights(step, kernel, source, bias)
         return layer.convolve(images, kernel, bias)
 
-    def _convolution_weights(self, step, kernel, source):
+    def _convolution_weights(self, step, kernel, source, bias=None):
+        """The rounded kernel and bias; the kernel alone if its bias is not known yet."""
         factors = source.channel_factors
         if factors is None:
-            return self._rounded_convolution(step, kernel)
+            return self._rounded_convolution(step, kernel, source, bias)
         factors = _input_factors(step, kernel, tf.cast(factors, kernel.dtype))
-        return self._rounded_convolution(step, kernel * factors) / factors
+        rounded = self._rounded_convolution(step, kernel * factors, source, bias)
+        return rounded / factors if bias is None else (rounded[0] / factors, rounded[1])
 
-    def _rounded_convolution(self, step, kernel):
-        if step.kind == "convolution":
-            return self._rounding.weights(step.name, kernel)
-        height, width, channels, multiplier = kernel.shape
-        outputs_last = tf.reshape(kernel, (height, width, 1, channels * multiplier))
-        return tf.reshape(self._rounding.weights(step.name, outputs_last), kernel.shape)
+    def _rounded_convolution(self, step, kernel, source, bias):
+        shape = kernel.shape
+        if step.kind == "depthwise":  # the output channels last
+            kernel = tf.reshape(kernel, (*shape[:2], 1, shape[2] * shape[3]))
+        if bias is None:
+            return tf.reshape(self._rounding.weights(step.name, kernel), shape)
+        kernel, bias = self._rounding.layer(_products(source, step.name), kernel, bias)
+        return tf.reshape(kernel, shape), bias
 
     def _dense(self, step, source):
         kernel = tf.convert_to_tensor(step.layer.kernel)
@@ -249,8 +277,7 @@ class Execution:
                 kernel = self._rounding.weights(step.name, kernel, scale)
                 return normalization(tf.matmul(source.tensor, kernel) + bias, training=True)
             kernel, bias = kernel * scale, bias * scale + offset
-        kernel = self._rounding.weights(step.name, kernel)
-        bias = self._rounding.biases(bias, _products(source, step.name))
+        kernel, bias = self._rounding.layer(_products(source, step.name), kernel, bias)
         return tf.matmul(source.tensor, kernel) + bias
 
     def _shift_max(self, item, source):
@@ -273,19 +300,26 @@ class Execution:
 
     def _fine_coefficients(self, item, source, layers):
         """As the fused kernel computes them: nothing within is rounded to 8 bits."""
-        rounding, bias = self._rounding, item.step.layer.squeeze.bias
-        squeeze = self._squeeze_weights(item.step, source)
-        kernels = [rounding.weights(each.name, each.kernel) for each in layers]
-        biases, limits = [each.bias for each in layers], [each.limits for each in layers]
+        rounding, within = self._rounding, ShiftMaxNames.of(item.step)
+        products = Products((source.range_name,), within.squeeze, MEAN_FRACTION_BITS)
+        squeeze, bias = self._squeeze_layer(item.step, source, products)
+        rounding.hidden(products)
+        kernels, biases = zip(
+            *(
+                rounding.layer(Products((within.squeeze,), each.name), each.kernel, each.bias)
+                for each in layers
+            )
+        )
+        limits = [each.limits for each in layers]
         fine = rounding.fine_arithmetic(item, source, limits)
-        if fine is not None:
-            hidden = fine.squeezed(source.tensor, squeeze, bias)
-            return fine.coefficients(hidden, kernels, biases, limits)
+        if fine is not None:  # it rounds the biases by itself, to integers
+            hidden = fine.squeezed(source.tensor, squeeze, item.step.layer.squeeze.bias)
+            return fine.coefficients(hidden, kernels, [each.bias for each in layers], limits)
         squeezed = tf.nn.relu(tf.matmul(_mean(source.tensor), squeeze) + bias)
-        rounding.followed(ShiftMaxNames.of(item.step).squeeze, squeezed)
+        rounding.followed(within.squeeze, squeezed)
         return [
-            tf.clip_by_value(tf.matmul(squeezed, kernel) + each.bias, *each.limits)
-            for kernel, each in zip(kernels, layers)
+            tf.clip_by_value(tf.matmul(squeezed, kernel) + each, *ends)
+            for kernel, each, ends in zip(kernels, biases, limits)
         ]
 
     def _stored_coefficients(self, item, source, layers):
@@ -293,9 +327,8 @@ class Execution:
         rounding, layer = self._rounding, item.step.layer
         within = ShiftMaxNames.of(item.step)
         pooled = rounding.stored_again(within.pool, source, _mean(source.tensor))
-        squeeze = self._squeeze_weights(item.step, source)
         products = _products(source, within.squeeze)
-        bias = rounding.biases(tf.convert_to_tensor(layer.squeeze.bias), products)
+        squeeze, bias = self._squeeze_layer(item.step, source, products)
         squeezed = tf.nn.relu(tf.matmul(pooled, squeeze) + bias)
         squeezed = rounding.stored(within.squeeze, squeezed, products)
         ratios = coefficient_factors(
@@ -304,8 +337,7 @@ class Execution:
         coefficients = []
         for each, ratio in zip(layers, ratios * layer.fusions):
             products = Products((within.squeeze,), each.name)
-            kernel = rounding.weights(each.name, each.kernel * ratio)
-            bias = rounding.biases(each.bias * ratio, products)
+            kernel, bias = rounding.layer(products, each.kernel * ratio, each.bias * ratio)
             limits = [limit * ratio for limit in each.limits]
             values = tf.clip_by_value(tf.matmul(squeezed, kernel) + bias, *limits)
             coefficients.append(rounding.stored(each.name, values, products) / ratio)
@@ -325,13 +357,14 @@ class Execution:
         ]
         return stored if factors is None else [term * factors for term in stored]
 
-    def _squeeze_weights(self, step, source):
-        kernel = tf.convert_to_tensor(step.layer.squeeze.kernel)
-        name = ShiftMaxNames.of(step).squeeze
+    def _squeeze_layer(self, step, source, products):
+        layer = step.layer.squeeze
+        kernel, bias = tf.convert_to_tensor(layer.kernel), tf.convert_to_tensor(layer.bias)
         if source.channel_factors is None:
-            return self._rounding.weights(name, kernel)
+            return self._rounding.layer(products, kernel, bias)
         factors = tf.cast(source.channel_factors, kernel.dtype)[:, tf.newaxis]
-        return self._rounding.weights(name, kernel * factors) / factors
+        kernel, bias = self._rounding.layer(products, kernel * factors, bias)
+        return kernel / factors, bias
 
     def _takes_statistics_of(self, normalization):
         is_trained = normalization is not None and normalization.trainable
@@ -379,5 +412,5 @@ def _products(source, weights):
     return Products((source.range_name,), weights)
 
 
-def _mean(images):
-    return tf.reduce_mean(images, axis=(1, 2))
+def _mean(images, keepdims=False):
+    return tf.reduce_mean(images, axis=(1, 2), keepdims=keepdims)

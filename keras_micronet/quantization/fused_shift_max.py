@@ -10,6 +10,8 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
+from keras_micronet.quantization.scales import LEAST_STEPS_OF_A_SUM
+
 MEAN_FRACTION_BITS = 6
 # Channel factors into the activation are n / 32, those out of it 32 / n.
 FACTOR_UNIT = 32
@@ -17,9 +19,8 @@ MOST_FACTOR_STEPS = 127
 _HIDDEN_STEPS = 2**14  # of the learned range; int16 holds twice as many
 _LARGEST_INT16 = 32767
 MOST_COEFFICIENT_SHIFT, LEAST_COEFFICIENT_SHIFT = 12, 4
-# Requantization factors stay below a half.
-LEAST_STEPS_OF_A_SUM = 2.0 * (1 + 2.0**-20)
 _SHIFTS = tuple(range(MOST_COEFFICIENT_SHIFT, LEAST_COEFFICIENT_SHIFT - 1, -1))
+_MARGIN = 1 + 2.0**-12  # for rounding coefficients and their factors to integers
 
 
 def coefficient_factors(permutation, input_factors, output_factors):
@@ -60,7 +61,8 @@ def coefficient_shift(ratio, largest, excite_scale):
         excite_scale: largest scale of the sums of products that the coefficients are made of.
 
     Returns:
-        A float tensor; -1 where even the fewest are too many.
+        A float tensor; -1 where even the fewest are too many, which they are not if the output's
+        scale is at least `least_output_scale`.
     """
     shifts = tf.constant(_SHIFTS, tf.float64)
     steps = tf.cast(ratio, tf.float64) * 2.0**shifts
@@ -68,6 +70,21 @@ def coefficient_shift(ratio, largest, excite_scale):
         tf.cast(excite_scale, tf.float64) * steps * LEAST_STEPS_OF_A_SUM <= 1
     )
     return tf.reduce_max(tf.where(fits, shifts, -1.0))
+
+
+def least_output_scale(input_scale, largest, excite_scale):
+    """The least scale of the activation's output that leaves its coefficients a few bits.
+
+    What is coarser is lost anyway: one step of the input is hundreds of such steps, or the
+    coefficients have no finer steps.
+
+    Args:
+        input_scale: of the activation's input.
+        largest, excite_scale: as for `coefficient_shift`.
+    """
+    largest, excite_scale = tf.cast(largest, tf.float64), tf.cast(excite_scale, tf.float64)
+    steps = tf.maximum(largest / _LARGEST_INT16, excite_scale * LEAST_STEPS_OF_A_SUM)
+    return tf.cast(input_scale, tf.float64) * 2.0**LEAST_COEFFICIENT_SHIFT * steps * _MARGIN
 
 
 @dataclasses.dataclass(frozen=True)

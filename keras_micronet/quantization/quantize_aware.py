@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_micronet.layer_chain import INPUT, unroll
+from keras_micronet.layer_chain import INPUT, require_finite_weights, unroll
 from keras_micronet.quantization.calibration import observe
 from keras_micronet.quantization.channel_factors import (
     choose_channel_factors,
@@ -72,7 +72,8 @@ def quantize_aware(
         model: a trained functional Keras model: one chain of the library's
             layers, Conv2D, DepthwiseConv2D and Dense (each followed by
             BatchNormalization or not), GlobalAveragePooling2D, ReLU,
-            hard-swish, Dropout, and softmax at the end. It is not changed.
+            hard-swish, Dropout, Normalization and Rescaling at the beginning,
+            and softmax at the end. It is not changed.
         representative_data: images as the model takes them, some hundreds: an
             array `(count, height, width, channels)`, or an iterable of such
             batches or of tuples that begin with one, such as a
@@ -88,13 +89,15 @@ def quantize_aware(
         A `QuantizeAwareModel`.
 
     Raises:
-        ValueError: if the scheme is unknown; a layer cannot be quantized, which
-            is named; or the data are empty, infinite or of another shape.
+        ValueError: if the scheme is unknown; layers cannot be quantized, or weights
+            are not finite, which are all named; or the data are empty, infinite or of
+            another shape.
         ImportError: if tensorflow-model-optimization is not installed.
     """
     find_scheme(scheme)
     find_kernels(kernels)
     unroll(model)
+    require_finite_weights(model)
     batches = representative_batches(representative_data, model.input_shape[1:])
     float_model = _float32_copy(model)
     options = {

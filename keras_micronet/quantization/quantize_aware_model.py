@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from keras_micronet.layer_chain import INPUT, unroll
-from keras_micronet.quantization import fused_shift_max, integer_arithmetic
+from keras_micronet.quantization import fused_shift_max, integer_arithmetic, scales
 from keras_micronet.quantization.execution import Execution, Rounding, Unrounded
 from keras_micronet.quantization.plan import (
     ShiftMaxNames,
@@ -67,7 +67,8 @@ class QuantizeAwareModel(keras.Model):
         has_channel_factors=False,
         **kwargs,
     ):
-        super().__init__(**kwargs)
+        # Integers are exact in float32, whatever Keras computes in elsewhere.
+        super().__init__(**{"dtype": "float32", **kwargs})
         self.scheme = find_scheme(scheme)
         self.kernels = find_kernels(kernels)
         self.has_channel_factors = bool(has_channel_factors)
@@ -254,7 +255,7 @@ class QuantizeAwareModel(keras.Model):
 
 
 class _QuantizerRounding(Rounding):
-    """Rounding by the quantizers of a model."""
+    """Rounding by the quantizers of a model, in one pass."""
 
     def __init__(self, activation_quantizers, weight_quantizers, kernels, training):
         self._activation_quantizers = activation_quantizers
@@ -262,6 +263,8 @@ class _QuantizerRounding(Rounding):
         self._rounds_twice = kernels == BUILTIN
         self._training = training
         self._weight_scales = {}
+        self._least_scales = {}
+        self._scales = {}  # those that are known to be larger than the ranges'
 
     def channel_factors(self, name):
         factors = self._activation_quantizers[name].channel_factors
@@ -272,57 +275,84 @@ class _QuantizerRounding(Rounding):
 
     def stored(self, name, values, products=None):
         quantizer = self._activation_quantizers[name]
+        scale = self._decided_scale(name, quantizer, products)
         is_summed = products is not None or not self._rounds_twice and name != INPUT
         if self._training or not is_summed:
-            return quantizer.call(values, training=self._training)
+            return quantizer.call(values, self._training, scale)
         factors = quantizer.channel_factors
         factors = 1.0 if factors is None else tf.convert_to_tensor(factors)
         if self._rounds_twice:
             requantized = integer_arithmetic.requantized
         else:
             requantized = integer_arithmetic.requantized_once
-        unit = self._sum_unit(quantizer, products) / factors
-        values = requantized(values / factors, unit, quantizer.scale)
-        return quantizer.rounded(values) * factors
+        unit = self._sum_unit(name, products) / factors
+        values = requantized(values / factors, unit, self._scale(name))
+        return quantizer.rounded(values, scale) * factors
 
-    def _sum_unit(self, quantizer, products):
+    def _decided_scale(self, name, quantizer, products):
+        """The scale of a value that is being stored; `None` for that of its range."""
+        least = self._least_scales.get(name)
+        is_weighted = products is not None and products.weights in self._weight_scales
+        if is_weighted and not self._rounds_twice:
+            factors = quantizer.channel_factors
+            factors = 1.0 if factors is None else tf.convert_to_tensor(factors)
+            least = scales.least_scale_of_sums(self._product_scale(products) / factors)
+        if least is None:
+            return None
+        self._scales[name] = tf.maximum(quantizer.scale, tf.cast(least, tf.float32))
+        return self._scales[name]
+
+    def _scale(self, name):
+        known = self._scales.get(name)
+        return self._activation_quantizers[name].scale if known is None else known
+
+    def _sum_unit(self, name, products):
         """What one unit of the sums stands for that a value is rounded from."""
         if products is None:  # of coefficients with so many fraction bits, or fewer
-            factors = quantizer.channel_factors
-            unit = quantizer.scale * 2.0**-fused_shift_max.MOST_COEFFICIENT_SHIFT
+            factors = self.channel_factors(name)
+            unit = self._scale(name) * 2.0**-fused_shift_max.MOST_COEFFICIENT_SHIFT
             return unit if factors is None else unit * factors
         return self._product_scale(products)
 
     def stored_again(self, name, source, values):
         quantizer = self._activation_quantizers[source.range_name]
+        scale = self._scale(source.range_name)
         factors = source.channel_factors
         values = values if factors is None else values / factors
         if not self._training:
-            values = integer_arithmetic.averaged(values, quantizer.scale, quantizer.zero_point)
-        values = quantizer.rounded(values)
+            values = integer_arithmetic.averaged(values, scale, quantizer.zero_point)
+        values = quantizer.rounded(values, scale)
         return values if factors is None else values * factors
+
+    def limits_steps(self, name, sources, most):
+        largest = tf.reduce_max([self._scale(source) for source in sources])
+        self._least_scales[name] = largest / most
 
     def followed(self, name, values):
         if self._training:
             self._activation_quantizers[name].call(values, training=True)
 
     def weights(self, name, kernel, scale=None):
-        quantizer = self._weight_quantizers[name]
-        if not self._training:  # only the kernels' own rounding asks for it
-            self._weight_scales[name] = quantizer.scale(kernel)
-        return quantizer.call(kernel, scale)
+        return self._weight_quantizers[name].call(kernel, scale)
 
-    def biases(self, bias, products):
-        if self._training:  # int32 is as good as exact beside the rounding of the sums
-            return bias
-        scale = self._product_scale(products)
-        return tf.round(tf.math.divide_no_nan(bias, scale)) * scale
+    def layer(self, products, kernel, bias):
+        quantizer = self._weight_quantizers[products.weights]
+        least = scales.least_weight_scales(bias, self._input_scale(products))
+        self._weight_scales[products.weights] = quantizer.scale(kernel, least)
+        unit = tf.stop_gradient(self._product_scale(products))
+        rounded = tf.round(bias / unit) * unit
+        if self._training:  # gradients pass
+            rounded = bias + tf.stop_gradient(rounded - bias)
+        return quantizer.call(kernel, least=least), rounded
+
+    def hidden(self, products):
+        name = products.weights
+        self._scales[name] = fused_shift_max.hidden_scale(
+            self._activation_quantizers[name].high, tf.reduce_max(self._product_scale(products))
+        )
 
     def fine_arithmetic(self, item, source, limits):
-        if self._training:
-            return None
         names, layer = ShiftMaxNames.of(item.step), item.step.layer
-        read = self._activation_quantizers[source.range_name]
         made = self._activation_quantizers[item.result]
         factors = None
         largest = max(abs(limit) for pair in limits for limit in pair)
@@ -331,20 +361,19 @@ class _QuantizerRounding(Rounding):
                 layer.permutation, source.channel_factors, made.channel_factors
             )
             largest = largest * tf.maximum(tf.reduce_max(factors), 1.0)
-        squeeze_scale = self._weight_scales[names.squeeze]
+        read_scale, hidden_unit = self._scale(source.range_name), self._scale(names.squeeze)
         excite_scales = [self._weight_scales[name] for name in names.coefficients]
-        hidden_unit = fused_shift_max.hidden_scale(
-            self._activation_quantizers[names.squeeze].high,
-            read.scale * tf.reduce_max(squeeze_scale) / 2**fused_shift_max.MEAN_FRACTION_BITS,
-        )
-        ratio = read.scale / made.scale
-        shift = fused_shift_max.coefficient_shift(
-            ratio, largest, hidden_unit * tf.reduce_max(excite_scales)
-        )
+        excite_scale = hidden_unit * tf.reduce_max(excite_scales)
+        least = fused_shift_max.least_output_scale(read_scale, largest, excite_scale)
+        self._least_scales[item.result] = least
+        if self._training:
+            return None
+        ratio = read_scale / tf.maximum(made.scale, tf.cast(least, tf.float32))
+        shift = fused_shift_max.coefficient_shift(ratio, largest, excite_scale)
         return fused_shift_max.FineArithmetic(
-            input_scale=read.scale,
+            input_scale=read_scale,
             input_factors=1.0 if source.channel_factors is None else source.channel_factors,
-            squeeze_scale=squeeze_scale,
+            squeeze_scale=self._weight_scales[names.squeeze],
             hidden_unit=hidden_unit,
             excite_scales=excite_scales,
             coefficient_unit=2.0**-shift / tf.cast(ratio, tf.float64),
@@ -352,9 +381,13 @@ class _QuantizerRounding(Rounding):
         )
 
     def _product_scale(self, products):
-        scale = 1.0 if products.weights is None else self._weight_scales[products.weights]
+        scale = self._input_scale(products)
+        return scale if products.weights is None else scale * self._weight_scales[products.weights]
+
+    def _input_scale(self, products):
+        scale = 2.0**-products.fraction_bits
         for name in products.ranges:
-            scale = scale * self._activation_quantizers[name].scale
+            scale = scale * self._scale(name)
         return scale
 
 
@@ -362,7 +395,7 @@ class _Named(keras.layers.Layer):
     """Layers by names that may contain slashes, which Keras's own names may not."""
 
     def __init__(self):
-        super().__init__()
+        super().__init__(dtype="float32")
         self._layers_in_order = []
         self._names = []
         self.built = True

@@ -5,14 +5,12 @@ Gradients pass through rounding unchanged and are zero outside the range
 """
 
 import keras
-import numpy as np
 import tensorflow as tf
 
-from keras_micronet.quantization import model_optimization
+from keras_micronet.quantization import model_optimization, scales
 from keras_micronet.quantization.schemes import ACTIVATION_BITS, WeightRounding
 
-_TINY = float(np.finfo(np.float32).tiny)
-_SMALLEST_SCALE = 1e-20  # keeps the range of a channel that is multiplied by nothing finite
+_SMALLEST_FACTOR = 1e-20  # keeps the range of a channel that is multiplied by nothing finite
 
 
 class ActivationQuantizer(keras.layers.Layer):
@@ -46,36 +44,51 @@ class ActivationQuantizer(keras.layers.Layer):
         self._range = self._quantizer.build(None, "range", owner)
         self.built = True
 
-    def call(self, inputs, training=None):
-        follows = bool(training) and not self.is_frozen
+    def call(self, inputs, training=None, scale=None):
+        """Rounds values.
+
+        Args:
+            inputs: float tensor.
+            training: whether the range follows the values, unless it is frozen.
+            scale: that of the steps, if it is larger than the range's.
+        """
         values, factors = tf.cast(inputs, "float32"), self.channel_factors
-        if factors is None:
-            outputs = self._quantizer(values, follows, self._range)
-        else:
-            outputs = self._quantizer(values / factors, follows, self._range) * factors
+        values = values if factors is None else values / factors
+        if training and not self.is_frozen:
+            self._quantizer(values, True, self._range)
+        outputs = self.rounded(values, scale)
+        outputs = outputs if factors is None else outputs * factors
         return tf.cast(outputs, inputs.dtype)
 
-    def rounded(self, values):
+    def rounded(self, values, scale=None):
         """Values divided by the channel factors, rounded in the range as it is."""
-        outputs = self._quantizer(tf.cast(values, "float32"), False, self._range)
+        low, high = self._ends
+        if scale is not None:
+            widening = tf.stop_gradient(scale / self.scale)
+            low, high = low * widening, high * widening
+        outputs = tf.quantization.fake_quant_with_min_max_vars(
+            tf.cast(values, "float32"), low, high, ACTIVATION_BITS
+        )
         return tf.cast(outputs, values.dtype)
 
     @property
     def high(self):
         """End of the range, a scalar tensor."""
-        return tf.convert_to_tensor(self._range["max_var"])
+        return self._ends[1]
 
     @property
     def scale(self):
         """What one step of the integers stands for, a scalar tensor."""
-        low, high = (tf.cast(self._range[end], tf.float64) for end in ("min_var", "max_var"))
-        return tf.cast((high - low) / (2**ACTIVATION_BITS - 1), tf.float32)
+        return scales.activation_scale(*self._ends)
 
     @property
     def zero_point(self):
         """The int8 integer that stands for 0, a scalar float tensor."""
-        lowest = -(2.0 ** (ACTIVATION_BITS - 1))
-        return tf.round(lowest - tf.math.divide_no_nan(self._range["min_var"], self.scale))
+        return scales.zero_point(*self._ends)
+
+    @property
+    def _ends(self):
+        return scales.stored_range(self._range["min_var"], self._range["max_var"])
 
     @property
     def range(self):
@@ -84,9 +97,7 @@ class ActivationQuantizer(keras.layers.Layer):
 
     @range.setter
     def range(self, ends):
-        low, high = min(ends[0], 0.0), max(ends[1], 0.0)
-        if low == high:
-            high = 1.0  # a value that was always 0 needs steps of some size
+        low, high = scales.stored_range(*ends)
         self._range["min_var"].assign(low)
         self._range["max_var"].assign(high)
 
@@ -115,18 +126,19 @@ class WeightQuantizer(keras.layers.Layer):
             )
         self.built = True
 
-    def call(self, kernel, scale=None):
+    def call(self, kernel, scale=None, least=None):
         """Rounds a kernel.
 
         Args:
             kernel: float tensor with the output channels last.
             scale: `(channels,)`, by which each channel will be multiplied on
                 the device before rounding, or `None`.
+            least: `(channels,)`, what the scales must be at least, or `None`.
 
         Returns:
             The rounded kernel, without `scale`.
         """
-        ends = tf.stop_gradient(tf.cast(self._ends(kernel, scale), "float32"))
+        ends = tf.stop_gradient(self._ends(kernel, scale, least))
         return keras.quantizers.fake_quant_with_min_max_vars(
             kernel,
             -ends,
@@ -136,21 +148,18 @@ class WeightQuantizer(keras.layers.Layer):
             axis=-1,
         )
 
-    def scale(self, kernel):
+    def scale(self, kernel, least=None):
         """What one step of the integers of a kernel stands for, `(channels,)`."""
-        scales = self._ends(kernel, None) / self.weight_format.limit
-        # Integers of channels that are all zero stand for nothing, their bias for something.
-        return tf.where(scales < _TINY, 1.0 / self.weight_format.limit, scales)
+        return tf.stop_gradient(self._ends(kernel, None, least)) / self.weight_format.limit
 
-    def _ends(self, kernel, scale):
+    def _ends(self, kernel, scale, least):
         """The ends of the range for each channel of the kernel that is not scaled yet."""
         largest = tf.reduce_max(tf.abs(kernel), axis=range(len(kernel.shape) - 1))
-        if not self.weight_format.per_channel:
-            factors = tf.ones_like(largest)
-            if scale is not None:
-                factors = tf.maximum(tf.abs(tf.cast(scale, largest.dtype)), _SMALLEST_SCALE)
-            largest = tf.reduce_max(largest * factors) / factors
-        return largest if self.clipping is None else largest * tf.cast(self.clipping, largest.dtype)
+        factors = 1.0
+        if scale is not None:
+            factors = tf.maximum(tf.abs(tf.cast(scale, "float32")), _SMALLEST_FACTOR)
+        clipping = 1.0 if self.clipping is None else self.clipping
+        return scales.weight_ends(largest, self.weight_format, clipping, least, factors)
 
     @property
     def rounding(self):

@@ -260,3 +260,14 @@ def test_layers_of_unknown_cost_are_refused(layer):
 def test_only_models_with_known_inputs(model):
     with pytest.raises(ValueError, match="`model` must be a functional.*Received: model of type"):
         keras_micronet.summarize(model)
+
+
+class StandardizedConv2D(keras.layers.Conv2D):
+    """It may compute anything, with any number of multiply-adds."""
+
+
+def test_derived_layer_is_not_taken_for_its_base():
+    inputs = keras.Input((8, 8, 3))
+    model = keras.Model(inputs, StandardizedConv2D(4, 3, name="mine")(inputs))
+    with pytest.raises(ValueError, match="Received: layer 'mine' of type StandardizedConv2D"):
+        keras_micronet.summarize(model)

@@ -2,9 +2,10 @@
 
 import keras
 import pytest
+import tensorflow as tf
 
 from keras_micronet import layers
-from keras_micronet.layer_chain import INPUT, unroll
+from keras_micronet.layer_chain import INPUT, require_finite_weights, unroll
 from tests.keras_micronet import models
 
 
@@ -44,6 +45,18 @@ def described(model):
             lambda: keras.layers.Normalization(mean=0, variance=1, name="x"),
             [("x", "normalization")],
         ),
+        (
+            lambda: keras.layers.Rescaling(1 / 255, offset=[0, 1, 2, 3], name="x"),
+            [("x", "normalization")],
+        ),
+        (lambda: keras.layers.Softmax(name="x"), [("x", "softmax")]),
+        (lambda: keras.layers.SpatialDropout2D(0.1, name="x"), [("x", "dropout")]),
+        (
+            lambda: keras.layers.Conv2D(4, 3, activation=keras.layers.ReLU(6), name="x"),
+            [("x", "convolution"), ("x/activation", "relu6")],
+        ),
+        (lambda: keras.layers.Activation(tf.nn.relu6, name="x"), [("x", "relu6")]),
+        (lambda: keras.layers.Activation(keras.ops.softmax, name="x"), [("x", "softmax")]),
         (lambda: keras.layers.ReLU(name="x"), [("x", "relu")]),
         (lambda: keras.layers.ReLU(6, name="x"), [("x", "relu6")]),
         (lambda: keras.layers.Activation("relu", name="x"), [("x", "relu")]),
@@ -94,13 +107,16 @@ def described(model):
     ],
 )
 def test_steps_of_a_layer(layer, expected):
-    assert described(chain(layer())) == expected
+    layer = layer()
+    is_dense = isinstance(layer, keras.layers.Dense)
+    assert described(chain(layer, input_shape=(1, 1, 4) if is_dense else (8, 8, 4))) == expected
 
 
 def test_layers_are_those_of_the_model():
     stem = layers.FactorizedStem((2, 2), name="stem")
     dense = keras.layers.Dense(3, name="dense")
-    steps = {step.name: step.layer for step in unroll(chain(stem, dense))}
+    pool = keras.layers.GlobalAveragePooling2D()
+    steps = {step.name: step.layer for step in unroll(chain(stem, pool, dense))}
     assert steps["stem/vertical"] is stem.convolutions[0]
     assert steps["stem/shuffle"] is stem.shuffle
     assert steps["dense"] is dense
@@ -194,8 +210,50 @@ class UsersLayer(keras.layers.Layer):
         return inputs
 
 
+def derived(base, **members):
+    """A class of a user's that is derived from a layer."""
+    return type(f"Users{base.__name__}", (base,), members)
+
+
+class StandardizedConv2D(keras.layers.Conv2D):
+    """A convolution that changes its kernel before it is applied."""
+
+    def convolution_op(self, inputs, kernel):
+        return super().convolution_op(inputs, kernel - keras.ops.mean(kernel))
+
+
+class ModelWithCall(keras.Model):
+    """A functional model that does not do what its layers do."""
+
+    def call(self, inputs):
+        return 2 * super().call(inputs)
+
+
+class ModelWithTrainStep(keras.Model):
+    """A functional model that only trains in its own way."""
+
+    def train_step(self, data):
+        return super().train_step(data)
+
+
+def relu(x):
+    """A function of a user's whose name is that of another one."""
+    return keras.ops.abs(x)
+
+
+def model_of_type(model_class):
+    inputs = keras.Input((4, 4, 2))
+    return model_class(inputs, layers.ChannelShuffle(2, name="mix")(inputs), name="m")
+
+
+def quantized_by_keras():
+    model = dense()
+    model.quantize("int8")
+    return model
+
+
 def dense(*after):
-    return chain(keras.layers.Dense(3, name="dense"), *after)
+    return chain(keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(3, name="dense"), *after)
 
 
 @pytest.mark.parametrize(
@@ -247,6 +305,94 @@ def dense(*after):
             "layer 'b' of type BatchNormalization",
         ),
         (lambda: chain(keras.layers.MaxPooling2D(name="m")), "layer 'm' of type MaxPooling2D"),
+        (
+            lambda: chain(StandardizedConv2D(4, 3, name="s")),
+            "'s' of type StandardizedConv2D, which is derived from Conv2D and may compute ",
+        ),
+        (
+            lambda: chain(derived(keras.layers.DepthwiseConv2D)(3, name="s")),
+            "type UsersDepthwiseConv2D, which is derived from DepthwiseConv2D",
+        ),
+        (
+            lambda: dense(derived(keras.layers.Dense)(3, name="s")),
+            "'s' of type UsersDense, which is derived from Dense",
+        ),
+        (
+            lambda: chain(
+                keras.layers.Conv2D(4, 1), derived(keras.layers.BatchNormalization)(name="s")
+            ),
+            "'s' of type UsersBatchNormalization, which is derived from BatchNormalization",
+        ),
+        (
+            lambda: chain(derived(keras.layers.GlobalAveragePooling2D)(name="s")),
+            "which is derived from GlobalAveragePooling2D",
+        ),
+        (lambda: chain(derived(keras.layers.ReLU)(name="s")), "which is derived from ReLU"),
+        (
+            lambda: chain(derived(keras.layers.Activation)("relu", name="s")),
+            "which is derived from Activation",
+        ),
+        (
+            lambda: chain(derived(keras.layers.Normalization)(mean=0, variance=1, name="s")),
+            "which is derived from Normalization",
+        ),
+        (
+            lambda: chain(derived(layers.DynamicShiftMax)(2, name="s")),
+            "which is derived from DynamicShiftMax",
+        ),
+        (
+            lambda: chain(derived(layers.MicroBlock)(8, name="s")),
+            "which is derived from MicroBlock",
+        ),
+        (lambda: chain(derived(keras.layers.Dropout)(0.1)), "which is derived from Dropout"),
+        (lambda: model_of_type(ModelWithCall), "'m' of type ModelWithCall with a `call` of"),
+        (
+            lambda: chain(keras.layers.Activation(relu, name="a")),
+            "layer 'a' of type Activation with activation=relu",
+        ),
+        (
+            lambda: chain(keras.layers.Conv2D(4, 3, activation=keras.layers.PReLU(), name="c")),
+            "layer 'c/activation' of type Conv2D with activation=a layer of type PReLU",
+        ),
+        (
+            lambda: chain(keras.layers.Conv2D(4, 3, activation=keras.layers.ReLU(5), name="c")),
+            "layer 'c/activation' of type ReLU with .*max_value=5",
+        ),
+        (lambda: chain(keras.layers.Softmax(axis=1, name="s")), "of type Softmax with axis=1"),
+        (
+            quantized_by_keras,
+            "before Keras's `model.quantize`.*dense of type Dense with quantization_mode='int8'",
+        ),
+        (
+            lambda: chain(keras.layers.Dense(2, name="d")),
+            r"put a GlobalAveragePooling2D before it.*'d' of type Dense on .*\(8, 8, 4\)",
+        ),
+        (
+            lambda: chain(
+                keras.layers.GlobalAveragePooling2D(keepdims=True),
+                keras.layers.Dense(2),
+                keras.layers.Conv2D(3, 1, name="c"),
+            ),
+            "before the first dense layer; .* Received: layer 'c' after a Dense",
+        ),
+        (
+            lambda: chain(
+                keras.layers.GlobalAveragePooling2D(keepdims=True),
+                keras.layers.Dense(2),
+                keras.layers.BatchNormalization(axis=1, name="b"),
+            ),
+            "must normalize its outputs. Received: layer 'b' with axis=1",
+        ),
+        (
+            lambda: chain(
+                keras.layers.Normalization(axis=1, mean=[0] * 8, variance=[1] * 8, name="n")
+            ),
+            r"numbers of their channels. Received: layer 'n' .*\(1, 8, 1, 1\)",
+        ),
+        (
+            lambda: chain(keras.layers.ReLU(), keras.layers.Rescaling(2.0, name="r")),
+            "layer 'r' of type Rescaling",
+        ),
         (lambda: chain(keras.layers.ReLU(negative_slope=0.1, name="r")), "layer 'r' of type ReLU"),
         (lambda: chain(keras.layers.ReLU(threshold=0.1, name="r")), "layer 'r' of type ReLU"),
         (lambda: chain(keras.layers.ReLU(max_value=5, name="r")), "layer 'r' of type ReLU"),
@@ -256,8 +402,8 @@ def dense(*after):
             "layer 'l' of type Activation",
         ),
         (
-            lambda: chain(keras.layers.Dense(2, activation="tanh", name="d")),
-            "layer 'd/activation' of type Dense",
+            lambda: dense(keras.layers.Dense(2, activation="tanh", name="d")),
+            "layer 'd/activation' of type Dense with activation=tanh",
         ),
         (
             lambda: chain(keras.layers.BatchNormalization(name="b")),
@@ -311,3 +457,41 @@ def test_refusal_says_what_to_do():
     )
     with pytest.raises(ValueError, match=message):
         unroll(chain(layers.ChannelShuffle(2), UsersLayer(name="mine")))
+
+
+def test_all_that_does_not_fit_is_named_at_once():
+    """A batch normalization behind a refused layer is not one more complaint."""
+    model = chain(
+        StandardizedConv2D(4, 3, name="first"),
+        keras.layers.BatchNormalization(name="innocent"),
+        keras.layers.ReLU(5.0, name="second"),
+        keras.layers.Conv2D(4, 3, dilation_rate=2, name="third"),
+        keras.layers.MaxPooling2D(name="fourth"),
+        keras.layers.GlobalAveragePooling2D(),
+        keras.layers.Dense(2, activation="tanh", name="fifth"),
+    )
+    with pytest.raises(ValueError) as raised:
+        unroll(model)
+    lines = str(raised.value).splitlines()
+    names = ["first", "second", "third", "fourth", "fifth/activation"]
+    assert len(lines) == len(names)
+    for line, name in zip(lines, names):
+        assert f"layer {name!r}" in line.split("Received: ")[1]
+
+
+def test_model_that_trains_in_its_own_way_is_taken():
+    assert [step.name for step in unroll(model_of_type(ModelWithTrainStep))] == ["mix"]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_damaged_weights_are_named(value):
+    model = chain(
+        layers.NormalizedConv2D(4, 1, name="mix"),
+        keras.layers.GlobalAveragePooling2D(),
+        keras.layers.Dense(2, name="dense"),
+    )
+    require_finite_weights(model)
+    model.get_layer("mix").batch_normalization.beta.assign([0, value, 0, 0])
+    model.get_layer("dense").bias.assign([value, 0])
+    with pytest.raises(ValueError, match="finite.*mix/batch_normalization/beta, dense/bias"):
+        require_finite_weights(model)

@@ -6,7 +6,7 @@ import pytest
 import keras_micronet
 from benchmarks.export_size import settle
 from keras_micronet.layer_chain import INPUT, unroll
-from keras_micronet.quantization import quantize_aware
+from keras_micronet.quantization import CalibrationTools, quantize_aware
 from keras_micronet.quantization.plan import plan, range_names
 from keras_micronet.quantization.schemes import SCHEMES, WeightRounding
 from tests.keras_micronet.quantization import chains
@@ -46,7 +46,7 @@ def test_fused_kernels_are_as_near_to_the_float_model_as_builtin_ones(make):
     images = chains.random_images(model, 16)
     builtin, fused = deployments(model, images)
     if make is chains.nested:  # its first layer normalizes, which the graph leaves to tables
-        images = fused.normalization.normalize(images)
+        images = np.asarray(model.layers[1](images))
     builtin_ratio, ratio = (output_noise(each, images) for each in (builtin, fused))
     assert ratio > builtin_ratio - 1.0
     assert ratio > 15.0
@@ -129,12 +129,30 @@ def test_steps_of_the_output_are_not_finer_than_those_of_its_sums():
     assert fine.tensors["y"].quantization == scales.affine(-0.5, 0.5)
 
 
-def test_dynamic_shift_max_that_int16_cannot_hold_is_named():
+@pytest.mark.parametrize("narrower", [1e-4, 1e-8])
+def test_dynamic_shift_max_that_int16_cannot_hold_has_coarser_steps(narrower):
+    """A coefficient of 3 times the ratio of the steps must fit in int16 with 4 fraction bits."""
     model = chains.last_row()
-    quantized = quantize_aware(model, chains.random_images(model, 8))
-    ranges = dict(quantized.activation_ranges)
-    (result,) = [name for name in ranges if name.endswith("/fusion1")]
-    ranges[result] = (0.0, ranges[result][1] * 1e-4)
-    graph = fused_operations.fuse(lowering.lower(model))
-    with pytest.raises(ValueError, match=f"Dynamic Shift-Max.*for {result}"):
-        quantization.quantize(graph, ranges)
+    images = chains.random_images(model, 8)
+    quantized = quantize_aware(model, images, tools=CalibrationTools(channel_factors=False))
+    (result,) = [name for name in quantized.activation_ranges if name.endswith("/fusion1")]
+    low, high = quantized.activation_ranges[result]
+    narrow = {result: (narrower * low, narrower * high)}
+    quantized.activation_ranges = {**quantized.activation_ranges, **narrow}
+    deployment = exporter.deploy(quantized, kernels="fused")
+    tensors = deployment.graph.tensors
+    (operation,) = [
+        each for each in deployment.graph.operations if "SHIFT_MAX" in each.kind
+    ]
+    (source, _), (output,) = operation.inputs[:2], operation.outputs
+    ratio = tensors[source].quantization.scale[0] / tensors[output].quantization.scale[0]
+    kernel = operation.options["integers"]
+    assert kernel.coefficient_shift == 4
+    assert 0.9 * 32767 < np.abs(kernel.coefficient_limits).max() <= 32767
+    assert ratio == pytest.approx(np.abs(kernel.coefficient_limits).max() / 3 / 2**4, rel=1e-3)
+    outputs = tensors[output].quantization
+    simulated = outputs.quantize(quantized.logits(images)).reshape(8, -1)
+    np.testing.assert_array_equal(
+        simulated,
+        deployment.interpreter.run(deployment.input_quantization.quantize(images)).reshape(8, -1),
+    )

@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 
 import keras_micronet
-from tests.tflm.micronets import random_micronet
 from tflm import lowering, scales
 from tflm.input_normalization import InputNormalization
 
@@ -14,32 +13,92 @@ def raw_images():
     return np.random.default_rng(0).integers(0, 256, (2, 5, 4, 3), np.uint8)
 
 
-def test_imagenet_normalization_is_the_library_s():
+def with_first_layers(*layers):
+    """A model that begins with layers."""
+    x = inputs = keras.Input((5, 4, 3))
+    for layer in (*layers, keras_micronet.layers.GroupedPointwiseConv2D(4, 1)):
+        x = layer(x)
+    return keras.Model(inputs, x)
+
+
+def normalized(*layers):
+    """What Keras's own model of layers makes of raw images."""
+    x = inputs = keras.Input((5, 4, 3))
+    for layer in layers:
+        x = layer(x)
+    return keras.Model(inputs, x).predict(raw_images().astype(np.float32), verbose=0)
+
+
+def test_functions_of_users_are_what_they_are():
     expected = keras_micronet.preprocess_input(raw_images().astype(np.float32))
-    actual = InputNormalization.of_imagenet().normalize(raw_images())
-    np.testing.assert_allclose(actual, expected, atol=1e-5)
+    actual = InputNormalization.of(keras_micronet.preprocess_input).normalize(raw_images())
+    np.testing.assert_array_equal(actual, expected)
 
 
-def test_model_s_own_normalization_is_used():
-    inputs = keras.Input((32, 32, 3))
-    x = keras.layers.Normalization(mean=[1, 2, 3], variance=[4, 9, 16], axis=-1)(inputs)
-    model = keras.Model(inputs, keras_micronet.layers.GroupedPointwiseConv2D(4, 1)(x))
+def adapted(images):
+    layer = keras.layers.Normalization(axis=-1)
+    layer.adapt(images)
+    return layer
+
+
+def constant_green():
+    """Images with a channel that has no variance, which Keras divides by its epsilon."""
+    images = raw_images().astype(np.float32)
+    images[..., 1] = 77
+    return images
+
+
+FIRST_LAYERS = {
+    "normalization": lambda: [
+        keras.layers.Normalization(mean=[1, 2, 3], variance=[4, 9, 16], axis=-1)
+    ],
+    "one_number": lambda: [keras.layers.Normalization(mean=9.0, variance=4.0, axis=None)],
+    "inverted": lambda: [
+        keras.layers.Normalization(mean=[1, 2, 3], variance=[4, 9, 16], axis=-1, invert=True)
+    ],
+    "adapted": lambda: [adapted(raw_images().astype(np.float32))],
+    "constant_channel": lambda: [adapted(constant_green())],
+    "rescaling": lambda: [keras.layers.Rescaling(1 / 127.5, offset=-1)],
+    "rescaling_of_channels": lambda: [
+        keras.layers.Rescaling([0.1, 0.2, 0.3], offset=[1.0, 2.0, 3.0])
+    ],
+    "both": lambda: [
+        keras.layers.Rescaling(1 / 255),
+        keras.layers.Normalization(mean=[0.4, 0.5, 0.6], variance=[0.1, 0.2, 0.3], axis=-1),
+    ],
+}
+
+
+@pytest.mark.parametrize("name", FIRST_LAYERS)
+def test_first_layers_are_computed_as_keras_does(name):
+    model = with_first_layers(*FIRST_LAYERS[name]())
+    actual = lowering.input_normalization(model).normalize(raw_images())
+    np.testing.assert_array_equal(actual, normalized(*FIRST_LAYERS[name]()))
+    assert np.all(np.isfinite(actual))
+
+
+def test_normalization_by_hand():
+    model = with_first_layers(*FIRST_LAYERS["normalization"]())
     normalization = lowering.input_normalization(model)
     np.testing.assert_allclose(
         normalization.normalize(np.array([[5, 5, 5]], np.uint8)), [[2.0, 1.0, 0.5]], rtol=1e-6
     )
 
 
-def test_model_without_normalization_is_fed_imagenet_s():
-    model = random_micronet("M0", (32, 32, 3), include_preprocessing=False)
-    np.testing.assert_allclose(
-        lowering.input_normalization(model).mean, [123.675, 116.28, 103.53], rtol=1e-6
-    )
+def test_raw_input_stays_raw():
+    normalization = lowering.input_normalization(with_first_layers())
+    np.testing.assert_array_equal(normalization.values, [np.arange(256)] * 3)
+    tables = normalization.tables(scales.affine(0.0, 255.0))
+    np.testing.assert_array_equal(tables, [np.arange(-128, 128)] * 3)
+
+
+def imagenet():
+    return InputNormalization.of(keras_micronet.preprocess_input)
 
 
 def test_tables_are_quantized_normalized_values():
     target = scales.affine(-2.2, 2.7)
-    tables = InputNormalization.of_imagenet().tables(target)
+    tables = imagenet().tables(target)
     assert tables.shape == (3, 256) and tables.dtype == np.int8
     # Green 200: (200 / 255 - 0.456) / 0.224 = 1.4656; scale 4.9 / 255, zero point -14.
     assert tables[1, 200] == round(1.4656 / (4.9 / 255)) - 14
@@ -49,16 +108,16 @@ def test_tables_are_quantized_normalized_values():
 
 def test_images_by_tables_equal_images_by_arithmetic():
     target = scales.affine(-2.2, 2.7)
-    normalization = InputNormalization.of_imagenet()
     np.testing.assert_array_equal(
-        normalization.quantized_images(raw_images(), target),
-        target.quantize(normalization.normalize(raw_images())),
+        imagenet().quantized_images(raw_images(), target),
+        target.quantize(imagenet().normalize(raw_images())),
     )
 
 
-def test_normalization_of_other_channels_is_refused():
+def test_images_of_one_channel():
     inputs = keras.Input((32, 32, 1))
     x = keras.layers.Normalization(mean=[1], variance=[4], axis=-1)(inputs)
     model = keras.Model(inputs, keras_micronet.layers.GroupedPointwiseConv2D(4, 1)(x))
-    with pytest.raises(ValueError, match="3 channels. Received: .* with 1 channels"):
-        lowering.input_normalization(model)
+    images = np.array([1, 5], np.uint8).reshape(1, 2, 1, 1)
+    normalized_images = lowering.input_normalization(model).normalize(images)
+    np.testing.assert_allclose(normalized_images, np.array([0.0, 2.0]).reshape(1, 2, 1, 1))

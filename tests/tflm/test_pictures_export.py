@@ -245,9 +245,9 @@ def test_wrong_scale_that_all_operators_share_is_refused(
     """Each operation then computes what the graph says, but not what the model was trained for."""
     quantize = exporter.quantize
 
-    def quantize_wrong(operations, ranges, roundings):
+    def quantize_wrong(operations, ranges, *others):
         low, high = ranges["block/project"]
-        return quantize(operations, {**ranges, "block/project": (8 * low, 8 * high)}, roundings)
+        return quantize(operations, {**ranges, "block/project": (8 * low, 8 * high)}, *others)
 
     monkeypatch.setattr(exporter, "quantize", quantize_wrong)
     message = refused(aware_run, tmp_path / "out", capsys)
@@ -320,3 +320,29 @@ def test_loss_can_be_accepted(lossy_run, tmp_path):
 def test_less_can_be_asked_for(aware_run, tmp_path):
     """An interval that holds 0 never lies beyond 0."""
     assert export(aware_run, tmp_path / "out", "--most-accuracy-lost", "0") == 0
+
+
+# Weights of 4 bits
+
+
+@pytest.mark.parametrize("name", ["fused", "static", "builtin"])
+@pytest.mark.parametrize("scheme", ["int8_head4", "int8_head4_per_channel"])
+def test_four_bit_heads_are_exported(run_copy, scheme, name, tmp_path, capsys):
+    """What loses accuracy is told; with kernels of its own nothing else refuses them."""
+    model = keras.saving.load_model(run_copy / "model.keras")
+    images, _ = pictures.pictures(60, seed=0)
+    kernels = "builtin" if name == "builtin" else "fused"
+    quantize_aware(model, images, scheme, kernels=kernels).save(run_copy / "model.keras")
+    status = export(run_copy, tmp_path / "out", *EXPORTS[name])
+    if name == "builtin" and scheme == "int8_head4_per_channel":
+        assert status == 1
+        message = capsys.readouterr().err
+        assert "must have one scale: TensorFlow Lite Micro takes no more" in message
+        assert "--kernels fused" in message
+        return
+    assert status == 0
+    report = figures(tmp_path / "out")
+    assert abs(report["points_lost"]) < 5
+    assert report["agreement"] > 0.85
+    verified = report["verification"]["outputs"]
+    assert verified["root_mean_square_steps"] < 1

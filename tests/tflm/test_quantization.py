@@ -23,7 +23,8 @@ from tflm.interpreter import MicroInterpreter
         (-5.1, -2.0, 5.1 / 255, 127),
         (-1.0, 3.0, 4.0 / 255, -64),  # -128 + 255 / 4 = -64.25
         (0.0, 0.0, 1.0 / 255, -128),  # a tensor of zeros
-        (0.0, 1e-12, 2.0**-27, -128),  # 6 / scale must fit in int32
+        (0.0, 1e-12, 1e-12 / 255, -128),  # a map of tiny values keeps all its steps
+        (-1e-18, 1e-18, 1.0 / 255, -128),  # values that count as 0
     ],
 )
 def test_affine(low, high, scale, zero_point):

@@ -45,9 +45,9 @@ class Journal(Unrounded):
         self.kernels[name] = kernel.shape
         return kernel
 
-    def biases(self, bias, products):
+    def layer(self, products, kernel, bias):
         self.products_of_biases.append(products)
-        return bias
+        return super().layer(products, kernel, bias)
 
 
 def copied(model):

@@ -302,3 +302,12 @@ def test_frozen_parts_stay_frozen():
     copies = [layer.trainable for layer in quantized.float_model._flatten_layers()]
     assert copies == [layer.trainable for layer in model._flatten_layers()]
     assert copies.count(False) == 1
+
+
+def test_damaged_weights_are_refused_before_anything_is_done():
+    model = chains.head()
+    model.layers[3].kernel.assign(np.full(model.layers[3].kernel.shape, np.nan))
+    model.layers[4].bias.assign([np.inf] * 10)
+    damaged = f"{model.layers[3].kernel.path}, {model.layers[4].bias.path}"
+    with pytest.raises(ValueError, match=f"Every weight must be finite: .*in {damaged}"):
+        quantize_aware(model, chains.random_images(model, 4))

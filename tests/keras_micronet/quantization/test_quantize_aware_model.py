@@ -276,3 +276,25 @@ def test_other_layers_are_refused():
     model = keras.Model(inputs, keras.layers.SeparableConv2D(2, 3, name="foreign")(inputs))
     with pytest.raises(ValueError, match="Received: layer 'foreign' of type SeparableConv2D"):
         QuantizeAwareModel(model)
+
+
+@pytest.mark.usefixtures("eager")
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16", "float16", "float64"])
+@pytest.mark.parametrize("kernels", KERNELS)
+def test_global_dtype_changes_nothing(policy, kernels, tmp_path):
+    """Integers are exact in float32, whatever Keras is told to compute in when a model is made."""
+    model = chains.block_a()
+    images = chains.random_images(model, 4)
+    quantized = quantize_aware(model, images, kernels=kernels)
+    expected = quantized.predict(images, verbose=0)
+    quantized.save(tmp_path / "model.keras")
+    keras.config.set_dtype_policy(policy)  # undone by the fixture of all tests
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    made = quantize_aware(model, images, kernels=kernels)
+    for each in (loaded, made, made.simulating(kernels)):
+        outputs = each.predict(images, verbose=0)
+        assert outputs.dtype == np.float32
+        np.testing.assert_array_equal(outputs, expected)
+        np.testing.assert_array_equal(each.logits(images), expected)
+    made.compile(keras.optimizers.SGD(1e-3), "mean_squared_error")
+    assert np.isfinite(made.train_on_batch(images, expected))

@@ -8,6 +8,7 @@ import zlib
 import numpy as np
 import pytest
 
+from keras_micronet import preprocess_input
 from tests.tflm import fused_models
 from tests.tflm.hand_made_graphs import quantization
 from tflm import c_arrays, static_c, static_plan
@@ -64,7 +65,7 @@ class SmallModel:
         image = np.frombuffer(pixels, np.uint8).reshape(HEIGHT, WIDTH, 3)
         source, result = self.graph.inputs[0], self.graph.outputs[0]
         scale = self.graph.tensors[source].quantization
-        integers = InputNormalization.of_imagenet().quantized_images(image, scale)
+        integers = InputNormalization.of(preprocess_input).quantized_images(image, scale)
         return tuple(fused_models.run(self.graph, integers)[result].ravel().tolist())
 
     def score(self, value):
@@ -92,7 +93,7 @@ def small_model(tmp_path_factory):
         model=_MODEL,
         arena_bytes=static_plan.plan_memory(graph).arena_bytes,
         arena_note="For whole frames.",
-        raw_to_input=InputNormalization.of_imagenet().tables(input_quantization),
+        raw_to_input=InputNormalization.of(preprocess_input).tables(input_quantization),
     )
     outputs = np.array([model.scores(image) for image in images], np.int8)
     files = {
