@@ -222,7 +222,8 @@ def _execute(prepared, report, writes):
 
 def _observers(prepared):
     """Callbacks that tell the user of the training, and change nothing of it."""
-    yield ProgressLines(prepared.settings.recipe.batch_size)
+    batch_size = prepared.settings.recipe.batch_size
+    yield ProgressLines(batch_size, prepared.dataset.validation.size)
     if prepared.settings.tensorboard:
         yield keras.callbacks.TensorBoard(prepared.folder.tensorboard, write_graph=False)
 
