@@ -465,7 +465,8 @@ def _default_output(dataset, model):
 
 
 def _stop(reason, exit_code):
-    _complain(reason)
+    for complaint in getattr(reason, "lines", [reason]):
+        _complain(complaint)
     return exit_code
 
 
