@@ -8,7 +8,6 @@ and as the `MicroNet` that they are.
 """
 
 import argparse
-import concurrent.futures
 import multiprocessing
 import os
 import statistics
@@ -80,13 +79,11 @@ def measure(variants, size, batch_size, rounds):
     contenders = [(variant, way) for variant in variants for way in (TWICE, ONCE)]
     contenders.append((MOBILENET, TWICE))
     seconds = {contender: [] for contender in contenders}
-    with concurrent.futures.ProcessPoolExecutor(
-        1, multiprocessing.get_context("spawn"), max_tasks_per_child=1
-    ) as executor:
+    with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as processes:
         for _ in range(rounds):
             for name, way in contenders:
-                task = executor.submit(measure_one, name, way, size, batch_size)
-                seconds[name, way].append(task.result())
+                taken = processes.apply(measure_one, (name, way, size, batch_size))
+                seconds[name, way].append(taken)
     return seconds
 
 

@@ -52,13 +52,18 @@ class CheckpointFolder:
     Args:
         path: the folder.
         settings: JSON-compatible mapping of all that decides the training's course.
-        warn: function that takes a sentence for the user.
+        report: function that takes a sentence for the user.
     """
 
-    def __init__(self, path, settings, warn):
+    def __init__(self, path, settings, report):
         self.path = pathlib.Path(path)
         self._settings = json.loads(json.dumps(settings))
-        self._warn = warn
+        self._report = report
+
+    @property
+    def last_epoch(self):
+        """Number of epochs after which the newest checkpoint was written; 0 if there is none."""
+        return max((int(_NAME.fullmatch(path.name)[1]) for path in self._paths()), default=0)
 
     def write(self, checkpoint):
         """Writes a checkpoint and removes old ones.
@@ -71,7 +76,7 @@ class CheckpointFolder:
             with atomic_file(self.path / f"epoch-{checkpoint.epoch:06}.npz") as file:
                 np.savez(file, **_entries(checkpoint, self._settings))
         except OSError as error:
-            self._warn(f"No checkpoint after epoch {checkpoint.epoch}: {error}.")
+            self._report(f"No checkpoint after epoch {checkpoint.epoch}: {error}.")
             return
         for old in self._paths()[_KEPT:]:
             old.unlink(missing_ok=True)
@@ -90,11 +95,14 @@ class CheckpointFolder:
         """
         for path in self._paths():
             try:
-                return self._read(path, variables)
+                checkpoint = self._read(path, variables)
             except OtherRunError:
                 raise
             except DamagedFileError as error:
-                self._warn(f"A damaged checkpoint is left out ({error}).")
+                self._report(f"A damaged checkpoint is left out ({error}).")
+            else:
+                self._report(f"Continues after epoch {checkpoint.epoch}, with {path}.")
+                return checkpoint
         return None
 
     def remove(self):

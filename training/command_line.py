@@ -96,8 +96,11 @@ def main(arguments=None):
     settings = parse_arguments(arguments)
     try:
         return _run(settings)
-    except KeyboardInterrupt:
-        return _stop("interrupted", _INTERRUPTED)
+    except KeyboardInterrupt as interrupt:
+        if sys.stderr.isatty():
+            print(file=sys.stderr)  # behind the terminal's own ^C and a line of progress
+        reason = str(interrupt) or "interrupted: give the same command again"
+        return _stop(reason, _INTERRUPTED)
 
 
 def _run(settings):
