@@ -52,13 +52,13 @@ class CheckpointFolder:
     Args:
         path: the folder.
         settings: JSON-compatible mapping of all that decides the training's course.
-        report: function that takes a sentence for the user.
+        warn: function that takes a sentence for the user.
     """
 
-    def __init__(self, path, settings, report):
+    def __init__(self, path, settings, warn):
         self.path = pathlib.Path(path)
         self._settings = json.loads(json.dumps(settings))
-        self._report = report
+        self._warn = warn
 
     @property
     def last_epoch(self):
@@ -76,7 +76,7 @@ class CheckpointFolder:
             with atomic_file(self.path / f"epoch-{checkpoint.epoch:06}.npz") as file:
                 np.savez(file, **_entries(checkpoint, self._settings))
         except OSError as error:
-            self._report(f"No checkpoint after epoch {checkpoint.epoch}: {error}.")
+            self._warn(f"No checkpoint after epoch {checkpoint.epoch}: {error}.")
             return
         for old in self._paths()[_KEPT:]:
             old.unlink(missing_ok=True)
@@ -95,14 +95,11 @@ class CheckpointFolder:
         """
         for path in self._paths():
             try:
-                checkpoint = self._read(path, variables)
+                return self._read(path, variables)
             except OtherRunError:
                 raise
             except DamagedFileError as error:
-                self._report(f"A damaged checkpoint is left out ({error}).")
-            else:
-                self._report(f"Continues after epoch {checkpoint.epoch}, with {path}.")
-                return checkpoint
+                self._warn(f"A damaged checkpoint is left out ({error}).")
         return None
 
     def remove(self):

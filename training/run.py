@@ -176,6 +176,8 @@ def _execute(prepared, report, writes):
         report(line)
     identity = _identity(settings, dataset, prepared.strategy, prepared.sections)
     checkpoints = CheckpointFolder(prepared.folder.checkpoints, identity, report)
+    if checkpoints.last_epoch:
+        report(f"Continues after epoch {checkpoints.last_epoch}, from {checkpoints.path}.")
     try:
         return _train_and_write(prepared, checkpoints, report, writes)
     except KeyboardInterrupt:

@@ -116,7 +116,7 @@ def test_an_interrupted_run_has_the_history_of_its_epochs_and_says_how_to_go_on(
     )
     # It tells the truth.
     assert main([*arguments, str(tmp_path / "run")]) == 0
-    assert f"Continues after epoch 1, with {checkpoints}/epoch-000001.npz." in (
+    assert f"Continues after epoch 1, from {checkpoints}." in (
         capsys.readouterr().out
     )
 
