@@ -439,7 +439,7 @@ def _make_predict_parser():
         type=pathlib.Path,
         nargs="+",
         metavar="IMAGE",
-        help="a JPEG, PNG, BMP or WebP file",
+        help="a JPEG, PNG, BMP or WebP file, or a folder of them, with those in its sub-folders",
     )
     _add_most_pixels(add)
     add("--top", type=int, metavar="COUNT", help="how many classes to name (default: 3)")
