@@ -1,4 +1,4 @@
-"""MicroNet for Keras: image recognition with 4 to 21 million multiply-adds."""
+"""MicroNet for Keras: image recognition with 3 to 18 million multiply-adds."""
 
 import keras
 

@@ -2,13 +2,12 @@
 
 import dataclasses
 import math
-import re
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from training.datasets.image_files import read_image, set_most_pixels
+from training.datasets.image_files import read_image, reason_of, set_most_pixels
 from training.datasets.picture_formats import SUFFIXES, kind_of_file, remedies
 from training.datasets.resizing import crop_and_resize
 from training.saved_run import SavedRun
@@ -76,7 +75,7 @@ def execute(prepared, report=print, complain=print):
             complain(
                 "an image must be a whole JPEG, PNG, BMP or WebP file"
                 f"{f' ({advice})' if advice else ''}. Received: {_printable(path)} "
-                f"({_reason(error)})"
+                f"({reason_of(error)})"
             )
             unreadable += 1
             continue
@@ -131,12 +130,6 @@ def load_image(path, image_size, evaluation_crop=1.0, most_pixels=MOST_PIXELS):
     side = math.ceil(2 * max(image_size) / evaluation_crop)
     image = read_image(path, side, most_pixels=most_pixels)
     return crop_and_resize(image, image_size, evaluation_crop)
-
-
-def _reason(error):
-    # Pillow says where in our memory the file is.
-    text = re.sub(r" <_io\.BytesIO object at 0x[0-9a-f]+>", "", str(error))
-    return text or type(error).__name__
 
 
 def _printable(path):

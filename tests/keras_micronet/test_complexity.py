@@ -1,5 +1,6 @@
 """`summarize` against the release's figures, and against counts by hand."""
 
+import math
 import pathlib
 
 import keras
@@ -260,3 +261,15 @@ def test_layers_of_unknown_cost_are_refused(layer):
 def test_only_models_with_known_inputs(model):
     with pytest.raises(ValueError, match="`model` must be a functional.*Received: model of type"):
         keras_micronet.summarize(model)
+
+
+@pytest.mark.parametrize(
+    ("variant", "millions"), [("M0", 4), ("M1", 6), ("M2", 12), ("M3", 21)]
+)
+def test_with_batch_normalization_there_are_the_papers_millions(
+    variant, millions, released_model
+):
+    """One multiply-add more for each output of a convolution, as the README says."""
+    summary = keras_micronet.summarize(released_model(variant), input_shape=(224, 224, 3))
+    outputs = sum(math.prod(row.output_shape) for row in summary.rows if "Conv2D" in row.type)
+    assert round((summary.multiply_adds + outputs) / 1e6) == millions

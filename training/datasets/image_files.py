@@ -269,7 +269,12 @@ def _check_image(path, most_pixels):
         kind = kind_of_content(content[:HEAD_BYTES])
         if kind is not None and not kind.is_read:
             return FileCheck(digest, f"{kind.name} inside", kind)
-        # Pillow says where in our memory the file is.
-        reason = re.sub(r" <_io\.BytesIO object at 0x[0-9a-f]+>", "", str(error))
-        return FileCheck(digest, shorten(reason) or type(error).__name__, kind)
+        return FileCheck(digest, reason_of(error), kind)
     return FileCheck(digest, None)
+
+
+def reason_of(error):
+    """Why a file cannot be read, in one short line, of whatever was raised."""
+    # Pillow says where in our memory the file is.
+    text = re.sub(r" <_io\.BytesIO object at 0x[0-9a-f]+>", "", str(error))
+    return shorten(text) or type(error).__name__
