@@ -88,7 +88,14 @@ class MicroNet(SingleTrace, keras.Model):
     `MicroNet(backbone.input, outputs)`.
 
     Args:
-        inputs, outputs, name: as for `keras.Model`.
+        inputs: as for `keras.Model`: a tensor of `keras.Input`, or several.
+        outputs: what was computed from them.
+        name: name of the model.
+
+    Input shape: that of `inputs`. Output shape: that of `outputs`.
+
+    Raises:
+        ValueError: if the outputs do not depend on the inputs alone.
     """
 
 

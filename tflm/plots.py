@@ -133,7 +133,7 @@ def _examples_title(report):
     wrong = sum(example.prediction != example.class_name for example in report.examples)
     right = len(report.examples) - wrong
     return (
-        f"{wrong} mistakes first, then {right} test images that are recognised: of all, "
+        f"{wrong} {'mistake' if wrong == 1 else 'mistakes'} first, then {right} test images that are recognised: of all, "
         f"{report.cost.int8_accuracy:.2%} are"
     )
 
