@@ -173,7 +173,7 @@ def _measure(trial, data, folder):
         dataset,
         recipe,
         SEED,
-        callbacks=[clock, ProgressLines(recipe.batch_size)],
+        callbacks=[clock, ProgressLines(recipe.batch_size, dataset.validation.size)],
         checkpoints=checkpoints,
     )
     checkpoints.remove()

@@ -157,7 +157,7 @@ class Case:
             self.dataset,
             recipe,
             SEED,
-            callbacks=[*callbacks, ProgressLines(recipe.batch_size)],
+            callbacks=[*callbacks, ProgressLines(recipe.batch_size, self.dataset.validation.size)],
             checkpoints=checkpoints,
         )
         checkpoints.remove()

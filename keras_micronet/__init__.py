@@ -1,4 +1,4 @@
-"""MicroNet for Keras: image recognition with 4 to 21 million multiply-adds."""
+"""MicroNet for Keras: image recognition with 3 to 18 million multiply-adds."""
 
 import keras
 
@@ -10,6 +10,7 @@ if keras.config.backend() != "tensorflow":
 
 from keras_micronet import layers, quantization
 from keras_micronet.applications import (
+    MicroNet,
     MicroNetM0,
     MicroNetM1,
     MicroNetM2,
@@ -44,6 +45,7 @@ __all__ = [
     "GroupedPointwiseConv2D",
     "LayerCost",
     "MicroBlock",
+    "MicroNet",
     "MicroNetM0",
     "MicroNetM1",
     "MicroNetM2",

@@ -121,7 +121,7 @@ def export(
     announce(f"measuring the accuracy on {len(run.test)} test images")
     answers = _answers(run, deployment)
     target.verify(_parts(run, deployment, answers), announce)
-    made = _report(run, deployment, kernels, answers, verified, noise, target.describe())
+    made = _report(run, deployment, kernels, answers, verified, noise, target)
     made = dataclasses.replace(made, most_points_lost=most_points_lost)
     if not made.is_refused:
         return Export({**target.files(), **_files(run, deployment, answers, made)}, made)
@@ -341,6 +341,10 @@ class _MicroExport:
     def verify(self, parts, announce):
         """Has nothing to add: it is what the accuracy is measured in."""
 
+    def live_bytes(self):
+        """RAM of activations at each operation."""
+        return report.live_bytes(self._deployment.graph)
+
     def describe(self):
         """The `MicroRuntime`."""
         model, arena = self._deployment.model_bytes, self._deployment.interpreter.arena
@@ -385,6 +389,10 @@ class _StaticExport:
         library = compiled_library.CompiledLibrary(self._files)
         compiled_library.require_equal_outputs(library, parts)
 
+    def live_bytes(self):
+        """RAM of activations and buffers at each operation, where they lie in the arena."""
+        return static_plan.occupied_bytes(self._deployment.graph, self._plan)
+
     def describe(self):
         """The `StaticRuntime`."""
         costs = report.operation_costs(self._deployment.graph)
@@ -403,7 +411,7 @@ class _StaticExport:
 _EXPORTS = {TFLM: _MicroExport, STATIC: _StaticExport}
 
 
-def _report(run, deployment, kernels, answers, verified, noise, runtime):
+def _report(run, deployment, kernels, answers, verified, noise, target):
     graph, cost = deployment.graph, answers.cost
     is_aware = isinstance(run.model, QuantizeAwareModel)
     only_class = None if cost.only_class is None else run.class_names[cost.only_class]
@@ -419,9 +427,9 @@ def _report(run, deployment, kernels, answers, verified, noise, runtime):
         verification=verified,
         kernels=kernels,
         run_folder=str(run.folder),
-        runtime=runtime,
+        runtime=target.describe(),
         costs=report.operation_costs(graph),
-        live_bytes=report.live_bytes(graph),
+        live_bytes=target.live_bytes(),
         model_multiply_adds=keras_micronet.summarize(deployment.float_model).multiply_adds,
         examples=_examples(run, answers.int8_outputs.argmax(axis=-1)),
         noise=noise,
@@ -459,16 +467,15 @@ def _one_of_each_class(labels):
 
 
 def _examples(run, classes):
-    """Test images from all over the set, some mistakes among them if there are any."""
-    mistakes = np.flatnonzero(classes != run.test.labels)[:_MOST_MISTAKES]
+    """Some mistakes first, if there are any, then test images from all over the set."""
+    mistakes = _spread(np.flatnonzero(classes != run.test.labels), _MOST_MISTAKES)
     right = np.flatnonzero(classes == run.test.labels)
-    count = min(_EXAMPLES - len(mistakes), len(right))
-    spread = right[np.linspace(0, len(right) - 1, count).astype(int)] if count else right
+    right = _spread(right, _EXAMPLES - len(mistakes))
     return tuple(
         report.Example(
             run.test.images[index],
             run.class_names[run.test.labels[index]],
             run.class_names[classes[index]],
         )
-        for index in np.sort(np.concatenate([mistakes, spread]))
+        for index in np.concatenate([mistakes, right])
     )

@@ -61,8 +61,8 @@ def fuse(graph):
 
     Returns:
         An equivalent float `Graph` without `CHANNEL_PERMUTATION`. Operations whose
-        kind begins with MICRONET have the options `result` (the name by which the range
-        of their result is known), `activation` ("NONE", "RELU", "RELU6", "HARD_SWISH"),
+        kind begins with MICRONET have the options `layer` (what of the model they compute),
+        `result` (the name by which the range of their result is known), `activation` ("NONE", "RELU", "RELU6", "HARD_SWISH"),
         for the last `activation_result` (the name of its range), and
         `permutation`: channel i of the output is channel `permutation[i]` of the operation.
         Their outputs have the name of the last operation that went into them.
@@ -137,7 +137,8 @@ class _Builder(GraphRewriter):
     def _fused(self, kind, position, count, inputs, **options):
         """Emits one operation for `count` of the source and those after them that it can absorb."""
         last = self.source.operations[position + count - 1]
-        options |= {"result": _result(last), "activation": "NONE"}
+        first = self.source.operations[position]
+        options |= {"layer": _layer(first, last), "result": _result(last), "activation": "NONE"}
         channels = self.shape(last.outputs[0])[-1]
         permutation = np.arange(channels)
         while (following := self._only_reader(position + count - 1)) is not None:
@@ -228,6 +229,14 @@ def _result(operation):
     if operation.kind == "DYNAMIC_SHIFT_MAX":
         return _shift_max_names(operation).result
     return operation.outputs[0]
+
+
+def _layer(first, last):
+    """Name of the layer of which these are the first and the last operation."""
+    name, other = last.outputs[0], first.outputs[0]
+    layer = name.rpartition("/")[0]
+    is_pair = first is not last and layer and layer == other.rpartition("/")[0]
+    return layer if is_pair else name
 
 
 def _shift_max_names(operation):

@@ -54,7 +54,8 @@ def append(graph, source, operation, ranges, weight_roundings):
     inputs += [graph.add_constant(f"{name}/packed", value) for value in packed.constants]
     graph.add_tensor(name, source.tensors[name].shape, None, output)
     kind = custom_name(packed.operator)
-    graph.operations.append(Operation(kind, inputs, [name], {"integers": integers}))
+    layer = operation.options["layer"]
+    graph.operations.append(Operation(kind, inputs, [name], {"integers": integers}, layer))
 
 
 @dataclasses.dataclass(frozen=True)

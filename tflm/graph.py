@@ -83,12 +83,24 @@ class Tensor:
 
 @dataclasses.dataclass
 class Operation:
-    """One node: `kind` applied to named tensors, with the operator's options."""
+    """One node: `kind` applied to named tensors, with the operator's options.
+
+    Attributes:
+        kind, inputs, outputs, options: names of an operator and of tensors, and values by name.
+        layer: `None`, or what of the model it computes where that is not what its output is
+            called: with a channel shuffle, say, that went into it.
+    """
 
     kind: str
     inputs: list
     outputs: list
     options: dict = dataclasses.field(default_factory=dict)
+    layer: str | None = None
+
+    @property
+    def name(self):
+        """What people call it: the layer that it computes, or its first output."""
+        return self.layer or self.outputs[0]
 
 
 @dataclasses.dataclass

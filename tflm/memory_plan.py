@@ -105,6 +105,38 @@ def plan(graph, buffer_bytes, outside=(), lowest=(), overlaps=Overlaps()):
     )
 
 
+def occupied_bytes(graph, tensor_offsets, buffers):
+    """Bytes of the arena that are in use while each operation runs.
+
+    What an operation writes over its input, and what shares memory in part, counts once: no
+    operation needs more than there is.
+
+    Args:
+        graph: a quantized `Graph` whose activations are int8.
+        tensor_offsets: of every activation in the arena, by name.
+        buffers: of each operation's buffer the pair of offset and size, or `None`.
+
+    Returns:
+        A tuple of bytes, one element for each operation.
+    """
+    places = [
+        (offset, _aligned(math.prod(graph.tensors[name].shape)), _first_use(graph, name),
+         _last_use(graph, name))
+        for name, offset in tensor_offsets.items()
+    ]
+    occupied = []
+    for position, buffer in enumerate(buffers):
+        used = [(start, size) for start, size, first, last in places if first <= position <= last]
+        if buffer is not None:
+            used.append((buffer[0], _aligned(buffer[1])))
+        total = end = 0
+        for start, size in sorted(used):
+            total += max(0, start + size - max(start, end))
+            end = max(end, start + size)
+        occupied.append(total)
+    return tuple(occupied)
+
+
 def needed_overlaps(graph, buffer_bytes, outside, overlaps):
     """Those without which an operation needs more memory than any does with all of them.
 

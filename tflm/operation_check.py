@@ -100,7 +100,7 @@ class _Comparison:
         """What is wrong, in words."""
         expected, received = self._first_wrong
         return (
-            f"{self.operation.outputs[0]} ({self.operation.kind}): {self.wrong_values:,} of "
+            f"{self.operation.name} ({self.operation.kind}): {self.wrong_values:,} of "
             f"{self.values:,} values, the first of them {received} instead of {expected}"
         )
 

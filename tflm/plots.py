@@ -16,7 +16,8 @@ _DOTS_PER_INCH = 130
 _INK, _FAINT, _BAND = "#22262b", "#8a9099", "#f2f4f7"
 _OTHERS = "#b9bfc7"
 _ACCENT = "#c8442b"
-# Each kind of operator that matters in MicroNet keeps its colour, whatever the model.
+# Each kind of operator that matters in MicroNet keeps its colour, whatever the model and whether
+# TensorFlow Lite's operator computes it or a kernel of ours.
 _COLORS = {
     "CONV_2D": "#2f6db5",
     "DEPTHWISE_CONV_2D": "#3fa7a0",
@@ -26,6 +27,24 @@ _COLORS = {
     "MAXIMUM": "#5f8f3e",
     "GATHER": "#d1b23a",
     "AVERAGE_POOL_2D": "#8c6a4f",
+    "MICRONET_FACTORIZED_STEM_S8": "#7fb2e5",
+    "MICRONET_GROUPED_POINTWISE_CONV_S8": "#2f6db5",
+    "MICRONET_FACTORIZED_DEPTHWISE_CONV_S8": "#3fa7a0",
+    "MICRONET_DYNAMIC_SHIFT_MAX_S8": "#b05c9a",
+    "MICRONET_DENSE_S8": "#e08a2e",
+    "MICRONET_DENSE_S4": "#e08a2e",
+    "MICRONET_RESIDUAL_ADD_S8": "#7a5aa6",
+    "MICRONET_GLOBAL_AVERAGE_POOL_S8": "#8c6a4f",
+}
+_LABELS = {
+    "MICRONET_FACTORIZED_STEM_S8": "factorized stem",
+    "MICRONET_GROUPED_POINTWISE_CONV_S8": "grouped pointwise convolution",
+    "MICRONET_FACTORIZED_DEPTHWISE_CONV_S8": "factorized depthwise convolution",
+    "MICRONET_DYNAMIC_SHIFT_MAX_S8": "Dynamic Shift-Max",
+    "MICRONET_DENSE_S8": "dense",
+    "MICRONET_DENSE_S4": "dense, 4-bit",
+    "MICRONET_RESIDUAL_ADD_S8": "residual sum",
+    "MICRONET_GLOBAL_AVERAGE_POOL_S8": "global average",
 }
 _EXAMPLES_IN_A_ROW = 8
 _LABELLED_BARS = 4
@@ -76,7 +95,7 @@ def memory_png(report):
         axes.stairs(live, edges, color=_COLORS["CONV_2D"], linewidth=1.3)
         _mark_plan(axes, report)
         _mark_peak(axes, report)
-        _finish_panel(axes, report.costs, "activations alive (KB)")
+        _finish_panel(axes, report.costs, f"{report.runtime.used_memory} (KB)")
         _name_bands(axes, report.costs)
         axes.set_ylim(0, 1.15 * max(live.max(), report.runtime.planned_bytes / _KILOBYTE))
         axes.set_xlabel("operation, in order of execution")
@@ -95,7 +114,8 @@ def predictions_png(report):
     columns = min(len(report.examples), _EXAMPLES_IN_A_ROW)
     rows = -(-len(report.examples) // columns)
     with matplotlib.rc_context(_style()):
-        figure = Figure(figsize=(1.5 * columns, 1.8 * rows), layout="constrained")
+        figure = Figure(figsize=(1.5 * columns, 2.0 * rows + 0.3), layout="constrained")
+        figure.suptitle(_examples_title(report), fontsize=10)
         panels = figure.subplots(rows, columns, squeeze=False).flatten()
         for panel in panels:
             panel.set_axis_off()
@@ -104,9 +124,18 @@ def predictions_png(report):
             is_right = example.prediction == example.class_name
             text = example.prediction
             if not is_right:
-                text += f" (is {example.class_name})"
+                text += f"\n(is {example.class_name})"
             panel.set_title(text, color=_INK if is_right else _ACCENT)
         return _png(figure)
+
+
+def _examples_title(report):
+    wrong = sum(example.prediction != example.class_name for example in report.examples)
+    right = len(report.examples) - wrong
+    return (
+        f"{wrong} {'mistake' if wrong == 1 else 'mistakes'} first, then {right} test images that are recognised: of all, "
+        f"{report.cost.int8_accuracy:.2%} are"
+    )
 
 
 def _style():
@@ -214,9 +243,17 @@ def _name_bands(axes, costs):
             )
 
 
+def _label(kind):
+    return _LABELS.get(kind, kind)
+
+
 def _legend(costs):
     kinds = {cost.kind for cost in costs}
-    handles = [Patch(color=color, label=kind) for kind, color in _COLORS.items() if kind in kinds]
+    handles = [
+        Patch(color=color, label=_label(kind))
+        for kind, color in _COLORS.items()
+        if kind in kinds
+    ]
     if kinds - set(_COLORS):
         handles.append(Patch(color=_OTHERS, label="other"))
     return handles
@@ -228,7 +265,7 @@ def _mark_plan(axes, report):
     at_the_left = _peak_position(report) > len(report.costs) / 2  # where the peak's label is not
     axes.axhline(height, color=_FAINT, linewidth=1, linestyle=(0, (4, 3)))
     axes.annotate(
-        f"reserved by the planner: {report.runtime.planned_bytes:,} bytes",
+        f"reserved: {report.runtime.planned_bytes:,} bytes",
         (0 if at_the_left else 1, height),
         xycoords=("axes fraction", "data"),
         xytext=(4 if at_the_left else -4, 4),
@@ -246,9 +283,11 @@ def _mark_peak(axes, report):
     at_the_right = position > len(report.costs) / 2
     axes.plot(position, peak / _KILOBYTE, "o", color=_ACCENT, markersize=6, zorder=5)
     axes.annotate(
-        f"peak {peak:,} bytes: {report.costs[position].name} ({report.costs[position].kind})",
-        (position, peak / _KILOBYTE),
-        xytext=(-10 if at_the_right else 10, 3),
+        f"peak {peak:,} bytes: {report.costs[position].name} "
+        f"({_label(report.costs[position].kind)})",
+        # Above the line of what is reserved, which may be a little higher.
+        (position, max(peak, report.runtime.planned_bytes) / _KILOBYTE),
+        xytext=(-10 if at_the_right else 10, 4),
         textcoords="offset points",
         ha="right" if at_the_right else "left",
         va="bottom",

@@ -36,7 +36,7 @@ class OperationCost:
     Attributes:
         position: index in the order of execution.
         kind: TensorFlow Lite's name of the operator.
-        name: name of the operation's first output.
+        name: what it is called in the model; see `Operation.name`.
         output_shape: shape of that output.
         multiply_adds: of convolutions and dense layers; 0 for other operators.
         constant_bytes: weights, biases and indices that it reads from flash.
@@ -88,7 +88,8 @@ class ExportReport:
         run_folder: path of the run, as the user has given it.
         runtime: what runs the model on the device, with the memory it takes.
         costs: `OperationCost` of each operation, in order of execution.
-        live_bytes: RAM of activations at each operation; see `live_bytes`.
+        live_bytes: RAM of activations at each operation, see `live_bytes`; of a static library
+            with the kernels' buffers, as they lie in the arena.
         model_multiply_adds: of the trained model, before zeros took the place of
             shuffles and of padding.
         examples: `Example`s to show, any number.
@@ -157,7 +158,7 @@ def _cost(graph, position, operation):
     return OperationCost(
         position=position,
         kind=operation.kind,
-        name=operation.outputs[0],
+        name=operation.name,
         output_shape=tuple(tensors[operation.outputs[0]].shape),
         multiply_adds=row.multiply_adds(operation, row.complete_options(operation), tensors),
         constant_bytes=sum(_bytes(tensors[name]) for name in _constants(operation, tensors)),
@@ -479,6 +480,8 @@ def _examples(report):
         return ""
     return """
 ## What it sees
+
+Mistakes first, if there are any: these are not in proportion to the accuracy.
 
 ![test images with the classes that the exported model names](report_predictions.png)
 """

@@ -74,6 +74,8 @@ the persistent part, a 32-bit microcontroller saves at least
 {size_text(self.arena.wider_bytes)}; optimised kernels (CMSIS-NN) may ask for scratch buffers
 on top. Code, stack and the camera's frame are not included."""
 
+    used_memory = "activations alive"
+
     def plan_note(self):
         """What becomes of the peak of activations."""
         return f"The planner places\nactivations in {size_text(self.planned_bytes)}."
@@ -179,12 +181,14 @@ the arena, the library writes to the stack only, which is not included; nor is t
 The accuracy is that of the same kernels in TensorFlow Lite Micro. These very sources, compiled on
 the computer that made the export, gave the same bytes for every image compared."""
 
+    used_memory = "activations and buffers"
+
     def plan_note(self):
         """What becomes of the peak of activations."""
         return (
             "The library places\nactivations and the kernels' buffers in "
             f"{size_text(self.planned_bytes)}. Where an operation writes\nits output over the "
-            "input that it has read, the peak counts both."
+            "input that it has read, the memory counts once."
         )
 
     def firmware(self, frame):

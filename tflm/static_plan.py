@@ -68,6 +68,32 @@ def plan_memory(graph):
     return LibraryPlan(input_offset, buffer_offset, plan.arena_bytes, plan, plan, takes_rows=False)
 
 
+def occupied_bytes(graph, plan):
+    """Bytes of the arena that are in use while each operation of a whole frame runs.
+
+    Args:
+        graph: a quantized `Graph`.
+        plan: its `LibraryPlan`.
+
+    Returns:
+        A tuple of bytes, one element for each operation; see `memory_plan.occupied_bytes`.
+    """
+    frame = plan.image_plan
+    integers = [operation.options["integers"] for operation in graph.operations]
+    offsets = list(frame.buffer_offsets)
+    sizes = [
+        each.in_place_buffer_bytes if position in frame.in_place else each.buffer_bytes
+        for position, each in enumerate(integers)
+    ]
+    if plan.takes_rows:
+        offsets[0], sizes[0] = plan.buffer_offset, integers[0].rows_buffer_bytes
+    return memory_plan.occupied_bytes(
+        graph,
+        {**frame.tensor_offsets, graph.inputs[0]: plan.input_offset},
+        [None if offset is None else (offset, size) for offset, size in zip(offsets, sizes)],
+    )
+
+
 def _overlaps(integers):
     """`Overlaps` that the kernels of a graph's operations can do."""
     return memory_plan.Overlaps(

@@ -22,7 +22,8 @@ class TensorNoise:
     Attributes:
         position: index of the operation that makes it, in the order of execution;
             `None` for the graph's input.
-        name: the activation's name.
+        name: what the operation that makes it is called, see `Operation.name`; of several
+            outputs of one operation the activation's own name.
         kind: TensorFlow Lite's name of that operation; "INPUT" for the graph's input.
         signal_mean_square: mean square of the float values.
         noise_mean_square: mean square of their differences from the device's values.
@@ -222,7 +223,8 @@ def _rows(graph, float_graph, sums):
         for name in operation.outputs:
             if name in sums:
                 worst = min(read, default=None)
-                row = _row(scale(name), name, operation.kind, position, worst, sums[name])
+                called = operation.name if operation.outputs == [name] else name
+                row = _row(scale(name), called, operation.kind, position, worst, sums[name])
                 rows.append(row)
     return tuple(sorted(rows, key=lambda row: row.signal_to_noise_decibels))
 

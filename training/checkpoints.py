@@ -60,6 +60,11 @@ class CheckpointFolder:
         self._settings = json.loads(json.dumps(settings))
         self._warn = warn
 
+    @property
+    def last_epoch(self):
+        """Number of epochs after which the newest checkpoint was written; 0 if there is none."""
+        return max((int(_NAME.fullmatch(path.name)[1]) for path in self._paths()), default=0)
+
     def write(self, checkpoint):
         """Writes a checkpoint and removes old ones.
 

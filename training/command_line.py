@@ -101,8 +101,11 @@ def main(arguments=None):
     settings = parse_arguments(arguments)
     try:
         return _run(settings)
-    except KeyboardInterrupt:
-        return _stop("interrupted", _INTERRUPTED)
+    except KeyboardInterrupt as interrupt:
+        if sys.stderr.isatty():
+            print(file=sys.stderr)  # behind the terminal's own ^C and a line of progress
+        reason = str(interrupt) or "interrupted: give the same command again"
+        return _stop(reason, _INTERRUPTED)
 
 
 def _run(settings):
@@ -443,7 +446,7 @@ def _make_predict_parser():
         type=pathlib.Path,
         nargs="+",
         metavar="IMAGE",
-        help="a JPEG, PNG, BMP or WebP file",
+        help="a JPEG, PNG, BMP or WebP file, or a folder of them, with those in its sub-folders",
     )
     _add_most_pixels(add)
     add("--top", type=int, metavar="COUNT", help="how many classes to name (default: 3)")
@@ -472,7 +475,8 @@ def _default_output(dataset, model):
 
 
 def _stop(reason, exit_code):
-    _complain(reason)
+    for complaint in getattr(reason, "lines", [reason]):
+        _complain(complaint)
     return exit_code
 
 

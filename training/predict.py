@@ -7,7 +7,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from training.datasets.image_files import read_image, set_most_pixels
+from training.datasets.image_files import read_image, reason_of, set_most_pixels
+from training.datasets.picture_formats import SUFFIXES, kind_of_file, remedies
 from training.datasets.resizing import crop_and_resize
 from training.saved_run import SavedRun
 from training.settings import MOST_PIXELS, PredictSettings
@@ -53,14 +54,16 @@ def execute(prepared, report=print, complain=print):
         complain: function that takes a sentence about a file that is no readable image.
 
     Returns:
-        Number of files that could not be read.
+        Number of files that could not be read, and of folders without images.
     """
     run = prepared.run
     set_most_pixels(prepared.settings.most_pixels)
     predict = tf.function(lambda image: prepared.model(image, training=False))
     unreadable = 0
-    for path in prepared.settings.images:
+    for path in _image_files(prepared.settings.images):
         try:
+            if path.is_dir():
+                raise ValueError("a folder without such files")
             image = load_image(
                 path,
                 run.recipe.image_size,
@@ -68,9 +71,11 @@ def execute(prepared, report=print, complain=print):
                 prepared.settings.most_pixels,
             )
         except Exception as error:  # a decoder may raise anything for bytes somebody made up
+            advice = remedies([_kind(path)])
             complain(
-                f"an image must be a whole JPEG, PNG, BMP or WebP file. Received: "
-                f"{_printable(path)} ({error or type(error).__name__})"
+                "an image must be a whole JPEG, PNG, BMP or WebP file"
+                f"{f' ({advice})' if advice else ''}. Received: {_printable(path)} "
+                f"({reason_of(error)})"
             )
             unreadable += 1
             continue
@@ -79,6 +84,31 @@ def execute(prepared, report=print, complain=print):
         named = ", ".join(f"{run.class_names[index]} {probabilities[index]:.2%}" for index in best)
         report(f"{_printable(path)}: {named}")
     return unreadable
+
+
+def _image_files(paths):
+    """The files that are named, and those that folders hold, at any depth and in order.
+
+    A folder without an image comes itself.
+    """
+    for path in paths:
+        if not path.is_dir():
+            yield path
+            continue
+        found = sorted(
+            each
+            for each in path.rglob("*")
+            if each.suffix.lower() in SUFFIXES
+            and each.is_file()
+            and not any(part.startswith(".") for part in each.relative_to(path).parts)
+        )
+        yield from found or [path]
+
+
+def _kind(path):
+    """What a file is that is no image to be read, if it tells."""
+    kind = kind_of_file(path)
+    return None if kind is None or kind.is_read else kind
 
 
 def load_image(path, image_size, evaluation_crop=1.0, most_pixels=MOST_PIXELS):

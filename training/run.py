@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib.util
+import math
 import platform
 from collections.abc import Mapping
 
@@ -40,6 +41,7 @@ from training.trainer import (
 # Enough for the ranges of a post-training quantization and to compare two models on.
 CALIBRATION_IMAGES = 300
 TEST_IMAGES = 1000
+_FEW_TEST_IMAGES = 100
 
 
 @dataclasses.dataclass(frozen=True)
@@ -157,6 +159,7 @@ def execute(prepared, report=print):
         OtherRunError: if the folder holds checkpoints of a run with other settings.
         WorkersError: if another worker does not answer any more.
         OSError: if a file cannot be written.
+        KeyboardInterrupt: if the user interrupts it; says how to go on.
     """
     writes = is_chief(prepared.strategy)
     report = report if writes else lambda line: None
@@ -168,11 +171,44 @@ def execute(prepared, report=print):
 
 
 def _execute(prepared, report, writes):
-    settings, dataset, model = prepared.settings, prepared.dataset, prepared.model
+    settings, dataset = prepared.settings, prepared.dataset
     for line in introduction(prepared):
         report(line)
     identity = _identity(settings, dataset, prepared.strategy, prepared.sections)
     checkpoints = CheckpointFolder(prepared.folder.checkpoints, identity, report)
+    if checkpoints.last_epoch:
+        report(f"Continues after epoch {checkpoints.last_epoch}, from {checkpoints.path}.")
+    try:
+        return _train_and_write(prepared, checkpoints, report, writes)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(_how_to_go_on(settings, checkpoints)) from None
+
+
+def _how_to_go_on(settings, checkpoints):
+    """What a user who interrupts a training wants to know."""
+    options = [
+        option
+        for option, is_given in (
+            ("--overwrite", settings.overwrite),
+            ("--no-resume", not settings.resume),
+        )
+        if is_given
+    ]
+    command = f"the same command{' without ' if options else ''}{' and '.join(options)}"
+    epoch = checkpoints.last_epoch
+    if not epoch:
+        return (
+            "interrupted before the first checkpoint, which the end of each epoch writes: "
+            f"{command} begins anew"
+        )
+    return (
+        f"interrupted; {checkpoints.path} has all of the first {epoch} of "
+        f"{settings.recipe.epochs} epochs: {command} continues after them"
+    )
+
+
+def _train_and_write(prepared, checkpoints, report, writes):
+    settings, dataset, model = prepared.settings, prepared.dataset, prepared.model
     result = train(
         model,
         dataset,
@@ -222,7 +258,8 @@ def _execute(prepared, report, writes):
 
 def _observers(prepared):
     """Callbacks that tell the user of the training, and change nothing of it."""
-    yield ProgressLines(prepared.settings.recipe.batch_size)
+    batch_size = prepared.settings.recipe.batch_size
+    yield ProgressLines(batch_size, prepared.dataset.validation.size)
     if prepared.settings.tensorboard:
         yield keras.callbacks.TensorBoard(prepared.folder.tensorboard, write_graph=False)
 
@@ -273,6 +310,12 @@ def introduction(prepared):
         f"{dataset.name}: {len(dataset.class_names)} classes; {dataset.train.size} images to train "
         f"on, {dataset.validation.size} to validate, {dataset.test.size} to test."
     )
+    if dataset.test.size < _FEW_TEST_IMAGES:
+        yield (
+            f"{dataset.test.size} test images tell an accuracy to {_certainty(dataset.test.size)} "
+            f"points, here and in an export's report; {_FEW_TEST_IMAGES} tell it to "
+            f"{_certainty(_FEW_TEST_IMAGES)}, 1000 to {_certainty(1000)}."
+        )
     yield from dataset.notes
     yield from prepared.notes
     yield from prepared.folder.notes
@@ -280,6 +323,11 @@ def introduction(prepared):
         f"Recipe {recipe.name}, version {recipe.version}{_changes(recipe)}: {recipe.epochs} epochs "
         f"of {dataset.train.size // recipe.batch_size} steps of {recipe.batch_size} images."
     )
+
+
+def _certainty(images):
+    """Half the 95% interval of an accuracy of one half, in points, which is the widest."""
+    return f"±{100 * 1.96 * math.sqrt(0.25 / images):.0f}"
 
 
 def _changes(recipe):

@@ -219,7 +219,8 @@ def check_batch_size(recipe, dataset, replicas=1):
     """Raises `ValueError` if there are too few images for a step or for each replica of it."""
     if recipe.batch_size > dataset.train.size:
         raise ValueError(
-            "batch_size must be at most the number of training images. "
+            "batch_size must be at most the number of training images: give a smaller "
+            "--batch-size, or add images. "
             f"Received: batch_size={recipe.batch_size} with {dataset.train.size} images"
         )
     if recipe.batch_size % replicas or recipe.batch_size < 2 * replicas:

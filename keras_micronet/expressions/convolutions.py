@@ -121,7 +121,7 @@ def _row_convolution(images, kernel, stride, bias):
     """1 x k depthwise convolution: every row is an image of its own, so that strides are equal."""
     batch, height, width, channels = views.sizes(images)
     outputs = channels * kernel.shape[3]
-    signals = tf.reshape(images, [batch * height, width, 1, channels])
+    signals = tf.reshape(images, [-1, width, 1, channels])
     convolved = _one_axis_convolution(signals, tf.transpose(kernel, [1, 0, 2, 3]), stride)
     return _with_unfused_bias(convolved, bias, [batch, height, -(-width // stride), outputs])
 

@@ -61,27 +61,28 @@ def _normalize(images, gamma, beta, epsilon, over_replicas):
     def along_rows(per_channel):
         return tf.tile(per_channel, [width])
 
-    def channel_means(matrix):
-        row_count = tf.cast(tf.shape(matrix)[0], matrix.dtype)
-        means = reductions.sum_over_rows(matrix) / row_count
+    def channel_means(matrix, row_count):
+        means = reductions.sum_over_rows(matrix, row_count) / tf.cast(row_count, matrix.dtype)
         return tf.reduce_mean(tf.reshape(means, [width, channels]), axis=0)
 
     @tf.custom_gradient
     def normalize(images, gamma, beta):
         inputs = views.rows(images)
-        mean = over_replicas(channel_means(inputs))
+        row_count = reductions.row_count(inputs)
+        mean = over_replicas(channel_means(inputs, row_count))
         mean_row = along_rows(mean)
-        variance = over_replicas(channel_means(tf.math.squared_difference(inputs, mean_row)))
+        squares = tf.math.squared_difference(inputs, mean_row)
+        variance = over_replicas(channel_means(squares, row_count))
         reciprocal = tf.math.rsqrt(variance + epsilon)
         scale = gamma * reciprocal
         outputs = inputs * along_rows(scale) + along_rows(beta - mean * scale)
 
         def gradient(upstream, *_):
-            count = tf.cast(tf.size(inputs) // channels, inputs.dtype)
+            count = tf.cast(row_count * width, inputs.dtype)
             upstream = views.rows(upstream)
             centred = inputs - mean_row
-            upstream_mean = channel_means(upstream)
-            covariance = channel_means(upstream * centred)
+            upstream_mean = channel_means(upstream, row_count)
+            covariance = channel_means(upstream * centred, row_count)
             # The losses of all replicas depend on these images, through mean and variance.
             whole = over_replicas(tf.stack([upstream_mean, covariance]))
             whole_mean, whole_covariance = tf.unstack(whole)

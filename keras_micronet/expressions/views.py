@@ -8,15 +8,21 @@ import tensorflow as tf
 
 
 def sizes(images):
-    """Batch, height, width and channels: integers where known, else scalar tensors."""
+    """Batch, height, width and channels, for shapes: integers where known, else scalar tensors.
+
+    The batch is -1 if only it is unknown: a tensor for it would make a third of a model's graph.
+    """
+    known = images.shape.as_list()
+    if None not in known[1:]:
+        return [-1 if known[0] is None else known[0], *known[1:]]
     dynamic = tf.shape(images)
-    return [dynamic[axis] if size is None else size for axis, size in enumerate(images.shape)]
+    return [dynamic[axis] if size is None else size for axis, size in enumerate(known)]
 
 
 def rows(images):
     """`images` as a matrix `(batch * height, width * channels)`."""
-    batch, height, width, channels = sizes(images)
-    return tf.reshape(images, [batch * height, width * channels])
+    _, _, width, channels = sizes(images)
+    return tf.reshape(images, [-1, width * channels])
 
 
 def pixels(images):

@@ -24,10 +24,11 @@ from keras_micronet.quantization.schemes import (
     find_kernels,
     find_scheme,
 )
+from keras_micronet.single_trace import SingleTrace
 
 
 @keras.saving.register_keras_serializable(package="keras_micronet")
-class QuantizeAwareModel(keras.Model):
+class QuantizeAwareModel(SingleTrace, keras.Model):
     """A model that rounds every weight and every value that a device stores.
 
     Made by `quantize_aware`, which also calibrates its ranges; trains with

@@ -197,7 +197,7 @@ def test_a_training_continues_after_its_last_epoch(tiny_study, tmp_path, monkeyp
     whole = case(tmp_path / "whole").measure(FLOAT)
     assert 0 <= whole["accuracy"] <= 1 and whole["training_accuracy"] > 0
     assert (tmp_path / "whole" / "M0-32-2.keras").is_file()
-    monkeypatch.setattr(photographs, "ProgressLines", lambda batch_size: Stop())
+    monkeypatch.setattr(photographs, "ProgressLines", lambda *_: Stop())
     with pytest.raises(KeyboardInterrupt):
         case(tmp_path / "stopped").measure(FLOAT)
     first_epochs = []
@@ -206,7 +206,7 @@ def test_a_training_continues_after_its_last_epoch(tiny_study, tmp_path, monkeyp
         def on_epoch_begin(self, epoch, logs=None):
             first_epochs.append(epoch)
 
-    monkeypatch.setattr(photographs, "ProgressLines", lambda batch_size: Record())
+    monkeypatch.setattr(photographs, "ProgressLines", lambda *_: Record())
     continued = case(tmp_path / "stopped").measure(FLOAT)
     assert first_epochs == [1]
     assert {**continued, "seconds": 0} == {**whole, "seconds": 0}

@@ -1,5 +1,6 @@
 """`summarize` against the release's figures, and against counts by hand."""
 
+import math
 import pathlib
 
 import keras
@@ -271,3 +272,15 @@ def test_derived_layer_is_not_taken_for_its_base():
     model = keras.Model(inputs, StandardizedConv2D(4, 3, name="mine")(inputs))
     with pytest.raises(ValueError, match="Received: layer 'mine' of type StandardizedConv2D"):
         keras_micronet.summarize(model)
+
+
+@pytest.mark.parametrize(
+    ("variant", "millions"), [("M0", 4), ("M1", 6), ("M2", 12), ("M3", 21)]
+)
+def test_with_batch_normalization_there_are_the_papers_millions(
+    variant, millions, released_model
+):
+    """One multiply-add more for each output of a convolution, as the README says."""
+    summary = keras_micronet.summarize(released_model(variant), input_shape=(224, 224, 3))
+    outputs = sum(math.prod(row.output_shape) for row in summary.rows if "Conv2D" in row.type)
+    assert round((summary.multiply_adds + outputs) / 1e6) == millions

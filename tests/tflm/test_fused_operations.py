@@ -47,6 +47,31 @@ def test_outputs_are_named_after_the_last_operation_that_went_in():
     assert operation.options["activation"] == "RELU6"
 
 
+@pytest.mark.parametrize("variant", ["M0", "M3"])
+def test_operations_are_called_what_they_compute(variant):
+    model = random_micronet(variant, (64, 64, 3), include_preprocessing=False)
+    names = {}
+    for operation in fused(model).operations:
+        names.setdefault(operation.kind, []).append(operation.options["layer"])
+    ends = {
+        fused_operations.FACTORIZED_STEM: ("stem",),
+        fused_operations.FACTORIZED_DEPTHWISE_CONV: ("/depthwise",),
+        fused_operations.GROUPED_POINTWISE_CONV: ("/expand", "/project"),
+        fused_operations.DYNAMIC_SHIFT_MAX: (
+            "/expand_activation",
+            "/depthwise_activation",
+            "/project_activation",
+        ),
+        fused_operations.RESIDUAL_ADD: ("/sum",),
+        fused_operations.GLOBAL_AVERAGE_POOL: ("head_pool",),
+        fused_operations.DENSE: ("head_dense", "classifier_dense"),
+    }
+    for kind, found in names.items():
+        assert all(name.endswith(ends[kind]) for name in found), (kind, found)
+    every = [name for found in names.values() for name in found]
+    assert len(every) == len(set(every))
+
+
 def test_shuffles_compose():
     """Two shuffles with an activation between them are one order of the channels."""
     model = chains.chain(

@@ -368,6 +368,23 @@ def test_inputs_outside_of_the_arena_have_no_place():
     assert plan.arena_bytes == plan.lower_bound == 112
 
 
+def test_occupied_bytes_are_those_of_what_is_alive():
+    graph = graph_of({"x": 20, "a": 40, "y": 10}, [(OTHER, ["x"], "a"), (OTHER, ["a"], "y")])
+    plan = planned(graph, [5, 0])
+    buffers = [(plan.buffer_offsets[0], 5), None]
+    # In steps of 16 bytes: 32, 48 and a buffer of 16; then 48 and 16.
+    occupied = memory_plan.occupied_bytes(graph, plan.tensor_offsets, buffers)
+    assert occupied == (32 + 48 + 16, 48 + 16)
+    assert max(occupied) == plan.arena_bytes
+
+
+def test_occupied_bytes_count_shared_memory_once():
+    graph = graph_of({"x": 64, "y": 32}, [(OTHER, ["x"], "y")])
+    for start, occupied in ((0, 64), (16, 64), (48, 80), (64, 96), (80, 96)):
+        places = {"x": 0, "y": start}
+        assert memory_plan.occupied_bytes(graph, places, [None]) == (occupied,)
+
+
 @pytest.mark.parametrize("lowest", ["a", "b"])
 def test_an_activation_can_be_the_lowest(lowest):
     operations = [(OTHER, "x", "a"), (OTHER, "a", "b"), (OTHER, "b", "y")]

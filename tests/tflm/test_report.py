@@ -5,6 +5,7 @@ import io
 import json
 import math
 import sys
+import types
 
 import matplotlib
 import numpy as np
@@ -17,10 +18,11 @@ from tests.tflm.hand_made_graphs import (
     quantization,
 )
 from tests.tflm.operator_cases import CASES
-from tflm import flatbuffer, plots, report
+from tflm import flatbuffer, plots, report, static_operands
 from tflm.accuracy_cost import AccuracyCost
 from tflm.graph import Graph
 from tflm.interpreter import ArenaUsage, MicroInterpreter
+from tflm.kernels.fused_operation import custom_name
 from tflm.next_steps import NextStep
 from tflm.operation_check import OperationCheck
 from tflm.runtimes import MicroRuntime, StaticRuntime
@@ -526,6 +528,33 @@ def test_peak_is_marked_where_it_is():
     flat = [1000] * 210
     assert marker_column(tuple([2000] + flat[1:])) < 0.5
     assert marker_column(tuple(flat[:-1] + [2000])) > 0.5
+
+
+def test_every_fused_kernel_has_its_colour_and_its_name():
+    kinds = [custom_name(operator) for operator in static_operands.OPERATORS]
+    assert custom_name("dynamic_shift_max_s8") in kinds
+    costs = [types.SimpleNamespace(kind=kind) for kind in kinds]
+    labels = [handle.get_label() for handle in plots._legend(costs)]
+    assert len(labels) == len(kinds) and "Dynamic Shift-Max" in labels
+    assert not {"other", *kinds} & set(labels)
+
+
+def test_operations_are_called_what_they_compute():
+    graph = residual()
+    graph.operations[1].layer = "block_6/expand_activation"
+    text = report.to_markdown(make_report(graph))
+    assert "`block_6/expand_activation`" in text and "`b`" not in text
+
+
+def test_pictures_say_that_mistakes_come_first():
+    image = np.zeros((8, 8, 3), np.uint8)
+    examples = [report.Example(image, "cat", answer) for answer in ("dog", "cat", "cat")]
+    shown = make_report(residual(), examples=tuple(examples))
+    accuracy = f"{100 * COST.int8_accuracy:.2f}%"
+    assert plots._examples_title(shown) == (
+        f"1 mistake first, then 2 test images that are recognised: of all, {accuracy} are"
+    )
+    assert "Mistakes first, if there are any" in report.to_markdown(shown)
 
 
 def test_plots_leave_matplotlib_as_it_was():

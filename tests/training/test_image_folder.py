@@ -1,10 +1,12 @@
+import re
+
 import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
 
 from training.datasets import load_dataset
-from training.datasets.image_folder import load_image_folder
+from training.datasets.image_folder import ImageFolderError, load_image_folder
 
 PARTS = ("train", "validation", "test")
 
@@ -194,8 +196,8 @@ def test_hidden_files_other_formats_and_links_are_left_out(make_image_folder):
     assert dataset.class_names == ("a", "b")
     assert sum(getattr(dataset, part).size for part in PARTS) == 6
     assert dataset.notes == (
-        f"Ignored in {folder}: symbolic links, 2 in number.",
-        f"Ignored in {folder}: files of other formats, 1 in number.",
+        f"Ignored in {folder}: 2 symbolic links.",
+        f"Ignored in {folder}: 2 files of other formats: readme.txt; a/labels.csv.",
     )
 
 
@@ -230,7 +232,7 @@ def test_a_class_of_unreadable_images_is_empty(make_image_folder):
 
 def test_refuses_empty_class_folders(make_image_folder):
     folder = make_image_folder({"a": 4, "b": 0, "c": 0})
-    with pytest.raises(ValueError, match=r"at least 1 readable.*empty classes=\['b', 'c'\]"):
+    with pytest.raises(ValueError, match=r"at least 1 readable.*empty classes=\['b'; 'c'\]"):
         load_image_folder(folder, (8, 8))
 
 
@@ -282,6 +284,87 @@ def test_class_and_file_names_may_be_of_any_script(make_image_folder):
     dataset = load_image_folder(folder, (8, 8))
     assert dataset.class_names == ("naïve café", "数字")
     assert len(colours(dataset.train)) == 2
+
+
+def heic_bytes():
+    """The beginning of a picture as telephones write it; no program reads more of it here."""
+    return b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100)
+
+
+def test_tells_all_that_is_wrong_at_once(make_image_folder):
+    folder = make_image_folder({"a": 5, "b": 2, "c": 0, "d\ne": 4})
+    (folder / "a" / "more").mkdir()
+    (folder / "a" / "broken.jpg").write_bytes(b"no image")
+    (folder / "a" / "phone.jpg").write_bytes(heic_bytes())
+    (folder / "a" / "empty.png").touch()
+    (folder / "c" / "phone.HEIC").write_bytes(heic_bytes())
+    (folder / "loose.png").write_bytes((folder / "a" / "0.png").read_bytes())
+    with pytest.raises(ImageFolderError) as caught:
+        load_image_folder(folder, (8, 8))
+    lines = caught.value.lines
+    for found, expected in zip(
+        lines,
+        [
+            "rename the folders of classes.*'d\\\\ne'",
+            "no further folders: move their images up.*Received: a/more$",
+            "replace or remove what is damaged; HEIC: .*magick mogrify.*3 unreadable images.*"
+            r"a/broken.jpg \(cannot identify image file\); a/empty.png \(an empty file\); "
+            r"a/phone.jpg \(HEIC inside\)$",
+            r"at least 1 readable.*add some, or remove the folder.*empty classes=\['c'\]",
+            r"at least 3 images.*too few for classes=\['b'\]",
+            r"2 files that may be pictures: loose.png; c/phone.HEIC\. Move what stands beside the "
+            r"class folders into them\. To use them: HEIC: `magick mogrify",
+        ],
+        strict=True,
+    ):
+        assert re.search(expected, found), found
+    text = str(caught.value)
+    assert text.startswith(f"5 things must be mended in {folder}: (1) rename")
+    assert all(line in text for line in lines)
+
+
+def test_pictures_of_other_formats_are_named_with_what_reads_them(make_image_folder):
+    folder = make_image_folder({"a": 3, "b": 3})
+    (folder / "a" / "phone.heic").write_bytes(heic_bytes())
+    (folder / "a" / "scan.tif").write_bytes(b"II*\0" + bytes(20))
+    (folder / "b" / "camera.nef").write_bytes(b"II*\0" + bytes(20))
+    (folder / "b" / "clip.mov").write_bytes(b"\0\0\0\x14ftypqt  " + bytes(20))
+    (folder / "b" / "nameless").write_bytes((folder / "b" / "0.png").read_bytes())
+    (note,) = load_image_folder(folder, (8, 8)).notes
+    assert "5 files that may be pictures: a/phone.heic; a/scan.tif; b/camera.nef; b/clip.mov" in note
+    for advice in (
+        "HEIC: `magick mogrify -format jpg *.heic`",
+        "TIFF: `magick mogrify -format jpg *.tif`",
+        "raw photo: export them as JPEG",
+        "video: `ffmpeg",
+        "PNG: give their names the ending .png",
+    ):
+        assert advice in note
+
+
+def test_jpeg_files_as_browsers_name_them_are_read(make_image_folder):
+    folder = make_image_folder({"a": 3, "b": 3}, suffix=".jpg")
+    (folder / "a" / "0.jpg").rename(folder / "a" / "0.jfif")
+    dataset = load_image_folder(folder, (8, 8))
+    assert sum(getattr(dataset, part).size for part in PARTS) == 6
+    assert dataset.notes == ()
+
+
+def test_images_without_class_folders_get_the_next_step(make_image_folder, tmp_path):
+    folder = make_image_folder({"images": 4}, tmp_path) / "images"
+    with pytest.raises(ImageFolderError, match="move the 4 images there into one of each class"):
+        load_image_folder(folder, (8, 8))
+
+
+def test_complaints_are_bounded(make_image_folder):
+    folder = make_image_folder({"a": 3, "b": 3})
+    for number in range(500):
+        (folder / "a" / f"{number:03}{'x' * 200}.jpg").write_bytes(b"no image")
+        (folder / "b" / f"{number:03}{'x' * 200}.heic").write_bytes(b"no image")
+        (folder / "b" / f"{number:03}{'x' * 200}").mkdir()
+    with pytest.raises(ImageFolderError, match="and 480 more") as caught:
+        load_image_folder(folder, (8, 8))
+    assert len(str(caught.value)) < 8000
 
 
 @pytest.mark.parametrize("name", ["no/such/folder", "mnist", ""])

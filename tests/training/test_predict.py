@@ -79,6 +79,31 @@ def test_unreadable_files_are_named_after_the_others_are_done(
         assert name in complaint
 
 
+def test_a_folder_stands_for_its_images(small_run, pictures, tmp_path, capsys):
+    folder = tmp_path / "unsorted"
+    (folder / "more" / "deep").mkdir(parents=True)
+    (folder / ".cache").mkdir()
+    for path, place in zip(pictures, ("b.png", "more/deep/a.JPG", ".cache/c.bmp"), strict=True):
+        (folder / place).write_bytes(path.read_bytes())
+    (folder / "notes.txt").write_text("no image")
+    assert main(["predict", str(small_run), str(pictures[0]), str(folder)]) == 0
+    named = [line.split(": ")[0] for line in capsys.readouterr().out.splitlines()]
+    assert named == [str(pictures[0]), str(folder / "b.png"), str(folder / "more/deep/a.JPG")]
+
+
+def test_folders_without_images_and_other_formats_are_complained_about(
+    small_run, tmp_path, capsys
+):
+    (tmp_path / "empty").mkdir()
+    phone = tmp_path / "phone.jpg"
+    phone.write_bytes(b"\0\0\0\x18ftypheic" + bytes(100))
+    assert main(["predict", str(small_run), str(tmp_path / "empty"), str(phone)]) == 1
+    first, second = capsys.readouterr().err.splitlines()
+    assert f"{tmp_path / 'empty'} (a folder without such files)" in first
+    assert "HEIC: `magick mogrify" in second
+    assert second.endswith(f"{phone} (cannot identify image file)")
+
+
 def test_refuses_what_is_no_run(tmp_path, pictures, capsys):
     assert main(["predict", str(tmp_path), str(pictures[0])]) == 2
     output = capsys.readouterr()

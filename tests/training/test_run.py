@@ -92,7 +92,9 @@ def test_another_seed_is_refused(arguments, tmp_path, capsys):
     assert "--overwrite is given" in capsys.readouterr().err
 
 
-def test_an_interrupted_run_has_the_history_of_its_epochs(arguments, tmp_path, monkeypatch):
+def test_an_interrupted_run_has_the_history_of_its_epochs_and_says_how_to_go_on(
+    arguments, tmp_path, monkeypatch, capsys
+):
     histories = []
     begin = trainer._EpochRecorder.on_epoch_begin
 
@@ -102,10 +104,62 @@ def test_an_interrupted_run_has_the_history_of_its_epochs(arguments, tmp_path, m
             histories.extend((tmp_path / "run" / "history.csv").read_text().splitlines())
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(trainer._EpochRecorder, "on_epoch_begin", stop_in_the_second_epoch)
-    assert main([*arguments, str(tmp_path / "run")]) == 130
+    with monkeypatch.context() as patch:
+        patch.setattr(trainer._EpochRecorder, "on_epoch_begin", stop_in_the_second_epoch)
+        assert main([*arguments, str(tmp_path / "run")]) == 130
     assert len(histories) == 2
     assert histories[1].startswith("1,")
+    checkpoints = tmp_path / "run" / "checkpoints"
+    assert capsys.readouterr().err == (
+        f"python -m training: error: interrupted; {checkpoints} has all of the first 1 of 2 "
+        "epochs: the same command continues after them\n"
+    )
+    # It tells the truth.
+    assert main([*arguments, str(tmp_path / "run")]) == 0
+    assert f"Continues after epoch 1, from {checkpoints}." in (
+        capsys.readouterr().out
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "advice"),
+    [
+        ([], "the same command begins anew"),
+        (["--overwrite"], "the same command without --overwrite begins anew"),
+        (["--no-resume"], "the same command without --no-resume begins anew"),
+    ],
+)
+def test_a_run_that_is_interrupted_early_has_no_checkpoint(
+    arguments, tmp_path, monkeypatch, capsys, options, advice
+):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(trainer._EpochRecorder, "on_epoch_begin", stop)
+        assert main([*arguments, str(tmp_path / "run"), *options]) == 130
+    text = capsys.readouterr().err
+    assert "interrupted before the first checkpoint, which the end of each epoch writes" in text
+    assert text.endswith(f"{advice}\n")
+    assert text.count("\n") == 1
+    if options:
+        return
+    assert main([*arguments, str(tmp_path / "run")]) == 0
+
+
+def test_few_test_images_are_told_before_the_training(arguments, tmp_path, monkeypatch, capsys):
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run, "train", stop)
+    assert main([*arguments, str(tmp_path / "few")]) == 130
+    # 1.96 * sqrt(0.5 * 0.5 / 8) is 0.346.
+    assert "\n8 test images tell an accuracy to ±35 points, here and in an export's report; 100 " in (
+        capsys.readouterr().out
+    )
+    monkeypatch.setattr(run, "_FEW_TEST_IMAGES", 8)
+    assert main([*arguments, str(tmp_path / "enough")]) == 130
+    assert "test images tell" not in capsys.readouterr().out
 
 
 def test_a_history_that_cannot_be_written_stops_no_training(

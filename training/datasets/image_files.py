@@ -15,9 +15,8 @@ import numpy as np
 from PIL import ExifTags, Image, ImageOps
 
 from keras_micronet.files.text import shorten
+from training.datasets.picture_formats import HEAD_BYTES, FileKind, kind_of_content
 from training.settings import MOST_PIXELS
-
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
 
 # Only these decoders may run, whatever a file's name says: some of Pillow's others start programs.
 _FORMATS = ("JPEG", "PNG", "BMP", "WEBP")
@@ -235,10 +234,12 @@ class FileCheck:
     Attributes:
         digest: of the file's bytes, 16 bytes; empty if it cannot be read at all.
         reason: why it cannot be decoded, or `None`.
+        kind: what the bytes say that it is, if it cannot be decoded and they say anything.
     """
 
     digest: bytes
     reason: str | None
+    kind: FileKind | None = None
 
 
 def check_images(paths, most_pixels=MOST_PIXELS):
@@ -256,12 +257,24 @@ def check_images(paths, most_pixels=MOST_PIXELS):
 
 
 def _check_image(path, most_pixels):
-    digest = b""
+    digest = content = b""
     try:
         content = _read_file(path, most_pixels)
         digest = hashlib.blake2b(content, digest_size=16).digest()
+        if not content:
+            raise ValueError("an empty file")
         # The smallest size still reads a whole JPEG, but skips most of the arithmetic.
         _decode(content, 1, (0.0, 0.0, 1.0, 1.0), None, most_pixels)
     except Exception as error:  # A decoder may raise anything for bytes that somebody made up.
-        return FileCheck(digest, shorten(error) or type(error).__name__)
+        kind = kind_of_content(content[:HEAD_BYTES])
+        if kind is not None and not kind.is_read:
+            return FileCheck(digest, f"{kind.name} inside", kind)
+        return FileCheck(digest, reason_of(error), kind)
     return FileCheck(digest, None)
+
+
+def reason_of(error):
+    """Why a file cannot be read, in one short line, of whatever was raised."""
+    # Pillow says where in our memory the file is.
+    text = re.sub(r" <_io\.BytesIO object at 0x[0-9a-f]+>", "", str(error))
+    return shorten(text) or type(error).__name__

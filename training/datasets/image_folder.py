@@ -9,7 +9,7 @@ or the folder holds its own `train`, and `validation` (or `val`) or `test` or bo
 sub-folder a class; a part that is missing is then split off from `train`.
 
 Hidden files, files that are no JPEG, PNG, BMP or WebP, and symbolic links are left out; the
-dataset's notes say how many of the last two there were.
+dataset's notes name them, and say what makes pictures of other formats readable.
 """
 
 import dataclasses
@@ -21,10 +21,10 @@ import os
 import numpy as np
 import tensorflow as tf
 
-from keras_micronet.files.text import list_some
+from keras_micronet.files.text import list_some, shorten
+from keras_micronet.run_folders import check_class_names
 from training.datasets.image_dataset import ImageDataset, KeptPictures, Split
 from training.datasets.image_files import (
-    SUFFIXES,
     check_images,
     read_image,
     read_image_size,
@@ -32,6 +32,7 @@ from training.datasets.image_files import (
     resize_image,
     set_most_pixels,
 )
+from training.datasets.picture_formats import SUFFIXES, kind_of_file, remedies
 from training.datasets.random_crop import narrowest_crop
 from training.datasets.resizing import crop_and_resize
 from training.datasets.stratified_split import (
@@ -60,6 +61,22 @@ class _LabelledFiles:
         )
 
 
+class ImageFolderError(ValueError):
+    """Something is wrong with a folder of images.
+
+    Attributes:
+        lines: all that is wrong, one sentence each, and then what was left out, which may be what
+            is missed.
+    """
+
+    def __init__(self, folder, complaints, notes=()):
+        self.lines = (*complaints, *notes)
+        if len(complaints) > 1:
+            complaints = [f"({number}) {text}" for number, text in enumerate(complaints, start=1)]
+            complaints.insert(0, f"{len(complaints)} things must be mended in {folder}:")
+        super().__init__(" ".join([*complaints, *notes]))
+
+
 def load_image_folder(
     folder, image_size, skip_unreadable=False, evaluation_crop=1.0, most_pixels=MOST_PIXELS
 ):
@@ -77,33 +94,38 @@ def load_image_folder(
         An `ImageDataset` whose classes are the names of the sub-folders in alphabetical order.
 
     Raises:
-        ValueError: if the folder has no classes or a single one, a class has no images or too few
-            to be split, the parts have different classes, or images cannot be decoded.
+        ImageFolderError: if the folder has no classes or a single one, a class has no images or too
+            few to be split, the parts have different classes, or images cannot be decoded; all of
+            this at once.
     """
     part_folders = _part_folders(folder)
     class_names = _class_names(part_folders[_TRAIN])
+    complaints = _name_complaints(class_names)
     notes = []
     parts = {
-        part: _labelled_files(part_folder, class_names, notes)
+        part: _labelled_files(part_folder, class_names, notes, complaints)
         for part, part_folder in part_folders.items()
     }
     set_most_pixels(most_pixels)
     paths = [path for files in parts.values() for path in files.paths]
     checks = dict(zip(paths, check_images(paths, most_pixels), strict=True))
-    unreadable = [(path, check.reason) for path, check in checks.items() if check.reason]
+    unreadable = {path: check for path, check in checks.items() if check.reason}
     if unreadable:
-        description = _describe_unreadable(folder, unreadable)
-        if not skip_unreadable:
-            raise ValueError(
-                "every image must be readable, unless --skip-unreadable is given. "
-                f"Received: {description}"
+        description, advice = _describe_unreadable(folder, unreadable)
+        if skip_unreadable:
+            notes.append(f"Skipped {description}{advice}.")
+        else:
+            complaints.append(
+                "every image must be readable, unless --skip-unreadable is given: replace or "
+                f"remove what is damaged{advice}. Received: {description}"
             )
-        notes.append(f"Skipped {description}.")
-        refused = {path for path, _ in unreadable}
-        parts = {part: _without(files, refused) for part, files in parts.items()}
+        parts = {part: _without(files, unreadable) for part, files in parts.items()}
     for part, files in parts.items():
-        _check_no_class_is_empty(part_folders[part], files, class_names)
-    _split_off_missing_parts(parts, class_names)
+        complaints += _empty_classes(part_folders[part], files, class_names)
+    complaints += _classes_too_small_to_split(parts, class_names)
+    if complaints:
+        raise ImageFolderError(folder, complaints, notes)
+    _split_off_missing_parts(parts)
     return ImageDataset(
         name=folder.resolve().name,
         image_size=tuple(image_size),
@@ -134,9 +156,13 @@ def _part_folders(folder):
     if _TRAIN not in children or not set(children) <= {_TRAIN, *_VALIDATION_NAMES, _TEST}:
         return {_TRAIN: folder}
     if all(name in children for name in _VALIDATION_NAMES):
-        raise ValueError(
-            f"a folder of images must have one validation part. Received: {folder} with both "
-            + " and ".join(_VALIDATION_NAMES)
+        both = " and ".join(_VALIDATION_NAMES)
+        raise ImageFolderError(
+            folder,
+            [
+                "a folder of images must have one validation part: remove or join them. "
+                f"Received: {folder} with both {both}"
+            ],
         )
     return {
         "validation" if name in _VALIDATION_NAMES else name: child
@@ -160,77 +186,164 @@ def _is_hidden(path):
 def _class_names(folder):
     names = tuple(child.name for child in _visible_folders(folder))
     if len(names) < 2:
-        raise ValueError(
-            "a folder of images must have at least 2 sub-folders, one a class. "
-            f"Received: {folder} with {list(names) or 'none'} (symbolic links are not followed)"
+        loose = sum(path.suffix.lower() in SUFFIXES for path in folder.iterdir())
+        advice = f"; move the {loose} images there into one of each class" if loose else ""
+        raise ImageFolderError(
+            folder,
+            [
+                f"a folder of images must have at least 2 sub-folders, one a class{advice}. "
+                f"Received: {folder} with {_some_names(names) if names else 'none'} (symbolic links are not "
+                "followed)"
+            ],
         )
     return names
 
 
-def _labelled_files(part_folder, class_names, notes):
-    """Lists one part's images and labels, and adds to the notes what was left out."""
+def _some_names(names):
+    return f"[{list_some((shorten(repr(name), 80) for name in names), 10)}]"
+
+
+def _name_complaints(class_names):
+    try:
+        check_class_names(class_names)
+    except ValueError as error:
+        return [f"rename the folders of classes: {error}"]
+    return []
+
+
+def _labelled_files(part_folder, class_names, notes, complaints):
+    """Lists one part's images and labels; adds to the notes what was left out."""
     found = tuple(child.name for child in _visible_folders(part_folder))
     if found != class_names:
-        raise ValueError(
-            "every part of a dataset must have the same classes. Received: "
-            f"{part_folder} without {sorted(set(class_names) - set(found))} and with the unknown "
-            f"{sorted(set(found) - set(class_names))}"
+        missing = sorted(set(class_names) - set(found))
+        unknown = sorted(set(found) - set(class_names))
+        complaints.append(
+            "every part of a dataset must have the same classes: rename or move their folders. "
+            f"Received: {part_folder} without {_some_names(missing)} and with the unknown "
+            f"{_some_names(unknown)}"
         )
-    paths, labels, others = [], [], []
+    paths, labels, others, folders = [], [], [], []
+    # Beside the classes: what somebody forgot to sort.
+    others += [path for path in sorted(part_folder.iterdir()) if _is_plain_file(path)]
     links = [child for child in part_folder.iterdir() if child.is_symlink()]
     for label, class_name in enumerate(class_names):
+        if class_name not in found:
+            continue
         for path in sorted((part_folder / class_name).iterdir()):
             if _is_hidden(path):
                 continue
             if path.is_symlink():
                 links.append(path)
             elif path.is_dir():
-                raise ValueError(
-                    f"a class folder must hold images and no further folders. Received: {path}"
-                )
+                folders.append(path)
             elif path.suffix.lower() in SUFFIXES:
                 paths.append(path)
                 labels.append(label)
             else:
                 others.append(path)
-    for left_out, kind in ((links, "symbolic links"), (others, "files of other formats")):
-        if left_out:
-            notes.append(f"Ignored in {part_folder}: {kind}, {len(left_out)} in number.")
+    if folders:
+        complaints.append(
+            "a class folder must hold images and no further folders: move their images up, or, if "
+            f"{part_folder} holds parts of a dataset, name those train, validation and test. "
+            f"Received: {_listed(part_folder, folders)}"
+        )
+    if links:
+        notes.append(f"Ignored in {part_folder}: {_counted(links, 'symbolic link')}.")
+    notes += _notes_on_others(part_folder, others)
     return _LabelledFiles(paths, labels)
 
 
+def _is_plain_file(path):
+    return path.is_file() and not path.is_symlink() and not _is_hidden(path)
+
+
+def _notes_on_others(part_folder, others):
+    """Sentences on files that no name makes an image: pictures that may be missed come apart."""
+    kinds = {path: kind_of_file(path) for path in others}
+    pictures = [path for path, kind in kinds.items() if kind is not None]
+    rest = [path for path, kind in kinds.items() if kind is None]
+    if pictures:
+        beside = any(path.parent == part_folder and kinds[path].is_read for path in pictures)
+        advice = remedies(
+            kinds[path]
+            for path in pictures
+            if not (kinds[path].is_read and path.suffix.lower() in SUFFIXES)
+        )
+        yield (
+            f"Left out in {part_folder}: {_counted(pictures, 'file')} that may be pictures: "
+            f"{_listed(part_folder, pictures)}."
+            + (" Move what stands beside the class folders into them." if beside else "")
+            + (f" To use them: {advice}." if advice else "")
+        )
+    if rest:
+        yield (
+            f"Ignored in {part_folder}: {_counted(rest, 'file')} of other formats: "
+            f"{_listed(part_folder, rest)}."
+        )
+
+
+def _counted(items, noun):
+    return f"{len(items)} {noun}" if len(items) == 1 else f"{len(items)} {noun}s"
+
+
+def _listed(folder, paths, most=10):
+    return list_some((shorten(path.relative_to(folder), 100) for path in paths), most)
+
+
 def _describe_unreadable(folder, unreadable):
-    named = list_some(f"{path.relative_to(folder)} ({reason})" for path, reason in unreadable)
+    """What cannot be read, and the rest of a sentence on what to do about it."""
+    named = list_some(
+        f"{shorten(path.relative_to(folder), 100)} ({check.reason})"
+        for path, check in unreadable.items()
+    )
     plural = "image" if len(unreadable) == 1 else "images"
-    return f"{len(unreadable)} unreadable {plural} in {folder}: {named}"
+    advice = remedies(
+        check.kind for check in unreadable.values() if check.kind and not check.kind.is_read
+    )
+    return f"{len(unreadable)} unreadable {plural} in {folder}: {named}", advice and f"; {advice}"
 
 
 def _without(files, refused):
     return files.subset([i for i, path in enumerate(files.paths) if path not in refused])
 
 
-def _check_no_class_is_empty(part_folder, files, class_names):
-    empty = [name for label, name in enumerate(class_names) if label not in set(files.labels)]
+def _empty_classes(part_folder, files, class_names):
+    used = set(files.labels)
+    empty = [
+        name
+        for label, name in enumerate(class_names)
+        if label not in used and (part_folder / name).is_dir()
+    ]
     if empty:
-        raise ValueError(
-            "every class folder must have at least 1 readable JPEG, PNG, BMP or WebP image. "
-            f"Received: {part_folder} with empty classes={empty}"
+        yield (
+            "every class folder must have at least 1 readable JPEG, PNG, BMP or WebP image: add "
+            "some, or remove the folder. "
+            f"Received: {part_folder} with empty classes={_some_names(empty)}"
         )
 
 
-def _split_off_missing_parts(parts, class_names):
-    """Moves some of the training images to the parts that the folder does not have."""
+def _missing_parts(parts):
     fractions = {"validation": VALIDATION_FRACTION, "test": TEST_FRACTION}
-    missing = {part: share for part, share in fractions.items() if part not in parts}
-    train = parts["train"]
-    counts = np.bincount(train.labels, minlength=len(class_names))
+    return {part: share for part, share in fractions.items() if part not in parts}
+
+
+def _classes_too_small_to_split(parts, class_names):
+    missing = _missing_parts(parts)
+    counts = np.bincount(parts["train"].labels, minlength=len(class_names))
     needed = 1 + len(missing)
-    if counts.min() < needed:
-        scarce = [name for name, count in zip(class_names, counts) if count < needed]
-        raise ValueError(
+    scarce = [name for name, count in zip(class_names, counts) if 0 < count < needed]
+    if scarce:
+        yield (
             f"every class must have at least {needed} images, one for each of "
-            f"{', '.join(['train', *missing])}. Received: too few for classes={scarce}"
+            f"{', '.join(['train', *missing])}: add some. "
+            f"Received: too few for classes={_some_names(scarce)}"
         )
+
+
+def _split_off_missing_parts(parts):
+    """Moves some of the training images to the parts that the folder does not have."""
+    missing = _missing_parts(parts)
+    train = parts["train"]
     indices = stratified_split(train.labels, tuple(missing.values()))
     for part, part_indices in zip(("train", *missing), indices, strict=True):
         parts[part] = train.subset(part_indices)
