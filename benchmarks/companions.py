@@ -121,9 +121,7 @@ class Case:
         return load_dataset(self.dataset, self.recipe.image_size)
 
     def _test_accuracy(self, model, dataset):
-        batches = evaluation_batches(
-            dataset.test, len(dataset.class_names), self.recipe.batch_size
-        )
+        batches = evaluation_batches(dataset.test, len(dataset.class_names), self.recipe.batch_size)
         return Evaluator(model, categorical_loss(self.recipe)).evaluate(batches).accuracy
 
 

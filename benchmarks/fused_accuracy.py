@@ -43,9 +43,7 @@ def compare(model, images, test_images, test_labels):
     expected = model.predict(test_images.astype(np.float32), batch_size=256, verbose=0)
     expected = expected.argmax(axis=-1)
     quantized = quantize_aware(model, images)
-    builtin, fused = (
-        _classes(quantized, kernels, test_images) for kernels in exporter.KERNELS
-    )
+    builtin, fused = (_classes(quantized, kernels, test_images) for kernels in exporter.KERNELS)
     small = quantize_aware(model, images, "int8_head4_per_channel")
     answers = (expected, builtin, fused, _classes(small, exporter.FUSED, test_images))
     accuracies = [np.mean(classes == test_labels) for classes in answers]

@@ -209,8 +209,7 @@ def _first(figures):
 def figures(measured):
     """JSON text: instructions by variant, operation and target."""
     rows = {
-        variant: {row.name: row.instructions for row in rows}
-        for variant, rows in measured.items()
+        variant: {row.name: row.instructions for row in rows} for variant, rows in measured.items()
     }
     return json.dumps(rows, indent=1) + "\n"
 

@@ -243,9 +243,7 @@ def main():
     """Measures what is missing and prints the table; `--write` stores it."""
     options = study_parser(__doc__.splitlines()[0], RESULT).parse_args()
     cases = cases_of(options)
-    results = {
-        (case.study.dataset, case.variant, case.seed): case.accuracies() for case in cases
-    }
+    results = {(case.study.dataset, case.variant, case.seed): case.accuracies() for case in cases}
     print(table(results))
     if options.write:
         write_text(RESULT, table(results))

@@ -101,8 +101,7 @@ def operators(model):
     codes = (root.OperatorCodes(number) for number in range(root.OperatorCodesLength()))
     words = (names[max(code.BuiltinCode(), code.DeprecatedBuiltinCode())] for code in codes)
     return {
-        "".join(part.capitalize() for part in name.split("_")).replace("2d", "2D")
-        for name in words
+        "".join(part.capitalize() for part in name.split("_")).replace("2d", "2D") for name in words
     }
 
 

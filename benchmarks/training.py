@@ -185,7 +185,7 @@ def report(variants, size, batch_size, rounds, stock_rounds, batch_count):
             "## Whole training",
             "",
             "The paper's recipes with the step, the optimizer and the deterministic kernels of "
-            "`python -m training`. \"Bare step\" is that step on one batch, without random "
+            '`python -m training`. "Bare step" is that step on one batch, without random '
             f"changes. With {KEPT} random crops of JPEG photographs of {width} x {height} pixels, "
             "decoded in the first epoch and kept, are cut out, resized and flipped; with "
             f"{FILES}, as of a dataset that does not fit the memory, every crop is decoded anew. "

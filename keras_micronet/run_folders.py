@@ -205,9 +205,7 @@ def read_class_names(folder):
             raise ValueError(f"more than {_MOST_NAME_BYTES:,} bytes")
         text = content.decode("utf-8-sig")
     except (OSError, ValueError) as error:
-        raise DamagedFileError(
-            f"{path.name}: {type(error).__name__}: {shorten(error)}"
-        ) from error
+        raise DamagedFileError(f"{path.name}: {type(error).__name__}: {shorten(error)}") from error
     # Only line feeds end a name: the other characters that Python splits at are refused.
     names = tuple(text.replace("\r\n", "\n").removesuffix("\n").split("\n"))
     check_class_names(names)

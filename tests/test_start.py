@@ -177,10 +177,15 @@ def test_errors_of_tensorflow_arrive_also_when_it_crashes(end):
         [sys.executable, "-c", CRASHING, end], cwd=ROOT, capture_output=True, text=True
     )
     lines = finished.stderr.splitlines()
-    assert lines[:2] == [
-        "E0000 00:00:1.1 1 a.cc:1] error",
-        "F0000 00:00:1.1 1 a.cc:1] the last words",
-    ] or end == "raise" and lines[1].startswith("F0000 00:00:1.1 1 a.cc:1] the last words")
+    assert (
+        lines[:2]
+        == [
+            "E0000 00:00:1.1 1 a.cc:1] error",
+            "F0000 00:00:1.1 1 a.cc:1] the last words",
+        ]
+        or end == "raise"
+        and lines[1].startswith("F0000 00:00:1.1 1 a.cc:1] the last words")
+    )
     assert "hello" not in finished.stderr
     assert ("afterwards" in finished.stderr) == (end == "go on")
     assert ("ImportError: why" in finished.stderr) == (end == "raise")

@@ -55,9 +55,7 @@ class _Builder(GraphRewriter):
         """Fuses into the producer, unless somebody else reads the value before the activation."""
         tensor = self._input(operation)
         producer = self.result.operations[-1] if self.result.operations else None
-        readers = [
-            other for other in self.source.operations if operation.inputs[0] in other.inputs
-        ]
+        readers = [other for other in self.source.operations if operation.inputs[0] in other.inputs]
         if (
             producer is not None
             and producer.outputs == [tensor]

@@ -92,9 +92,7 @@ class _Rewriter:
 
     def _refuse_factors(self, operation):
         tensors = self.result.tensors
-        scaled = [
-            name for name in operation.inputs if tensors[name].channel_factors is not None
-        ]
+        scaled = [name for name in operation.inputs if tensors[name].channel_factors is not None]
         if scaled:
             raise ValueError(
                 "Only convolutions and Dynamic Shift-Max take a map whose channels have factors. "

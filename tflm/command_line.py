@@ -10,7 +10,13 @@ from tflm import settings
 _PROGRAM = "python -m tflm"
 _EXTRA = "tflm"
 # What setup.py lists for the extra, by the names that are imported.
-_MODULES = ("flatbuffers", "matplotlib", "ml_dtypes", "tensorflow_model_optimization", "tflite_micro")
+_MODULES = (
+    "flatbuffers",
+    "matplotlib",
+    "ml_dtypes",
+    "tensorflow_model_optimization",
+    "tflite_micro",
+)
 _EXPORT_FAILED = 1
 _USAGE_ERROR = 2
 _INTERRUPTED = 130

@@ -225,9 +225,7 @@ def deploy(model, announce=lambda line: None, kernels=None, runtime=TFLM):
     kernels = kernels_for(runtime, kernels)
     announce("lowering the model: folding batch normalization and shuffles")
     float_model = model.float_model
-    float_graph = channel_factors.scale_channels(
-        lowering.lower(float_model), model.channel_factors
-    )
+    float_graph = channel_factors.scale_channels(lowering.lower(float_model), model.channel_factors)
     if kernels == FUSED:
         operations = to_builtin(fused_operations.fuse(float_graph))
         float_graph = fused_operations.float_reference(float_graph, operations)

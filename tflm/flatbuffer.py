@@ -221,9 +221,7 @@ class _Writer:
         )
 
     def _options(self, operation, row):
-        fields = row.write_options(
-            operation, row.complete_options(operation), self._graph.tensors
-        )
+        fields = row.write_options(operation, row.complete_options(operation), self._graph.tensors)
         return self._shared_table(
             row.options_table,
             **{name: self._option_value(name, value) for name, value in fields.items()},

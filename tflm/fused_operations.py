@@ -203,10 +203,9 @@ class _Builder(GraphRewriter):
         )
 
     def _is_pointwise(self, operation):
-        return (
-            self.shape(operation.inputs[1])[1:3] == (1, 1)
-            and tuple(operation.options["strides"]) == (1, 1)
-        )
+        return self.shape(operation.inputs[1])[1:3] == (1, 1) and tuple(
+            operation.options["strides"]
+        ) == (1, 1)
 
     def _gather(self, operation):
         name = operation.outputs[0]

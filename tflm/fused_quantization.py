@@ -27,7 +27,6 @@ from tflm.kernels.residual_add import ResidualAdd
 from tflm.scales import affine, quantize_layer, range_of
 
 
-
 def append(graph, source, operation, ranges, weight_roundings):
     """Appends an operation of `fused_operations`, in integers.
 

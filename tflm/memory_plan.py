@@ -120,8 +120,12 @@ def occupied_bytes(graph, tensor_offsets, buffers):
         A tuple of bytes, one element for each operation.
     """
     places = [
-        (offset, _aligned(math.prod(graph.tensors[name].shape)), _first_use(graph, name),
-         _last_use(graph, name))
+        (
+            offset,
+            _aligned(math.prod(graph.tensors[name].shape)),
+            _first_use(graph, name),
+            _last_use(graph, name),
+        )
         for name, offset in tensor_offsets.items()
     ]
     occupied = []

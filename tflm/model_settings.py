@@ -142,9 +142,8 @@ def _comment(text):
 
 def _quantization(name, quantization):
     scale = c_arrays.number(quantization.scale[0])
-    return (
-        f"static const float k{name}Scale = {scale};\n"
-        + c_arrays.integer(f"k{name}ZeroPoint", int(quantization.zero_point[0]))
+    return f"static const float k{name}Scale = {scale};\n" + c_arrays.integer(
+        f"k{name}ZeroPoint", int(quantization.zero_point[0])
     )
 
 

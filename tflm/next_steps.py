@@ -89,7 +89,9 @@ def _train_again(run):
 
 def _train_own_model(is_aware):
     """For a model that was trained by other means than `python -m training`, which cannot go on."""
-    how = "longer" if is_aware else "on, as what keras_micronet.quantization.quantize_aware returns,"
+    how = (
+        "longer" if is_aware else "on, as what keras_micronet.quantization.quantize_aware returns,"
+    )
     return NextStep(
         None,
         f"train the model {how} with the rounding of int8 in the loop, and write it with "
@@ -120,4 +122,3 @@ def as_text(steps):
         f"  {step.effect}" if step.command is None else f"  {step.command}\n      {step.effect}"
         for step in steps
     )
-

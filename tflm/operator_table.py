@@ -429,9 +429,7 @@ OPERATORS = {
         _write_axis,
         copies_integers=True,
     ),
-    "HARD_SWISH": OperatorRow(
-        "AddHardSwish", (ACTIVATION,), _same_shape, version=_first_version
-    ),
+    "HARD_SWISH": OperatorRow("AddHardSwish", (ACTIVATION,), _same_shape, version=_first_version),
     "MAXIMUM": OperatorRow(
         "AddMaximum",
         (ACTIVATION, ACTIVATION),
@@ -471,9 +469,7 @@ OPERATORS = {
         version=_high_rank_version(4, 4),
         copies_integers=True,
     ),
-    "QUANTIZE": OperatorRow(
-        "AddQuantize", (ACTIVATION,), _same_shape, version=_first_version
-    ),
+    "QUANTIZE": OperatorRow("AddQuantize", (ACTIVATION,), _same_shape, version=_first_version),
     "RELU": OperatorRow("AddRelu", (ACTIVATION,), _same_shape),
     "RELU6": OperatorRow("AddRelu6", (ACTIVATION,), _same_shape, copies_integers=True),
     "RESHAPE": OperatorRow(

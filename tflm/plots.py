@@ -250,9 +250,7 @@ def _label(kind):
 def _legend(costs):
     kinds = {cost.kind for cost in costs}
     handles = [
-        Patch(color=color, label=_label(kind))
-        for kind, color in _COLORS.items()
-        if kind in kinds
+        Patch(color=color, label=_label(kind)) for kind, color in _COLORS.items() if kind in kinds
     ]
     if kinds - set(_COLORS):
         handles.append(Patch(color=_OTHERS, label="other"))

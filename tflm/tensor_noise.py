@@ -130,9 +130,7 @@ class _Sums:
         half_step = quantization.scale[0] / 2
         lowest, highest = _limits(quantization)
         self.count += real.size
-        self.clipped += np.count_nonzero(
-            (real < lowest - half_step) | (real > highest + half_step)
-        )
+        self.clipped += np.count_nonzero((real < lowest - half_step) | (real > highest + half_step))
         factors = 1.0 if factors is None else factors
         self.own_noise += np.sum(((np.clip(own, lowest, highest) - received) * factors) ** 2)
         self.noise += np.sum(((real - received) * factors) ** 2)

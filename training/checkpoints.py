@@ -118,9 +118,7 @@ class CheckpointFolder:
 
     def _read(self, path, variables):
         expected = [(tuple(each.shape), _dtype_name(each)) for each in variables]
-        most_bytes = sum(
-            math.prod(shape) * _item_bytes(dtype) for shape, dtype in expected
-        )
+        most_bytes = sum(math.prod(shape) * _item_bytes(dtype) for shape, dtype in expected)
         # Of another training there may be more, and it has to be told from a damaged file.
         most_bytes = 10 * most_bytes + 2 * _MOST_STATE_BYTES
         arrays = read_arrays(path, most_bytes=most_bytes)
@@ -195,9 +193,7 @@ def _difference(path, found, expected):
             "changed since: put the former files back, or begin anew with --overwrite or another "
             f"--output. Received: {path}, made with other pictures"
         )
-    names = sorted(
-        name for name in {*found, *expected} if found.get(name) != expected.get(name)
-    )
+    names = sorted(name for name in {*found, *expected} if found.get(name) != expected.get(name))
     values = ", ".join(
         f"{name}={shorten(found.get(name))} instead of {shorten(expected.get(name))}"
         for name in names

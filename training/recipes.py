@@ -247,9 +247,7 @@ def _check_fraction(name, value):
 
 def _check_part(name, value):
     if not 0 < value <= 1:
-        raise ValueError(
-            f"{name} must be a number above 0 and at most 1. Received: {name}={value}"
-        )
+        raise ValueError(f"{name} must be a number above 0 and at most 1. Received: {name}={value}")
 
 
 # Small pictures (digits, icons, crops of a camera frame) from scratch on a laptop's CPU. No flip:

@@ -196,9 +196,7 @@ class RunFolder:
 
         Nothing else would: it is complete, so that the same command is refused.
         """
-        with contextlib.suppress(OSError), locks.acquire(
-            self.path / locks.LOCK_NAME, self._given
-        ):
+        with contextlib.suppress(OSError), locks.acquire(self.path / locks.LOCK_NAME, self._given):
             self._finish_killed()
             if (self.path / SUMMARY).is_file():
                 _remove(self.path, _CHECKPOINT)
@@ -233,8 +231,7 @@ class RunFolder:
             return mark.kind == _KIND
         # Versions before there was a mark: before the first checkpoint there may be logs.
         has_checkpoints = any(
-            _CHECKPOINT.fullmatch(name) and is_checkpoint(self.path / name)
-            for name in found
+            _CHECKPOINT.fullmatch(name) and is_checkpoint(self.path / name) for name in found
         )
         return has_checkpoints or all(
             _LOG.fullmatch(name) or name in _EMPTY_FOLDERS for name in found

@@ -61,8 +61,7 @@ class RunSettings:
         _check_most_pixels(self.most_pixels)
         if type(self.patience) is not int or self.patience < 0:
             raise ValueError(
-                "patience must be a whole number of at least 0. "
-                f"Received: patience={self.patience}"
+                f"patience must be a whole number of at least 0. Received: patience={self.patience}"
             )
         if self.precision not in PRECISIONS:
             raise ValueError(
@@ -165,8 +164,7 @@ class PredictSettings:
 def _check_most_pixels(most_pixels):
     if type(most_pixels) is not int or most_pixels < 1:
         raise ValueError(
-            "most_pixels must be a whole number of at least 1. "
-            f"Received: most_pixels={most_pixels}"
+            f"most_pixels must be a whole number of at least 1. Received: most_pixels={most_pixels}"
         )
 
 

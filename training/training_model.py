@@ -64,8 +64,15 @@ class TrainingModel(keras.Model):
                 for name, value in results.items()
             }
 
-        self.train_function = step if self.run_eagerly else tf.function(
-            # Keras keeps its steps from AutoGraph, too: nothing in them needs it.
-            step, autograph=False, jit_compile=self.jit_compile, reduce_retracing=True
+        self.train_function = (
+            step
+            if self.run_eagerly
+            else tf.function(
+                # Keras keeps its steps from AutoGraph, too: nothing in them needs it.
+                step,
+                autograph=False,
+                jit_compile=self.jit_compile,
+                reduce_retracing=True,
+            )
         )
         return self.train_function

@@ -151,9 +151,7 @@ def _dense_row_convolution(images, kernel, stride, bias):
     if images.shape[2] is not None and width % stride == 0:
         count = views.packing(new_width, outputs, _PACKED_ROW_OUTPUTS)
         packed_stride = 1
-        signals = tf.reshape(
-            images, [batch, height, new_width // count, count * stride * channels]
-        )
+        signals = tf.reshape(images, [batch, height, new_width // count, count * stride * channels])
         dense, padding = kernels.dense_row_kernel(kernel, stride, count)
     else:
         packed_stride = stride

@@ -61,9 +61,7 @@ def dense_row_kernel(kernel, stride, count):
     position = source + left * packed_inputs
     taps = np.arange(packed_width * packed_inputs)[:, np.newaxis, np.newaxis] == position
     # Axes: packed input, tap, packed output; then the taps are summed out.
-    spread = tf.tensordot(
-        tf.constant(taps.transpose(0, 2, 1), kernel.dtype), kernel[0], axes=1
-    )
+    spread = tf.tensordot(tf.constant(taps.transpose(0, 2, 1), kernel.dtype), kernel[0], axes=1)
     diagonal = tf.constant(np.eye(channels)[:, np.newaxis, :, np.newaxis], kernel.dtype)
     dense = spread[:, tf.newaxis] * diagonal
     shape = [1, packed_width, packed_inputs * channels, count * channels * multiplier]

@@ -230,9 +230,7 @@ class WholeFolder:
         if not self.path.is_dir():
             return set()
         return {
-            name
-            for name in list_files(self.path)
-            if not _belongs_to_a_command(name.split("/")[0])
+            name for name in list_files(self.path) if not _belongs_to_a_command(name.split("/")[0])
         }
 
     def _known_names(self, folder):

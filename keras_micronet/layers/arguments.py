@@ -31,9 +31,7 @@ def finite_numbers(name, values, length):
     except (TypeError, ValueError):
         numbers = ()
     if len(numbers) != length or not all(math.isfinite(number) for number in numbers):
-        raise ValueError(
-            f"`{name}` must be {length} finite numbers. Received: {name}={values!r}"
-        )
+        raise ValueError(f"`{name}` must be {length} finite numbers. Received: {name}={values!r}")
     return numbers
 
 

@@ -222,9 +222,7 @@ class MicroBlock(ImageLayerSequence):
             return NormalizedDepthwiseConv2D(
                 self.kernel_size, depth_multiplier=multiplier, **options
             )
-        return FactorizedDepthwiseConv2D(
-            self.kernel_size, depth_multipliers=multipliers, **options
-        )
+        return FactorizedDepthwiseConv2D(self.kernel_size, depth_multipliers=multipliers, **options)
 
     def _pointwise(self, name, filters, groups):
         groups = 1 if self.full_rank else groups
@@ -256,8 +254,7 @@ class MicroBlock(ImageLayerSequence):
     def _check_structure(self):
         if max(self.fusions[:2]) > 2 or self.fusions[2] > 1:
             raise ValueError(
-                "`fusions` must be at most (2, 2, 1). "
-                f"Received: fusions={self.fusions}"
+                f"`fusions` must be at most (2, 2, 1). Received: fusions={self.fusions}"
             )
         if self.expand_groups[1] == 0:
             raise ValueError(

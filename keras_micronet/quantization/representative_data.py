@@ -28,9 +28,7 @@ def representative_batches(data, shape):
         for start in range(0, len(batch), _BATCH_SIZE)
     ]
     if not images:
-        raise ValueError(
-            "`representative_data` must hold at least one image. Received: no image"
-        )
+        raise ValueError("`representative_data` must hold at least one image. Received: no image")
     return images
 
 
@@ -54,12 +52,8 @@ def _checked(batch, shape):
             f"Received: an array of shape {images.shape}"
         )
     if not np.issubdtype(images.dtype, np.number):
-        raise ValueError(
-            f"`representative_data` must be numbers. Received: dtype={images.dtype}"
-        )
+        raise ValueError(f"`representative_data` must be numbers. Received: dtype={images.dtype}")
     images = images.astype(np.float32)
     if not np.all(np.isfinite(images)):
-        raise ValueError(
-            "`representative_data` must be finite. Received: NaN or infinity in it"
-        )
+        raise ValueError("`representative_data` must be finite. Received: NaN or infinity in it")
     return images

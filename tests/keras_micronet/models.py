@@ -36,9 +36,7 @@ def small_classifier(classes=2, full_rank=False):
         project_groups=(2, 2),
         full_rank=full_rank,
     )(x)
-    x = layers.MicroBlock(
-        32, expand_groups=(4, 4), project_groups=(0, 0), full_rank=full_rank
-    )(x)
+    x = layers.MicroBlock(32, expand_groups=(4, 4), project_groups=(0, 0), full_rank=full_rank)(x)
     x = keras.layers.GlobalAveragePooling2D()(x)
     return keras.Model(inputs, keras.layers.Dense(classes, dtype="float32")(x))
 

@@ -180,9 +180,7 @@ def test_preprocess_input_normalizes_by_the_imagenet_statistics():
         [expected[0], (127 / 255 - 0.456) / 0.224, expected[2]],
         rtol=1e-5,
     )
-    first = keras_micronet.preprocess_input(
-        raw.transpose(0, 3, 1, 2), data_format="channels_first"
-    )
+    first = keras_micronet.preprocess_input(raw.transpose(0, 3, 1, 2), data_format="channels_first")
     np.testing.assert_allclose(first.flatten(), expected, rtol=1e-5)
     tensor = keras_micronet.preprocess_input(tf.constant(raw))
     np.testing.assert_allclose(tensor, normalized, rtol=1e-5)

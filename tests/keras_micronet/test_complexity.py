@@ -274,12 +274,8 @@ def test_derived_layer_is_not_taken_for_its_base():
         keras_micronet.summarize(model)
 
 
-@pytest.mark.parametrize(
-    ("variant", "millions"), [("M0", 4), ("M1", 6), ("M2", 12), ("M3", 21)]
-)
-def test_with_batch_normalization_there_are_the_papers_millions(
-    variant, millions, released_model
-):
+@pytest.mark.parametrize(("variant", "millions"), [("M0", 4), ("M1", 6), ("M2", 12), ("M3", 21)])
+def test_with_batch_normalization_there_are_the_papers_millions(variant, millions, released_model):
     """One multiply-add more for each output of a convolution, as the README says."""
     summary = keras_micronet.summarize(released_model(variant), input_shape=(224, 224, 3))
     outputs = sum(math.prod(row.output_shape) for row in summary.rows if "Conv2D" in row.type)

@@ -420,9 +420,7 @@ def dense(*after):
             "layer 'b' of type BatchNormalization",
         ),
         (
-            lambda: dense(
-                keras.layers.Activation("softmax"), keras.layers.Dense(2, name="later")
-            ),
+            lambda: dense(keras.layers.Activation("softmax"), keras.layers.Dense(2, name="later")),
             "softmax must be the last layer. Received: layer 'later' of type Dense after it",
         ),
         (

@@ -102,7 +102,12 @@ def test_results_are_those_of_a_plain_model():
     for kind in (keras.Model, keras_micronet.MicroNet):
         model = compiled(small_model(kind))
         history = model.fit(
-            IMAGES, LABELS, batch_size=6, epochs=2, shuffle=False, verbose=0,
+            IMAGES,
+            LABELS,
+            batch_size=6,
+            epochs=2,
+            shuffle=False,
+            verbose=0,
             validation_data=(IMAGES[:7], LABELS[:7]),
         )
         results.append((history.history, model.get_weights(), model.optimizer.variables))

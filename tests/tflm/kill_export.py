@@ -49,7 +49,9 @@ def check_a_kill(place, parent, number, after):
     if old is not None:
         write(parent / "out", old, is_refused=old is REPORT)
     killed = run_killed(lambda: write(parent / "out", new, is_refused), number, after)
-    allowed = [{}, as_bytes(new)] if name != "out" or old is None else [as_bytes(old), as_bytes(new)]
+    allowed = (
+        [{}, as_bytes(new)] if name != "out" or old is None else [as_bytes(old), as_bytes(new)]
+    )
     found = content(parent / name)
     assert found in allowed, (number, found)
     assert name == "out" or content(parent / "out") == as_bytes(old), number

@@ -449,9 +449,7 @@ def pad():
 
 @case
 def mean_over_the_image():
-    return indexed_case(
-        "MEAN", lambda x: x.mean((1, 2)), (1, 3, 5, 4), [1, 2], (1, 4), 0.03, -20
-    )
+    return indexed_case("MEAN", lambda x: x.mean((1, 2)), (1, 3, 5, 4), [1, 2], (1, 4), 0.03, -20)
 
 
 @case

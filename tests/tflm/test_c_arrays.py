@@ -264,9 +264,7 @@ namespace micronet {{
 """
 
 FUSED_KINDS = sorted(kind for kind, row in OPERATORS.items() if row.is_custom)
-BUILTIN_METHODS = sorted(
-    row.resolver_method for row in OPERATORS.values() if not row.is_custom
-)
+BUILTIN_METHODS = sorted(row.resolver_method for row in OPERATORS.values() if not row.is_custom)
 
 
 def graph_of_every_operator():

@@ -10,11 +10,7 @@ from tests.keras_micronet.quantization import chains
 from tflm import builtin_operations, channel_layout, float_execution, fused_operations, lowering
 from tflm.channel_factors import scale_channels
 
-BUILDS = [
-    build
-    for build in chains.CHAINS
-    if channel_factor_rules(plan(unroll(build())))
-]
+BUILDS = [build for build in chains.CHAINS if channel_factor_rules(plan(unroll(build())))]
 
 
 def random_factors(model, seed):

@@ -171,7 +171,7 @@ def test_export_from_inside_the_one_that_it_replaces(tmp_path, monkeypatch):
         (lambda path: path.write_text("precious"), "it is no folder"),
         (lambda path: (path.mkdir(), (path / "a").write_text("")), "new or empty folder"),
         (lambda path: path.parent.rmdir() or path.parent.write_text(""), "can be written to"),
-        (lambda path: (write(path / "out", OLD)), "new or empty folder.*which holds out/"),
+        (lambda path: write(path / "out", OLD), "new or empty folder.*which holds out/"),
     ],
     ids=["file", "folder of others", "below a file", "around an export"],
 )

@@ -141,9 +141,7 @@ def test_dynamic_shift_max_that_int16_cannot_hold_has_coarser_steps(narrower):
     quantized.activation_ranges = {**quantized.activation_ranges, **narrow}
     deployment = exporter.deploy(quantized, kernels="fused")
     tensors = deployment.graph.tensors
-    (operation,) = [
-        each for each in deployment.graph.operations if "SHIFT_MAX" in each.kind
-    ]
+    (operation,) = [each for each in deployment.graph.operations if "SHIFT_MAX" in each.kind]
     (source, _), (output,) = operation.inputs[:2], operation.outputs
     ratio = tensors[source].quantization.scale[0] / tensors[output].quantization.scale[0]
     kernel = operation.options["integers"]

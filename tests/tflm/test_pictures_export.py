@@ -173,9 +173,7 @@ def refused(run, output, capsys, *words):
     return message
 
 
-def test_corrupted_constant_of_a_fused_kernel_is_refused(
-    aware_run, tmp_path, monkeypatch, capsys
-):
+def test_corrupted_constant_of_a_fused_kernel_is_refused(aware_run, tmp_path, monkeypatch, capsys):
     """A single requantization multiplier among all that is packed for the block's last layer."""
     original = GroupedPointwiseConv.packed
 
@@ -239,9 +237,7 @@ def test_wrong_scale_of_an_activation_of_fused_kernels_is_refused(
     assert "block/depthwise_shuffle (MICRONET_DYNAMIC_SHIFT_MAX_S8)" in message
 
 
-def test_wrong_scale_that_all_operators_share_is_refused(
-    aware_run, tmp_path, monkeypatch, capsys
-):
+def test_wrong_scale_that_all_operators_share_is_refused(aware_run, tmp_path, monkeypatch, capsys):
     """Each operation then computes what the graph says, but not what the model was trained for."""
     quantize = exporter.quantize
 

@@ -50,9 +50,7 @@ def dense_graph(weights, bias, output="outputs"):
         graph.add_constant("bias", np.asarray(bias, np.float32)),
     ]
     graph.outputs = [
-        graph.add_operation(
-            "FULLY_CONNECTED", inputs, output, (1, len(weights)), activation="NONE"
-        )
+        graph.add_operation("FULLY_CONNECTED", inputs, output, (1, len(weights)), activation="NONE")
     ]
     return graph
 

@@ -334,7 +334,9 @@ def test_buffers_of_the_models_are_as_large_as_the_kernels_say(graphs, tmp_path)
     ]
     kernels = [*OPERATORS, IN_PLACE]
     includes = "".join(f'#include "{kernel}.h"\n' for kernel in kernels)
-    structs = "".join(static_operands.params(each, f"o_{index}") for index, each in enumerate(short))
+    structs = "".join(
+        static_operands.params(each, f"o_{index}") for index, each in enumerate(short)
+    )
     expected = buffers(operations)
     calls = "".join(f'  printf("%d\\n", (int){call});\n' for call, _ in expected)
     program = tmp_path / "sizes"

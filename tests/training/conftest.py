@@ -32,9 +32,7 @@ def restore_nondeterministic_kernels():
 
 @pytest.fixture
 def tiny_recipe():
-    return dataclasses.replace(
-        SMALL_IMAGES, image_size=TINY_SIZE, epochs=2, batch_size=8
-    )
+    return dataclasses.replace(SMALL_IMAGES, image_size=TINY_SIZE, epochs=2, batch_size=8)
 
 
 def make_split(images, labels):

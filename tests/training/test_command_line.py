@@ -126,9 +126,7 @@ def test_a_second_run_is_refused_before_anything_is_loaded(finished_run, capsys,
         (["--output", "/dev/null/run"], "change the rights. Received: output=/dev/null/run"),
     ],
 )
-def test_mistakes_are_refused_with_one_sentence(
-    tmp_path, monkeypatch, capsys, arguments, message
-):
+def test_mistakes_are_refused_with_one_sentence(tmp_path, monkeypatch, capsys, arguments, message):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(run, "train", lambda *_, **__: pytest.fail("trained"))
     assert main(arguments) == 2

@@ -77,16 +77,12 @@ def test_each_partner_takes_the_other_as_given(networks, batch):
         probabilities = network(images, training=True)
         others = tf.constant(other(images, training=True).numpy())
         own = cross_entropy()(labels, probabilities)
-        own += tf.reduce_mean(
-            tf.reduce_sum(others * tf.math.log(others / probabilities), axis=-1)
-        )
+        own += tf.reduce_mean(tf.reduce_sum(others * tf.math.log(others / probabilities), axis=-1))
     gradients = tape.gradient(loss, network.trainable_variables)
     expected = tape.gradient(own, network.trainable_variables)
     for gradient, expected_gradient in zip(gradients, expected, strict=True):
         np.testing.assert_allclose(gradient, expected_gradient, rtol=1e-3, atol=1e-6)
-    assert all(
-        np.any(gradient != 0) for gradient in tape.gradient(loss, other.trainable_variables)
-    )
+    assert all(np.any(gradient != 0) for gradient in tape.gradient(loss, other.trainable_variables))
 
 
 @pytest.mark.parametrize("temperature", [1.0, 3.0])

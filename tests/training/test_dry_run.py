@@ -51,9 +51,7 @@ def test_the_time_is_that_of_steps_and_evaluations(arguments):
 
 
 def test_a_training_of_one_step_is_estimated_by_it(arguments):
-    prepared = run.prepare(
-        parse_arguments([*arguments, "--epochs", "1", "--batch-size", "56"])
-    )
+    prepared = run.prepare(parse_arguments([*arguments, "--epochs", "1", "--batch-size", "56"]))
     ticks = itertools.count(0, 10)
     lines = []
     dry_run.execute(prepared, lines.append, clock=lambda: next(ticks))

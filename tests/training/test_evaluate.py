@@ -34,9 +34,7 @@ def refused(capsys, monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize("part", ["train", "validation", "test"])
-def test_tells_the_accuracies_and_writes_them_when_asked(
-    small_run, tmp_path, capsys, part
-):
+def test_tells_the_accuracies_and_writes_them_when_asked(small_run, tmp_path, capsys, part):
     before = {path: path.stat().st_mtime_ns for path in small_run.iterdir()}
     output = tmp_path / "new" / "evaluation"
     assert main(["evaluate", str(small_run), "--part", part, "--output", str(output)]) == 0

@@ -33,9 +33,7 @@ def fine_tune(folder, output):
     )
 
 
-def test_from_an_empty_cache_to_a_run_folder(
-    empty_cache, make_image_folder, tmp_path, monkeypatch
-):
+def test_from_an_empty_cache_to_a_run_folder(empty_cache, make_image_folder, tmp_path, monkeypatch):
     """The training itself takes no step, so that the written weights are those it begins with."""
     record = EpochRecord(1, 0.7, 0.5, 0.7, 0.5, 0.0, 1.0)
     result = TrainingResult((record,), 0.7, 0.5, 0.7, 0.625, 1.0)

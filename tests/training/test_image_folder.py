@@ -331,7 +331,9 @@ def test_pictures_of_other_formats_are_named_with_what_reads_them(make_image_fol
     (folder / "b" / "clip.mov").write_bytes(b"\0\0\0\x14ftypqt  " + bytes(20))
     (folder / "b" / "nameless").write_bytes((folder / "b" / "0.png").read_bytes())
     (note,) = load_image_folder(folder, (8, 8)).notes
-    assert "5 files that may be pictures: a/phone.heic; a/scan.tif; b/camera.nef; b/clip.mov" in note
+    assert (
+        "5 files that may be pictures: a/phone.heic; a/scan.tif; b/camera.nef; b/clip.mov" in note
+    )
     for advice in (
         "HEIC: `magick mogrify -format jpg *.heic`",
         "TIFF: `magick mogrify -format jpg *.tif`",

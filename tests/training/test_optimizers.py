@@ -26,9 +26,7 @@ def test_the_learning_rate_warms_up_and_follows_a_cosine_to_zero(
         else 0.005 * (1 + np.cos(np.pi * (step - warmup_steps) / (steps - warmup_steps)))
         for step in range(steps + 1)
     ]
-    assert [float(schedule(step)) for step in range(steps + 1)] == pytest.approx(
-        expected, abs=1e-7
-    )
+    assert [float(schedule(step)) for step in range(steps + 1)] == pytest.approx(expected, abs=1e-7)
     assert expected[-1] == pytest.approx(0)
 
 

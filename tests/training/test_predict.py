@@ -17,9 +17,7 @@ def pictures(tmp_path):
     return paths
 
 
-def test_names_the_most_probable_classes_one_line_an_image(
-    small_run, pictures, capsys
-):
+def test_names_the_most_probable_classes_one_line_an_image(small_run, pictures, capsys):
     assert main(["predict", str(small_run), *map(str, pictures)]) == 0
     lines = capsys.readouterr().out.splitlines()
     model = SavedRun.read(small_run).load_model()
@@ -91,9 +89,7 @@ def test_a_folder_stands_for_its_images(small_run, pictures, tmp_path, capsys):
     assert named == [str(pictures[0]), str(folder / "b.png"), str(folder / "more/deep/a.JPG")]
 
 
-def test_folders_without_images_and_other_formats_are_complained_about(
-    small_run, tmp_path, capsys
-):
+def test_folders_without_images_and_other_formats_are_complained_about(small_run, tmp_path, capsys):
     (tmp_path / "empty").mkdir()
     phone = tmp_path / "phone.jpg"
     phone.write_bytes(b"\0\0\0\x18ftypheic" + bytes(100))

@@ -283,7 +283,10 @@ def test_the_summary_tells_where_the_model_comes_from(quantized_runs, finished_f
     assert summary["recipe"]["name"] == "quantize-aware"
     assert summary["recipe"]["learning_rate"] == pytest.approx(0.002)
     assert summary["recipe"]["horizontal_flip"] is True
-    assert any("int8 for fused kernels of the run flat-M0" in line and "62.50%" in line for line in lines[name])
+    assert any(
+        "int8 for fused kernels of the run flat-M0" in line and "62.50%" in line
+        for line in lines[name]
+    )
 
 
 @pytest.fixture(scope="module")

@@ -116,9 +116,7 @@ def test_an_interrupted_run_has_the_history_of_its_epochs_and_says_how_to_go_on(
     )
     # It tells the truth.
     assert main([*arguments, str(tmp_path / "run")]) == 0
-    assert f"Continues after epoch 1, from {checkpoints}." in (
-        capsys.readouterr().out
-    )
+    assert f"Continues after epoch 1, from {checkpoints}." in (capsys.readouterr().out)
 
 
 @pytest.mark.parametrize(
@@ -154,8 +152,9 @@ def test_few_test_images_are_told_before_the_training(arguments, tmp_path, monke
     monkeypatch.setattr(run, "train", stop)
     assert main([*arguments, str(tmp_path / "few")]) == 130
     # 1.96 * sqrt(0.5 * 0.5 / 8) is 0.346.
-    assert "\n8 test images tell an accuracy to ±35 points, here and in an export's report; 100 " in (
-        capsys.readouterr().out
+    assert (
+        "\n8 test images tell an accuracy to ±35 points, here and in an export's report; 100 "
+        in (capsys.readouterr().out)
     )
     monkeypatch.setattr(run, "_FEW_TEST_IMAGES", 8)
     assert main([*arguments, str(tmp_path / "enough")]) == 130

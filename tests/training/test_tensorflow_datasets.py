@@ -208,9 +208,7 @@ def test_uses_the_parts_that_exist(tmp_path):
         (TinyUnlabelledValidation, (18, 2, 6), 2),
     ],
 )
-def test_slices_missing_parts_off_the_training_images(
-    tmp_path, builder_class, sizes, test_green
-):
+def test_slices_missing_parts_off_the_training_images(tmp_path, builder_class, sizes, test_green):
     dataset = load(tmp_path, builder_class)
     parts = [examples(getattr(dataset, part))[0] for part in PARTS]
     assert tuple(len(part) for part in parts) == sizes

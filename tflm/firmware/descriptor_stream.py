@@ -47,9 +47,7 @@ class DescriptorStream:
             # Who talks without end and takes nothing is not read without end.
             is_read = not self._is_at_end and len(self._received) < _MOST_UNREAD_BYTES
             sources = [self._source] if is_read else []
-            readable, writable, _ = select.select(
-                sources, [self._target], [], max(0.0, remaining)
-            )
+            readable, writable, _ = select.select(sources, [self._target], [], max(0.0, remaining))
             if readable:
                 self._receive()
             if writable:

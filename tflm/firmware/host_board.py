@@ -31,9 +31,7 @@ class HostBoard:
             stderr=self._messages,
             bufsize=0,
         )
-        self._stream = DescriptorStream(
-            self._process.stdout.fileno(), self._process.stdin.fileno()
-        )
+        self._stream = DescriptorStream(self._process.stdout.fileno(), self._process.stdin.fileno())
 
     def __enter__(self):
         return self

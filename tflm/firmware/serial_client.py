@@ -181,9 +181,7 @@ class SerialClient:
                 if error.code != "order":
                     raise
                 reason = str(error)
-        raise LineTooNoisy(
-            f"A frame must arrive in {self._attempts} attempts. Received: {reason}"
-        )
+        raise LineTooNoisy(f"A frame must arrive in {self._attempts} attempts. Received: {reason}")
 
     def _send_frame(self, image):
         height, width, _ = image.shape

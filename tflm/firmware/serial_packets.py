@@ -215,9 +215,7 @@ def _parse_information(rest):
 
 def _parse_model(rest, is_start):
     fields = _matched(_MODEL, rest)
-    numbers = {
-        name: int(fields[name]) for name in ("width", "height", "classes", "arena_bytes")
-    }
+    numbers = {name: int(fields[name]) for name in ("width", "height", "classes", "arena_bytes")}
     return ModelInformation(
         is_start, int(fields["identifier"], 16), runtime=fields["runtime"], **numbers
     )

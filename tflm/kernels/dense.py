@@ -108,9 +108,7 @@ class Dense:
         )
         if self.table is not None:
             constants += (self.table,)
-        return FusedOperation(
-            f"dense_s{self.bits}", options, constants, ((inputs,),), (outputs,)
-        )
+        return FusedOperation(f"dense_s{self.bits}", options, constants, ((inputs,),), (outputs,))
 
     def reference(self, x):
         """The outputs for an int8 array `(inputs,)`, in NumPy."""

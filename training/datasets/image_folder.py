@@ -364,9 +364,7 @@ def _make_split(files, image_size, evaluation_crop, most_pixels):
         return read_image(os.fsdecode(path), side, most_pixels=most_pixels)
 
     def read_part(path, part):
-        return read_image(
-            os.fsdecode(path), smallest_side, part.tolist(), image_size, most_pixels
-        )
+        return read_image(os.fsdecode(path), smallest_side, part.tolist(), image_size, most_pixels)
 
     def decode(source):
         path, _ = source

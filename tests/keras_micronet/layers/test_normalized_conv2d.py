@@ -38,9 +38,7 @@ def test_convolution_of_any_geometry(
     height, width, channels, kernel_height, kernel_width, row_stride, column_stride
 ):
     images = random_images(height, width, channels)
-    layer = NormalizedConv2D(
-        3, (kernel_height, kernel_width), strides=(row_stride, column_stride)
-    )
+    layer = NormalizedConv2D(3, (kernel_height, kernel_width), strides=(row_stride, column_stride))
     randomized(layer, images)
     expected = references.normalized_convolution(images, layer)
     assert layer.compute_output_shape(images.shape) == expected.shape

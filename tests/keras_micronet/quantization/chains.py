@@ -73,9 +73,7 @@ def last_row():
     """Expansion alone, with one fusion that ReLU6 follows, as MicroNet ends."""
     return chain(
         (4, 4, 8),
-        layers.MicroBlock(
-            16, expand_groups=(4, 4), project_groups=(0, 0), fusions=(0, 0, 1)
-        ),
+        layers.MicroBlock(16, expand_groups=(4, 4), project_groups=(0, 0), fusions=(0, 0, 1)),
         keras.layers.ReLU(6.0),
         keras.layers.GlobalAveragePooling2D(),
     )

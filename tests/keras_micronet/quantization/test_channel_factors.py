@@ -13,6 +13,7 @@ from keras_micronet.quantization.quantize_aware import recalibrated
 from keras_micronet.quantization.schemes import BUILTIN, FUSED, KERNELS
 from tests.keras_micronet.quantization import chains
 
+
 def uneven_model(spread=3.0):
     """Its maps have channels of very different size before and behind Dynamic Shift-Max."""
     model = chains.chain(
@@ -55,12 +56,21 @@ def test_maps_that_are_added_averaged_or_given_away_have_none():
     rules = channel_factor_rules(planned)
     assert added and not added & set(rules)
     assert INPUT not in rules
-    assert channel_factor_rules(plan(unroll(chains.chain(
-        (4, 4, 4),
-        layers.GroupedPointwiseConv2D(4, 1, name="averaged"),
-        keras.layers.GlobalAveragePooling2D(),
-        keras.layers.Dense(3),
-    )))) == {}
+    assert (
+        channel_factor_rules(
+            plan(
+                unroll(
+                    chains.chain(
+                        (4, 4, 4),
+                        layers.GroupedPointwiseConv2D(4, 1, name="averaged"),
+                        keras.layers.GlobalAveragePooling2D(),
+                        keras.layers.Dense(3),
+                    )
+                )
+            )
+        )
+        == {}
+    )
     alone = chains.chain((4, 4, 4), layers.GroupedPointwiseConv2D(4, 1, name="output"))
     assert channel_factor_rules(plan(unroll(alone))) == {}
 
@@ -177,9 +187,7 @@ def test_recalibration_keeps_what_has_been_learned(are_limited):
     images = chains.random_images(model, 32)
     fused = quantize_aware(model, images, kernels=FUSED)
     kept = set(range_names(fused.planned_steps, INPUT, FUSED))
-    moved = {
-        name: (low - 1, high + 1) for name, (low, high) in fused.activation_ranges.items()
-    }
+    moved = {name: (low - 1, high + 1) for name, (low, high) in fused.activation_ranges.items()}
     fused.activation_ranges = moved
     builtin = recalibrated(fused, images, BUILTIN)
     assert builtin.kernels == BUILTIN

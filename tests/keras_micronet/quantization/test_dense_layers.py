@@ -99,9 +99,7 @@ def test_first_layer_reads_the_images():
 def test_batch_normalization_is_folded(options):
     normalization = keras.layers.BatchNormalization(**options)
     dense = keras.layers.Dense(3)
-    model = chains.chain(
-        (2, 2, 4), keras.layers.GlobalAveragePooling2D(), dense, normalization
-    )
+    model = chains.chain((2, 2, 4), keras.layers.GlobalAveragePooling2D(), dense, normalization)
     (layer,) = dense_layers(plan(unroll(model)))
     deviation = np.sqrt(np.array(normalization.moving_variance) + normalization.epsilon)
     gamma = 1.0 if normalization.gamma is None else np.array(normalization.gamma)

@@ -47,9 +47,7 @@ class Journal(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         quantized = self.quantized
-        self.settings.append(
-            (quantized.batch_normalization_is_frozen, quantized.ranges_are_frozen)
-        )
+        self.settings.append((quantized.batch_normalization_is_frozen, quantized.ranges_are_frozen))
         state = self._state()
         self.movements.append(tuple(a != b for a, b in zip(state, self._before)))
         self._before = state

@@ -195,9 +195,7 @@ def test_every_trained_weight_is_reached(scheme):
 
 @pytest.mark.usefixtures("eager")
 def test_losses_of_regularizers_remain():
-    model = chains.chain(
-        (1, 1, 4), keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(2)
-    )
+    model = chains.chain((1, 1, 4), keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(2))
     kernel = model.layers[-1].kernel
     kernel.regularizer = keras.regularizers.L2(0.5)
     quantized = QuantizeAwareModel(model)

@@ -123,9 +123,7 @@ def test_path_as_the_weights_argument(checkpoint):
         lambda state: tensors(state),
         lambda state: with_prefix(tensors(state)),
         lambda state: {"state_dict": with_prefix(tensors(state)), "epoch": 599},
-        lambda state: {
-            key: torch.nn.Parameter(value) for key, value in tensors(state).items()
-        },
+        lambda state: {key: torch.nn.Parameter(value) for key, value in tensors(state).items()},
         lambda state: {key: value.double() for key, value in tensors(state).items()},
     ],
     ids=["tensors", "module_prefix", "enclosed", "parameters", "double"],
@@ -354,9 +352,7 @@ def test_values_must_be_finite(kind, value, state, unchanged, tmp_path):
     if kind == "file":
         torch.save(tensors(state), tmp_path / "nan.pth")
     with pytest.raises(ValueError, match=f"finite numbers. Received: NaN or infinity in .*{key}"):
-        keras_micronet.load_checkpoint(
-            unchanged, tmp_path / "nan.pth" if kind == "file" else state
-        )
+        keras_micronet.load_checkpoint(unchanged, tmp_path / "nan.pth" if kind == "file" else state)
 
 
 def test_variances_must_not_be_negative(state, unchanged):

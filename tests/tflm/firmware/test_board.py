@@ -106,7 +106,7 @@ def test_all_bytes_go_both_ways(echo):
 @pytest.mark.parametrize(
     ("code", "failure", "message"),
     [
-        ("host_print(\"no more\"); return 3;", emulator.ProgramFailed, "(?s)status 3.*no more"),
+        ('host_print("no more"); return 3;', emulator.ProgramFailed, "(?s)status 3.*no more"),
         ("*(volatile int *)0x1F000004u = 1;", emulator.ProgramFault, "without permission"),
         ("return 0;", emulator.ProgramFailed, "Firmware must not end.*exit status 0"),
     ],

@@ -138,7 +138,9 @@ def test_folder_that_may_be_built_in(tmp_path, before):
     assert not (folder / locks.LOCK_NAME).exists()
 
 
-def test_folder_that_another_command_builds_in_is_refused(run, model, tmp_path, capsys, monkeypatch):
+def test_folder_that_another_command_builds_in_is_refused(
+    run, model, tmp_path, capsys, monkeypatch
+):
     folder = tmp_path / "build"
 
     def in_use(path, given):

@@ -141,7 +141,7 @@ def test_memory_of_the_resizer_is_as_said(tmp_path):
     assert f"`{formula}`" in TEXT
     checks = "".join(
         "static_assert(sizeof(micronet::ImageResizerMemory"
-        f"<{width}, 96, {shrink}>) == (32 * {shrink} + 7) * {width}, \"\");\n"
+        f'<{width}, 96, {shrink}>) == (32 * {shrink} + 7) * {width}, "");\n'
         for width, shrink in ((96, 1), (224, 4), (160, 16))
     )
     program = tmp_path / "size.cc"

@@ -79,9 +79,7 @@ def photograph(height, width, seed=0):
 
 def test_values_are_those_of_training(resize):
     """One after the other in the same resizers: none remembers the frame before."""
-    cases = [
-        (resizer, photograph(*size)) for resizer, sizes in SIZES.items() for size in sizes
-    ]
+    cases = [(resizer, photograph(*size)) for resizer, sizes in SIZES.items() for size in sizes]
     differences = []
     for (resizer, frame), (rows, _) in zip(cases, resize(cases), strict=True):
         expected = crop_and_resize(frame, RESIZERS[resizer][:2]).numpy()

@@ -469,7 +469,9 @@ def test_device_that_talks_without_end_is_an_error(clock, text, limits):
 
 @pytest.mark.parametrize("name", ["no end of a line", "lines that are none", "answers to nothing"])
 def test_start_is_not_waited_for_without_end(clock, name):
-    with pytest.raises(DeviceSilent, match="answer in 30 s .--answer-seconds raises it.*(x|boot|ok)"):
+    with pytest.raises(
+        DeviceSilent, match="answer in 30 s .--answer-seconds raises it.*(x|boot|ok)"
+    ):
         SerialClient(Endless(ENDLESS[name], clock)).wait_for_start()
     assert 30 <= clock.now < 31
 

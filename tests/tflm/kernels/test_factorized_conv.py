@@ -219,9 +219,7 @@ class RealConv:
             middle = real_convolution(x[..., [0, 0, 1, 1, 2, 2]], self.vertical, 0, self.strides[0])
         middle = self.quantized(middle + self.vertical_biases, 1)
         middle = (middle - self.zero_points[1]) * self.scales[1]
-        y = real_convolution(
-            middle[..., np.arange(12) // 2], self.horizontal, 1, self.strides[1]
-        )
+        y = real_convolution(middle[..., np.arange(12) // 2], self.horizontal, 1, self.strides[1])
         results = np.zeros(y.shape, np.int8)
         results[..., self.positions] = self.quantized(y + self.horizontal_biases, 2)
         return results
@@ -300,9 +298,7 @@ def test_buffers_of_the_models(kernel_cache):
     ):
         operation = random_operation(random, kind, *shape)
         call = (operation, random_images(random, operation.input_shape))
-        sizes.append(
-            check_results([call], kernel_runner.Target.HOST, kernel_cache)[0].buffer_bytes
-        )
+        sizes.append(check_results([call], kernel_runner.Target.HOST, kernel_cache)[0].buffer_bytes)
     assert sizes == [904, 3648]
 
 

@@ -585,9 +585,7 @@ def link_to_others(path):
 
 
 @pytest.mark.parametrize("change", [changed_mode, others, link_to_others])
-def test_library_that_others_can_have_written_is_not_run_but_replaced(
-    poisoned, tmp_path, change
-):
+def test_library_that_others_can_have_written_is_not_run_but_replaced(poisoned, tmp_path, change):
     """In the folder of everybody, under the name that the next export looks for."""
     if change is others and os.geteuid() != 0:
         pytest.skip("only root can give files away")
