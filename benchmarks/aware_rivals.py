@@ -11,8 +11,8 @@ import tensorflow as tf
 
 from benchmarks import rivals
 from keras_micronet.quantization import model_optimization
-from training.augmentation import random_changes
-from training.input_pipeline import training_batches
+from training.datasets.batches import training_batches
+from training.fitting.augmentation import random_changes
 
 TRAINABLE = (rivals.RESNET8, rivals.MOBILENET_V2)
 _NOT_KERNELS = ["bias", "gamma", "beta"]

@@ -16,7 +16,7 @@ from benchmarks.quantization_accuracy import (
 )
 from benchmarks.results_file import RESULTS, write_text
 from keras_micronet.quantization import CalibrationTools, QuantizeAwareModel, quantize_aware
-from training.input_pipeline import collect_evenly
+from training.datasets.batches import collect_evenly
 
 _SAMPLE = 500  # images that the error of the logits is measured on
 RESULT = RESULTS / "calibration_choices.md"

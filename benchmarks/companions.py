@@ -20,13 +20,13 @@ import tensorflow as tf
 from benchmarks.results_file import RESULTS, write_text
 from keras_micronet.files.atomic import write_file
 from keras_micronet.run_folders import model_bytes
-from training.companions import Partner, Teacher
 from training.datasets import load_dataset
-from training.evaluation import Evaluator
-from training.input_pipeline import evaluation_batches
+from training.datasets.batches import evaluation_batches
+from training.fitting.companions import Partner, Teacher
+from training.fitting.evaluation import Evaluator
+from training.fitting.trainer import categorical_loss, make_reproducible, train
 from training.models import build_model, build_partner
-from training.recipes import SMALL_IMAGES
-from training.trainer import categorical_loss, make_reproducible, train
+from training.recipes.recipes import SMALL_IMAGES
 
 RESULT = RESULTS / "companions.md"
 CASES = RESULTS / "companions.json"  # every figure behind the table

@@ -17,7 +17,7 @@ from benchmarks.results_file import RESULTS, write_text
 from benchmarks.stock_micronet import stock_copy
 from keras_micronet.quantization import quantize_aware
 from tflm import exporter
-from tflm.interpreter import MicroInterpreter
+from tflm.micro.interpreter import MicroInterpreter
 
 RESULT = RESULTS / "export_size.md"
 _SIZE = 224

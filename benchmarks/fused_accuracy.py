@@ -12,8 +12,9 @@ from benchmarks.quantization_accuracy import calibration_images, cases_of, study
 from benchmarks.results_file import RESULTS, write_text
 from keras_micronet.layers import DynamicShiftMax
 from keras_micronet.quantization import quantize_aware
-from tflm import exporter, tensor_noise
-from training.input_pipeline import collect_evenly
+from tflm import exporter
+from tflm.report import tensor_noise
+from training.datasets.batches import collect_evenly
 
 RESULT = RESULTS / "fused_accuracy.md"
 _HEAD = """# Accuracy with fused kernels

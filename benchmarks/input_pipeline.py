@@ -24,11 +24,11 @@ from PIL import Image
 import keras_micronet
 from benchmarks.contenders import training_step
 from benchmarks.results_file import RESULTS, write_text
-from training.augmentation import random_changes
 from training.datasets import load_dataset
-from training.input_pipeline import LARGEST_CACHE_BYTES, training_batches
-from training.recipes import IMAGENET_M0
-from training.trainer import make_reproducible
+from training.datasets.batches import LARGEST_CACHE_BYTES, training_batches
+from training.fitting.augmentation import random_changes
+from training.fitting.trainer import make_reproducible
+from training.recipes.recipes import IMAGENET_M0
 
 RESULT_FILE = RESULTS / "input_pipeline.md"
 PHOTOGRAPH = (375, 500)  # height and width in pixels

@@ -21,15 +21,15 @@ from benchmarks.results_file import RESULTS, write_text
 from keras_micronet.layer_chain import INPUT, unroll
 from keras_micronet.quantization import fused_shift_max
 from keras_micronet.quantization.plan import channel_factor_rules, plan, range_names
-from tflm import (
+from tflm.kernels import kernel_runner
+from tflm.kernels.kernel_runner import Target
+from tflm.passes import (
     builtin_operations,
     channel_factors,
     fused_operations,
     lowering,
     quantization,
 )
-from tflm.kernels import kernel_runner
-from tflm.kernels.kernel_runner import Target
 
 TABLE = RESULTS / "kernels.md"
 FIGURES = RESULTS / "kernels.json"

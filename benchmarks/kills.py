@@ -46,9 +46,11 @@ from keras_micronet.files.marks import MARK_NAME
 from tests.keras_micronet.files.killed import count_changes, run_killed
 from tests.tflm import kill_export, pictures
 from tflm import command_line as export_command
-from tflm import export_folder, exporter, trained_run  # imported here, so that children need not
+from tflm import export_folder, exporter, trained_run  # here, so that children need not
 from training import command_line as training_command
-from training import quantize_aware_run, run, run_folder
+from training.commands import quantize
+from training.commands import train as train_command
+from training.runs import run_folder
 
 RESULT = RESULTS / "kills.md"
 _CLASSES = pictures.CLASS_NAMES
@@ -63,7 +65,7 @@ _NAMES_OF_WRITINGS = {
     "tests.training.kill_run_folder": "run folder",
     "tests.tflm.kill_export": "export's folder",
 }
-_IMPORTED = (export_folder, exporter, trained_run, quantize_aware_run)
+_IMPORTED = (export_folder, exporter, trained_run, quantize)
 
 
 def _small_network(variant, image_size, class_count, weights):
@@ -81,7 +83,7 @@ def _command(main, words):
     def run_command():
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, 1)
-        run.build_model = _small_network
+        train_command.build_model = _small_network
         return main(words)
 
     return run_command

@@ -27,8 +27,10 @@ import keras_micronet
 from benchmarks import kernels
 from benchmarks.export_size import settle
 from benchmarks.results_file import RESULTS, write_text
-from tflm import c_arrays, emulator, static_c
-from tflm.emulator import Core
+from tflm.sources import c_arrays
+from tflm.static import c_library
+from tflm.toolchains import emulator
+from tflm.toolchains.emulator import Core
 
 TABLE = RESULTS / "models.md"
 FIGURES = RESULTS / "models.json"
@@ -153,7 +155,7 @@ def measure(graph, name, cores, folder):
     expected = reference_output(graph, image)
     if np.ptp(expected.astype(int)) < _LEAST_SPREAD:
         raise MeasurementError(f"Outputs must differ, to be worth a check. Received: {expected}")
-    files = static_c.static_library(graph, name)
+    files = c_library.static_library(graph, name)
     sources = [path for path in c_arrays.write_files(files, folder) if path.suffix == ".c"]
     multiply_adds = sum(each.options["integers"].multiply_adds for each in graph.operations)
 

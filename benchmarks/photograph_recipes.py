@@ -19,11 +19,11 @@ import keras
 import keras_micronet
 from benchmarks.results_file import RESULTS, write_text
 from keras_micronet.layers import FactorizedStem, MicroBlock
-from training.checkpoints import CheckpointFolder
 from training.datasets import load_dataset
-from training.progress import ProgressLines
-from training.recipes import SMALL_IMAGES
-from training.trainer import make_reproducible, train
+from training.fitting.checkpoints import CheckpointFolder
+from training.fitting.progress import ProgressLines
+from training.fitting.trainer import make_reproducible, train
+from training.recipes.recipes import SMALL_IMAGES
 
 TABLE = RESULTS / "photograph_recipes.md"
 FIGURES = RESULTS / "photograph_recipes.json"

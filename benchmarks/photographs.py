@@ -28,16 +28,16 @@ from keras_micronet import run_folders
 from keras_micronet.files.atomic import write_file
 from keras_micronet.quantization import FreezeSchedule, quantize_aware
 from tflm import exporter
-from tflm.emulator import Core
-from tflm.interpreter import MicroInterpreter
-from training.checkpoints import CheckpointFolder
+from tflm.micro.interpreter import MicroInterpreter
+from tflm.toolchains.emulator import Core
 from training.datasets import load_dataset
-from training.input_pipeline import collect_balanced, collect_evenly
+from training.datasets.batches import collect_balanced, collect_evenly
+from training.fitting.checkpoints import CheckpointFolder
+from training.fitting.progress import ProgressLines
+from training.fitting.trainer import make_reproducible, train
 from training.models import build_model
-from training.progress import ProgressLines
-from training.recipes import RECIPES, quantize_aware_recipe
-from training.run_folder import write_figure
-from training.trainer import make_reproducible, train
+from training.recipes.recipes import RECIPES, quantize_aware_recipe
+from training.runs.run_folder import write_figure
 
 TABLE = RESULTS / "photographs.md"
 FIGURES = RESULTS / "photographs.json"

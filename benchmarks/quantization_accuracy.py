@@ -20,10 +20,10 @@ from keras_micronet.files.atomic import write_file
 from keras_micronet.run_folders import model_bytes
 from tflm import exporter
 from training.datasets import load_dataset
-from training.input_pipeline import collect_balanced, collect_evenly
+from training.datasets.batches import collect_balanced, collect_evenly
+from training.fitting.trainer import make_reproducible, train
 from training.models import build_model
-from training.recipes import SMALL_IMAGES, quantize_aware_recipe
-from training.trainer import make_reproducible, train
+from training.recipes.recipes import SMALL_IMAGES, quantize_aware_recipe
 
 RESULT = RESULTS / "quantization_accuracy.md"
 CASES = RESULTS / "quantization_accuracy.json"  # every figure behind the table

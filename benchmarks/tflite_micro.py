@@ -14,9 +14,9 @@ import subprocess
 import numpy as np
 from tensorflow.lite.python import schema_py_generated as schema
 
-from tflm import emulator
-from tflm.emulator import Core
-from tflm.interpreter import MicroInterpreter
+from tflm.micro.interpreter import MicroInterpreter
+from tflm.toolchains import emulator
+from tflm.toolchains.emulator import Core
 
 _LIBRARY = "gen/cortex_m_generic_cortex-m4+fp_*cmsis_nn*/lib/libtensorflow-microlite.a"
 _DOWNLOADS = "tensorflow/lite/micro/tools/make/downloads"

@@ -23,14 +23,14 @@ from benchmarks.contenders import MOBILENET, networks, training_step
 from benchmarks.input_pipeline import CLASSES, PHOTOGRAPH, crop_batches, write_photographs
 from benchmarks.race import race, ratio
 from benchmarks.results_file import RESULTS, write_text
-from training.augmentation import random_changes
 from training.datasets import load_dataset
-from training.input_pipeline import LARGEST_CACHE_BYTES
+from training.datasets.batches import LARGEST_CACHE_BYTES
+from training.fitting.augmentation import random_changes
+from training.fitting.optimizers import make_optimizer
+from training.fitting.trainer import categorical_loss, make_reproducible
+from training.fitting.training_model import TrainingModel
 from training.models import build_model
-from training.optimizers import make_optimizer
-from training.recipes import RECIPES
-from training.trainer import categorical_loss, make_reproducible
-from training.training_model import TrainingModel
+from training.recipes.recipes import RECIPES
 
 RESULT = RESULTS / "training.md"
 BATCHES_READ = 2  # the whole dataset, so that the warm-up leaves it decoded where it is kept

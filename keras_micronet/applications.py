@@ -11,8 +11,7 @@ import numbers
 import keras
 import numpy as np
 
-from keras_micronet.layers import FactorizedStem, MicroBlock
-from keras_micronet.layers import arguments
+from keras_micronet.layers import FactorizedStem, MicroBlock, arguments
 from keras_micronet.layers.image_layer import standardize_data_format
 from keras_micronet.layers.image_normalization import ImageNormalization
 from keras_micronet.layers.normalized_conv2d import NORMALIZATION_EPSILON, NORMALIZATION_MOMENTUM

@@ -78,7 +78,8 @@ def _run(options):
 
 
 def _export(run, kernels, folder, options):
-    from tflm import exporter, next_steps, report
+    from tflm import exporter, next_steps
+    from tflm.report import report
 
     try:
         export = exporter.export(

@@ -3,8 +3,8 @@
 import pathlib
 
 from keras_micronet.files.archives import DamagedFileError, read_json
-from tflm.kernel_sources import OUTPUT_FOLDER
 from tflm.kernels import c_files
+from tflm.sources.kernel_sources import OUTPUT_FOLDER
 
 _REPORT = "report.json"
 _FIGURES = frozenset({"agreement", "int8_accuracy", "keras_model", "model_name", "operations"})

@@ -8,37 +8,25 @@ import tensorflow as tf
 
 import keras_micronet
 from keras_micronet.quantization import QuantizeAwareModel, quantize_aware, recalibrated
-from tflm import (
-    accuracy_cost,
-    c_arrays,
-    channel_factors,
-    channel_layout,
-    compiled_library,
-    flatbuffer,
-    fused_operations,
-    kernel_sources,
-    lowering,
-    made_up_images,
-    next_steps,
-    operation_check,
-    report,
-    static_c,
-    static_plan,
-    tensor_noise,
-    verification,
-)
-from tflm.builtin_operations import to_builtin
-from tflm.graph import Graph
-from tflm.host_compiler import HostCompilerError
-from tflm.input_normalization import InputNormalization
-from tflm.integer_check import require_integers_only
-from tflm.interpreter import MicroInterpreter, MicroInterpreterError, required_arena_bytes
-from tflm.kernel_library import KernelLibraryError
-from tflm.model_settings import ModelSettings, model_identifier, model_settings
-from tflm.op_resolver import op_resolver
-from tflm.quantization import quantize
+from tflm import next_steps
+from tflm.graph.graph import Graph
+from tflm.micro import flatbuffer
+from tflm.micro.integer_check import require_integers_only
+from tflm.micro.interpreter import MicroInterpreter, MicroInterpreterError, required_arena_bytes
+from tflm.micro.op_resolver import op_resolver
+from tflm.micro.wheel_kernels import KernelLibraryError
+from tflm.passes import channel_factors, channel_layout, fused_operations, lowering
+from tflm.passes.builtin_operations import to_builtin
+from tflm.passes.input_normalization import InputNormalization
+from tflm.passes.quantization import quantize
+from tflm.report import report, tensor_noise
 from tflm.runtimes import MicroRuntime, StaticRuntime
 from tflm.settings import FUSED, KERNELS, MOST_POINTS_LOST, RUNTIMES, STATIC, TFLM
+from tflm.sources import c_arrays, kernel_sources
+from tflm.sources.model_settings import ModelSettings, model_identifier, model_settings
+from tflm.static import c_library, compiled_library, library_plan
+from tflm.toolchains.host_compiler import HostCompilerError
+from tflm.verification import accuracy_cost, made_up_images, operation_check, verification
 
 MODEL_FILE = "model.tflite"
 # What `export` raises besides errors of Python's.
@@ -366,15 +354,15 @@ class _StaticExport:
 
     def __init__(self, deployment):
         self._deployment = deployment
-        self._plan = static_plan.plan_memory(deployment.graph)
-        self._files = static_c.static_library(
+        self._plan = library_plan.plan_memory(deployment.graph)
+        self._files = c_library.static_library(
             deployment.graph, identifier=model_identifier(deployment.model_bytes)
         )
 
     @staticmethod
     def require(graph):
         """Raises `ValueError` unless a library can be made of a graph."""
-        static_plan.plan_memory(graph)
+        library_plan.plan_memory(graph)
 
     def verify(self, parts, announce):
         """Raises `VerificationError` unless the library gives the interpreter's bytes.
@@ -389,7 +377,7 @@ class _StaticExport:
 
     def live_bytes(self):
         """RAM of activations and buffers at each operation, where they lie in the arena."""
-        return static_plan.occupied_bytes(self._deployment.graph, self._plan)
+        return library_plan.occupied_bytes(self._deployment.graph, self._plan)
 
     def describe(self):
         """The `StaticRuntime`."""

@@ -5,7 +5,7 @@ A report tells both of the runtime of its export.
 
 import dataclasses
 
-from tflm.interpreter import ArenaUsage
+from tflm.micro.interpreter import ArenaUsage
 from tflm.settings import STATIC, TFLM
 
 _BYTES_PER_KB = 1024

@@ -10,8 +10,8 @@ import textwrap
 from collections.abc import Callable
 
 from micronet_commands import console, extras, quiet_tensorflow
-from training.recipe_options import add_recipe_options, option_fields, option_name
-from training.recipes import (
+from training.recipes.options import add_recipe_options, option_fields, option_name
+from training.recipes.recipes import (
     FINETUNE,
     IMAGENET_M0,
     IMAGENET_M1,
@@ -61,7 +61,7 @@ schemes:
   int8_head4_per_channel
               the same with one scale an output
 
-The run folder's files are described at the top of training/run_folder.py."""
+The run folder's files are described at the top of training/runs/run_folder.py."""
 
 _EVALUATE, _PREDICT = "evaluate", "predict"
 
@@ -116,7 +116,7 @@ def _run(settings):
     try:
         extras.require(_EXTRA, _MODULES)
         quiet_tensorflow.import_tensorflow()
-        from training import checkpoints, strategies, trainer
+        from training.fitting import checkpoints, strategies, trainer
 
         command = _command(settings)
     except ImportError as error:
@@ -150,27 +150,27 @@ class _Command:
 
 def _command(settings):
     if isinstance(settings, EvaluateSettings):
-        from training import evaluate
+        from training.commands import evaluate
 
         return _Command(evaluate.prepare, _succeeding(evaluate.execute))
     if isinstance(settings, PredictSettings):
-        from training import predict
+        from training.commands import predict
 
         return _Command(
             predict.prepare,
             lambda prepared: _FAILURE if predict.execute(prepared, complain=_complain) else 0,
         )
-    from training import run
+    from training.commands import train
 
     if isinstance(settings, QuantizeAwareSettings):
-        from training import quantize_aware_run
+        from training.commands import quantize
 
-        return _Command(quantize_aware_run.prepare, _succeeding(run.execute))
+        return _Command(quantize.prepare, _succeeding(train.execute))
     if settings.dry_run:
-        from training import dry_run
+        from training.commands import dry_run
 
-        return _Command(run.prepare, _succeeding(dry_run.execute))
-    return _Command(run.prepare, _succeeding(run.execute))
+        return _Command(train.prepare, _succeeding(dry_run.execute))
+    return _Command(train.prepare, _succeeding(train.execute))
 
 
 def _succeeding(execute):

@@ -4,7 +4,7 @@ import dataclasses
 import pathlib
 from collections.abc import Mapping
 
-from training.recipes import QUANTIZE_AWARE, Recipe
+from training.recipes.recipes import QUANTIZE_AWARE, Recipe
 
 ONE_DEVICE = "one-device"
 FLOAT32, BFLOAT16, FLOAT16 = PRECISIONS = ("float32", "bfloat16", "float16")

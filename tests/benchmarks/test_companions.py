@@ -9,7 +9,7 @@ from tensorflow.python.framework import config as tensorflow_config
 from benchmarks import companions
 from benchmarks.companions import ALONE, DISTILLED, MUTUAL, PARTNER, TEACHER
 from tests.training.conftest import build_tiny_model, make_tiny_dataset
-from training.recipes import SMALL_IMAGES
+from training.recipes.recipes import SMALL_IMAGES
 
 
 def figures(alone, mutual, distilled):

@@ -7,8 +7,8 @@ import pytest
 
 from benchmarks import models
 from benchmarks.models import Measured, Run
-from tflm import static_plan
-from tflm.emulator import Core
+from tflm.static import library_plan
+from tflm.toolchains.emulator import Core
 
 CASE = ("M0", 224, Core.CORTEX_M4)
 # Of alignment to 16 bytes, and of the sizes of each operation.
@@ -60,7 +60,7 @@ def test_model_takes_no_more_than_before(stored, fresh):
 
 def test_figures_are_those_of_the_graph(graph, fresh):
     """Arenas are as planned; the weights of the flash are the operations' constants."""
-    plan = static_plan.plan_memory(graph)
+    plan = library_plan.plan_memory(graph)
     assert fresh.image.arena_bytes == plan.arena_bytes
     assert fresh.rows.arena_bytes == plan.rows_arena_bytes
     packed = [operation.options["integers"].packed() for operation in graph.operations]

@@ -8,7 +8,7 @@ import tf_keras
 import keras_micronet
 from benchmarks import aware_rivals, export_size, photographs, rivals, tflite_micro
 from tests.training.conftest import TINY_SIZE, make_tiny_dataset
-from training.recipes import SMALL_IMAGES, quantize_aware_recipe
+from training.recipes.recipes import SMALL_IMAGES, quantize_aware_recipe
 
 
 @pytest.fixture(scope="module")

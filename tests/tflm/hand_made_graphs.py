@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tflm.graph import Graph, Quantization
+from tflm.graph.graph import Graph, Quantization
 
 
 def quantization(scale, zero_point=0):

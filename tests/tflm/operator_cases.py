@@ -16,7 +16,7 @@ from tests.tflm.hand_made_graphs import (
     quantization,
     real,
 )
-from tflm.graph import Graph, Operation
+from tflm.graph.graph import Graph, Operation
 
 # The operators' definitions
 

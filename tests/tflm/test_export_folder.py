@@ -217,7 +217,7 @@ def test_a_kill_at_any_change_leaves_the_old_or_the_new_export(tmp_path, place):
 
 @pytest.fixture
 def unmarked(tmp_path):
-    """Figures as `tflm.report` has always written them."""
+    """Figures as `tflm.report.report` has always written them."""
     figures = dict.fromkeys(
         ("agreement", "int8_accuracy", "keras_model", "model_name", "operations")
     )

@@ -14,13 +14,14 @@ import pytest
 from keras_micronet.files.marks import MARK_NAME
 from keras_micronet.quantization import quantize_aware
 from tests.keras_micronet.quantization import chains
-from tflm import command_line, compiled_library, exporter, trained_run
-from tflm.compiled_library import CompiledLibraryError
+from tflm import command_line, exporter, trained_run
 from tflm.firmware import command_line as firmware_command_line
-from tflm.host_compiler import HostCompilerError
-from tflm.interpreter import MicroInterpreter
-from tflm.kernel_library import KernelLibraryError
-from tflm.verification import VerificationError
+from tflm.micro.interpreter import MicroInterpreter
+from tflm.micro.wheel_kernels import KernelLibraryError
+from tflm.static import compiled_library
+from tflm.static.compiled_library import CompiledLibraryError
+from tflm.toolchains.host_compiler import HostCompilerError
+from tflm.verification.verification import VerificationError
 
 WITH_EVERY_RUNTIME = {
     MARK_NAME,

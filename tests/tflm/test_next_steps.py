@@ -7,9 +7,9 @@ import pytest
 
 from keras_micronet.quantization import quantize_aware
 from tests.keras_micronet.quantization import chains
-from tflm.accuracy_cost import AccuracyCost
 from tflm.next_steps import as_text, next_steps
 from tflm.trained_run import FloatRun
+from tflm.verification.accuracy_cost import AccuracyCost
 
 COST = AccuracyCost(100, 50, 40, 2, 50, 80, 50, (60, 40))  # 38 points
 

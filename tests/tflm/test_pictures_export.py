@@ -13,8 +13,10 @@ import pytest
 
 from keras_micronet.quantization import FreezeSchedule, quantize_aware
 from tests.tflm import pictures
-from tflm import command_line, exporter, flatbuffer, static_c
+from tflm import command_line, exporter
 from tflm.kernels.grouped_pointwise_conv import GroupedPointwiseConv
+from tflm.micro import flatbuffer
+from tflm.static import c_library
 
 EXPORTS = {
     "builtin": (),
@@ -192,7 +194,7 @@ def test_corrupted_constant_of_a_fused_kernel_is_refused(aware_run, tmp_path, mo
 
 def test_corrupted_source_of_the_library_is_refused(aware_run, tmp_path, monkeypatch, capsys):
     """A rounding constant of one kernel's C file."""
-    original = static_c.static_library
+    original = c_library.static_library
 
     def static_library(*arguments, **options):
         files = original(*arguments, **options)
@@ -201,7 +203,7 @@ def test_corrupted_source_of_the_library_is_refused(aware_run, tmp_path, monkeyp
         assert changed != files[name]
         return {**files, name: changed}
 
-    monkeypatch.setattr(static_c, "static_library", static_library)
+    monkeypatch.setattr(c_library, "static_library", static_library)
     message = refused(aware_run, tmp_path / "out", capsys, "--runtime", "static")
     assert "The C library must give TensorFlow Lite Micro's outputs, byte for byte" in message
 

@@ -12,12 +12,12 @@ import tensorflow as tf
 from PIL import Image
 from tensorflow.python.framework import config as tensorflow_config
 
-from training import run
 from training.command_line import main
+from training.commands import train
 from training.datasets import ImageDataset, Split
 from training.datasets.resizing import crop_decoded
-from training.recipes import SMALL_IMAGES
-from training.trainer import EpochRecord, TrainingResult
+from training.fitting.trainer import EpochRecord, TrainingResult
+from training.recipes.recipes import SMALL_IMAGES
 
 TINY_SIZE = (8, 12)
 
@@ -124,7 +124,7 @@ def finished_float_run(tmp_path_factory):
     arguments = ["--dataset", str(folder / "images"), "--image-size", "24x32", "--epochs", "1"]
     arguments += ["--batch-size", "14", "--learning-rate", "0.02", "--horizontal-flip"]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run, "train", lambda *_, **__: result)
+        patch.setattr(train, "train", lambda *_, **__: result)
         assert main([*arguments, "--output", str(folder / "flat-M0")]) == 0
     return folder / "flat-M0"
 

@@ -15,10 +15,10 @@ import tensorflow as tf
 
 from keras_micronet import layers
 from tests.training.conftest import TINY_SIZE, make_tiny_dataset
-from training.checkpoints import CheckpointFolder
-from training.recipes import SMALL_IMAGES
-from training.strategies import make_strategy
-from training.trainer import make_reproducible, train
+from training.fitting.checkpoints import CheckpointFolder
+from training.fitting.strategies import make_strategy
+from training.fitting.trainer import make_reproducible, train
+from training.recipes.recipes import SMALL_IMAGES
 
 
 def build_network():

@@ -22,7 +22,7 @@ if __name__ == "__main__":
 
 from keras_micronet import run_folders
 from tests.keras_micronet.files.killed import run_killed
-from training.run_folder import RunFolder
+from training.runs.run_folder import RunFolder
 
 
 @dataclasses.dataclass(frozen=True)

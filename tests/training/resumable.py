@@ -5,9 +5,9 @@ import dataclasses
 import numpy as np
 
 from tests.training.conftest import build_tiny_model, make_tiny_dataset
-from training.checkpoints import CheckpointFolder
-from training.recipes import SMALL_IMAGES
-from training.trainer import make_reproducible, train
+from training.fitting.checkpoints import CheckpointFolder
+from training.fitting.trainer import make_reproducible, train
+from training.recipes.recipes import SMALL_IMAGES
 
 EPOCHS, STEPS = 4, 4
 

@@ -12,12 +12,12 @@ import pytest
 
 import keras_micronet
 from keras_micronet import quantization
-from training import quantize_aware_run, run
 from training.command_line import main, parse_arguments
-from training.recipe_options import format_value
-from training.recipes import IMAGENET_M3, RECIPES, SMALL_IMAGES, Recipe
+from training.commands import quantize, train
+from training.fitting.trainer import TrainingDivergedError
+from training.recipes.options import format_value
+from training.recipes.recipes import IMAGENET_M3, RECIPES, SMALL_IMAGES, Recipe
 from training.settings import EvaluateSettings, PredictSettings, QuantizeAwareSettings
-from training.trainer import TrainingDivergedError
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -108,7 +108,7 @@ def test_the_history_and_the_class_names_are_those_of_the_run(finished_run):
 
 
 def test_a_second_run_is_refused_before_anything_is_loaded(finished_run, capsys, monkeypatch):
-    monkeypatch.setattr(run, "load_dataset", lambda *_: pytest.fail("loaded"))
+    monkeypatch.setattr(train, "load_dataset", lambda *_: pytest.fail("loaded"))
     before = (finished_run / "run.json").read_bytes()
     assert main(["--output", str(finished_run)]) == 2
     assert "unless --overwrite is given" in capsys.readouterr().err
@@ -128,7 +128,7 @@ def test_a_second_run_is_refused_before_anything_is_loaded(finished_run, capsys,
 )
 def test_mistakes_are_refused_with_one_sentence(tmp_path, monkeypatch, capsys, arguments, message):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(run, "train", lambda *_, **__: pytest.fail("trained"))
+    monkeypatch.setattr(train, "train", lambda *_, **__: pytest.fail("trained"))
     assert main(arguments) == 2
     output = capsys.readouterr()
     assert output.out == ""
@@ -252,9 +252,9 @@ def test_the_default_output_names_the_scheme(monkeypatch, tmp_path):
 
 def test_each_kind_of_settings_is_prepared_by_its_own_module(monkeypatch):
     prepared = []
-    monkeypatch.setattr(run, "prepare", lambda _: "float")
-    monkeypatch.setattr(quantize_aware_run, "prepare", lambda _: "quantize-aware")
-    monkeypatch.setattr(run, "execute", prepared.append)
+    monkeypatch.setattr(train, "prepare", lambda _: "float")
+    monkeypatch.setattr(quantize, "prepare", lambda _: "quantize-aware")
+    monkeypatch.setattr(train, "execute", prepared.append)
     assert main([]) == main(["--quantize-aware", "run"]) == 0
     assert prepared == ["float", "quantize-aware"]
 
@@ -284,12 +284,12 @@ def test_help_names_every_variant_and_default_and_needs_no_tensorflow():
 
 
 def prepared_to_fail(monkeypatch, error):
-    monkeypatch.setattr(run, "prepare", lambda settings: None)
+    monkeypatch.setattr(train, "prepare", lambda settings: None)
 
     def execute(prepared):
         raise error
 
-    monkeypatch.setattr(run, "execute", execute)
+    monkeypatch.setattr(train, "execute", execute)
 
 
 @pytest.mark.parametrize(
@@ -328,7 +328,7 @@ def test_skipped_images_are_reported(make_image_folder, capsys, monkeypatch, tmp
     def stop(*_, **__):
         raise TrainingReached
 
-    monkeypatch.setattr(run, "train", stop)
+    monkeypatch.setattr(train, "train", stop)
     with pytest.raises(TrainingReached):
         main([*arguments, "--skip-unreadable"])
     assert "Skipped 1 unreadable image" in capsys.readouterr().out
@@ -426,7 +426,7 @@ def test_how_to_train_is_taken_as_said():
 
 
 def test_tensorboard_must_be_installed(monkeypatch, capsys, tmp_path):
-    monkeypatch.setattr(run, "load_dataset", lambda *_: pytest.fail("loaded"))
+    monkeypatch.setattr(train, "load_dataset", lambda *_: pytest.fail("loaded"))
     find_spec = importlib.util.find_spec
     missing = ("tensorboard",)
     monkeypatch.setattr(

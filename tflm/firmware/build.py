@@ -5,10 +5,11 @@ import os
 import pathlib
 import subprocess
 
-from tflm import emulator
 from tflm.settings import RUNTIMES, STATIC, TFLM
+from tflm.toolchains import emulator
 
 SOURCES_FOLDER = pathlib.Path(__file__).resolve().parent
+APPLICATION_FOLDER = SOURCES_FOLDER / "app"
 HOST = "host"
 # What an export for a runtime has, and one for the other has not.
 _MODEL_FILES = {STATIC: "micronet_model.h", TFLM: "model_data.h"}

@@ -6,10 +6,11 @@ import pathlib
 import tempfile
 
 from micronet_commands import console, quiet_tensorflow
-from tflm import emulator
-from tflm.firmware import build, emulated_board, settings
-from tflm.firmware.host_board import HostBoard
-from tflm.firmware.serial_port import SerialPort
+from tflm.firmware import build, settings
+from tflm.firmware.boards import emulated_board
+from tflm.firmware.boards.host_board import HostBoard
+from tflm.firmware.link.serial_port import SerialPort
+from tflm.toolchains import emulator
 
 _PROGRAM = "python -m tflm.firmware"
 _USAGE_ERROR = 2
@@ -53,7 +54,7 @@ def _run(options):
     except (ValueError, ImportError) as error:
         return console.fail(_PROGRAM, error, _USAGE_ERROR)
     from keras_micronet.files.locks import FolderInUseError
-    from tflm.firmware.serial_client import SerialLineError
+    from tflm.firmware.link.serial_client import SerialLineError
 
     try:
         with contextlib.ExitStack() as resources:
@@ -205,7 +206,7 @@ def _read_class_names(images_path):
 
 
 def _recognize_all(options, images, labels, names, resources):
-    from tflm.firmware import serial_client
+    from tflm.firmware.link import serial_client
 
     program = None
     if options.port is None:

@@ -12,9 +12,9 @@ import subprocess
 
 import numpy as np
 
-from tflm import emulator, host_compiler
 from tflm.kernels import c_files
 from tflm.kernels.c_files import RUNNER_FOLDER
+from tflm.toolchains import emulator, host_compiler
 
 _HOST_FLAGS = (
     "-std=c99",

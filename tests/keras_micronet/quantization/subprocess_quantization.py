@@ -11,11 +11,11 @@ import sys
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 
-import keras_micronet  # alone makes the model known to Keras
-
 import keras
 import numpy as np
 import tensorflow as tf
+
+import keras_micronet  # alone makes the model known to Keras
 
 VARIABLE = "TF_USE_LEGACY_KERAS"
 CHILD = f"import os; print({VARIABLE!r} in os.environ)"

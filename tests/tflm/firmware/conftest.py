@@ -11,13 +11,14 @@ import pytest
 from keras_micronet import preprocess_input
 from tests.tflm import fused_models
 from tests.tflm.hand_made_graphs import quantization
-from tflm import c_arrays, static_c, static_plan
 from tflm.firmware import build
-from tflm.graph import Graph, Operation
-from tflm.input_normalization import InputNormalization
+from tflm.graph.graph import Graph, Operation
 from tflm.kernels.dense import Dense
 from tflm.kernels.factorized_stem import FactorizedStem
-from tflm.model_settings import ModelSettings, model_settings
+from tflm.passes.input_normalization import InputNormalization
+from tflm.sources import c_arrays
+from tflm.sources.model_settings import ModelSettings, model_settings
+from tflm.static import c_library, library_plan
 
 HEIGHT, WIDTH = 10, 8
 # What percent-encoding has to do with: spaces, its own sign, other letters, signs of C.
@@ -91,13 +92,13 @@ def small_model(tmp_path_factory):
         output_quantization=graph.tensors[graph.outputs[0]].quantization,
         class_names=CLASS_NAMES,
         model=_MODEL,
-        arena_bytes=static_plan.plan_memory(graph).arena_bytes,
+        arena_bytes=library_plan.plan_memory(graph).arena_bytes,
         arena_note="For whole frames.",
         raw_to_input=InputNormalization.of(preprocess_input).tables(input_quantization),
     )
     outputs = np.array([model.scores(image) for image in images], np.int8)
     files = {
-        **static_c.static_library(graph, identifier=model.identifier),
+        **c_library.static_library(graph, identifier=model.identifier),
         **model_settings(settings),
         **c_arrays.test_vectors(images, outputs, np.arange(_TEST_VECTORS)),
     }

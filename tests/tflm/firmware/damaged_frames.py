@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from tflm.firmware import serial_packets
+from tflm.firmware.link import serial_packets
 
 _PACKETS_BEHIND = 2  # that still come after the damage
 

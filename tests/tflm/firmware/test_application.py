@@ -13,9 +13,9 @@ import tensorflow as tf
 
 from tests.tflm.firmware.conftest import CLASS_NAMES, HEIGHT, WIDTH, random_images
 from tests.tflm.firmware.damaged_frames import frame_packets
-from tflm import emulator
 from tflm.firmware import build
-from tflm.firmware.serial_packets import Recognition, encode_packet, parse_line
+from tflm.firmware.link.serial_packets import Recognition, encode_packet, parse_line
+from tflm.toolchains import emulator
 from training.datasets.resizing import crop_and_resize
 
 SANITIZERS = "-fsanitize=address,undefined -fno-sanitize-recover=all"

@@ -12,12 +12,13 @@ import pytest
 
 from tests.tflm.firmware.conftest import CLASS_NAMES, HEIGHT, WIDTH, random_images
 from tests.tflm.firmware.reference_device import ReferenceDevice
-from tflm import emulator
-from tflm.firmware import build, command_line, emulated_board
-from tflm.firmware.descriptor_stream import DescriptorStream
-from tflm.firmware.emulated_board import EmulatedBoard
-from tflm.firmware.host_board import HostBoard
-from tflm.firmware.serial_client import SerialClient
+from tflm.firmware import build, command_line
+from tflm.firmware.boards import emulated_board
+from tflm.firmware.boards.emulated_board import EmulatedBoard
+from tflm.firmware.boards.host_board import HostBoard
+from tflm.firmware.link.descriptor_stream import DescriptorStream
+from tflm.firmware.link.serial_client import SerialClient
+from tflm.toolchains import emulator
 
 EMULATED = "mps2-an386"
 COUNT = 5

@@ -9,7 +9,7 @@ import pytest
 from keras_micronet.files import locks
 from tests.keras_micronet.files.test_archives import damage
 from tflm.firmware import build, command_line
-from tflm.firmware.serial_port import SerialPort
+from tflm.firmware.link.serial_port import SerialPort
 
 IMAGES = np.zeros((4, 6, 5, 3), np.uint8)
 LABELS = np.array([0, 1, 0, 1])

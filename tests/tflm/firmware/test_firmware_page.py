@@ -4,7 +4,8 @@ import re
 import subprocess
 
 from tests.tflm.firmware.conftest import WIDTH
-from tflm.firmware import build, command_line, serial_packets
+from tflm.firmware import build, command_line
+from tflm.firmware.link import serial_packets
 
 REPOSITORY = build.SOURCES_FOLDER.parents[1]
 PAGE = REPOSITORY / "docs" / "firmware.md"
@@ -55,7 +56,7 @@ def test_links_lead_somewhere():
 
 
 def test_files_exist(small_model):
-    roots = (REPOSITORY, build.SOURCES_FOLDER, small_model.folder)
+    roots = (REPOSITORY, build.SOURCES_FOLDER, build.APPLICATION_FOLDER, small_model.folder)
     named = {word for span in spans() for word in FILE_NAME.findall(span)}
     missing = {name for name in named if not any((root / name).exists() for root in roots)}
     assert missing - OTHER_FILES == set()
@@ -104,7 +105,7 @@ def test_arguments_are_those_of_the_command():
 
 
 def test_errors_are_those_of_the_firmware():
-    sources = "".join(path.read_text() for path in build.SOURCES_FOLDER.glob("*.cc"))
+    sources = "".join(path.read_text() for path in build.APPLICATION_FOLDER.glob("*.cc"))
     lines = [line.strip("`").split() for line, _ in table("line | what it means")]
     codes = {words[1] for words in lines if words[0] == "error"}
     assert codes == set(re.findall(r'RespondError\("(\w+)"', sources))
@@ -146,7 +147,7 @@ def test_memory_of_the_resizer_is_as_said(tmp_path):
     )
     program = tmp_path / "size.cc"
     program.write_text(f'#include "image_resizer.h"\n{checks}')
-    check_code("g++", "c++17", program, build.SOURCES_FOLDER)
+    check_code("g++", "c++17", program, build.APPLICATION_FOLDER)
 
 
 def check_code(compiler, standard, path, include_folder):

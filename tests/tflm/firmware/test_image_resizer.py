@@ -7,8 +7,8 @@ import subprocess
 import numpy as np
 import pytest
 
-from tflm import host_compiler
 from tflm.firmware import build
+from tflm.toolchains import host_compiler
 from training.datasets.resizing import crop_and_resize
 
 CHECK_PROGRAM = pathlib.Path(__file__).with_name("image_resizer_check.cc")
@@ -33,10 +33,10 @@ SIZES = {
 def resize(tmp_path_factory):
     """Function of pairs of a resizer and a frame -> for each rows and when they came, or `None`."""
     program = tmp_path_factory.mktemp("resizer") / "check"
-    sources = [CHECK_PROGRAM, build.SOURCES_FOLDER / "image_resizer.cc"]
+    sources = [CHECK_PROGRAM, build.APPLICATION_FOLDER / "image_resizer.cc"]
     host_compiler.build(
         program,
-        [*FLAGS, *SANITIZERS, f"-I{build.SOURCES_FOLDER}", *sources, "-lstdc++"],
+        [*FLAGS, *SANITIZERS, f"-I{build.APPLICATION_FOLDER}", *sources, "-lstdc++"],
         host_compiler.C_AND_CPLUSPLUS,
     )
 

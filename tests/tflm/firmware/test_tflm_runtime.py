@@ -16,8 +16,10 @@ import zlib
 
 import pytest
 
-from tflm import c_arrays, command_line, emulator, exporter
+from tflm import command_line, exporter
 from tflm.firmware import build
+from tflm.sources import c_arrays
+from tflm.toolchains import emulator
 
 BOARD = "mps2-an386"
 BOARDS = {core.value.machine: core for core in emulator.Core}

@@ -16,10 +16,10 @@ import pytest
 from tests.tflm.firmware.conftest import CLASS_NAMES, HEIGHT, WIDTH, random_images
 from tests.tflm.firmware.damaged_frames import damaged_frame, frame_packets, truncated_frames
 from tests.tflm.firmware.reference_device import ReferenceDevice
-from tflm.firmware import serial_packets
-from tflm.firmware.emulated_board import EmulatedBoard
-from tflm.firmware.host_board import HostBoard
-from tflm.firmware.serial_packets import (
+from tflm.firmware.boards.emulated_board import EmulatedBoard
+from tflm.firmware.boards.host_board import HostBoard
+from tflm.firmware.link import serial_packets
+from tflm.firmware.link.serial_packets import (
     BeginTaken,
     ModelInformation,
     Recognition,

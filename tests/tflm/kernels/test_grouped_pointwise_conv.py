@@ -14,7 +14,6 @@ from tflm.kernels.grouped_pointwise_conv import GroupedPointwiseConv
 from tflm.kernels.kernel_runner import Target
 from tflm.kernels.requantization import integer_multipliers
 
-
 # Pixels, inputs and outputs of a group, groups: of MicroNet-M0 and M3 with fewer pixels and groups.
 # They have one to four steps of inputs, more in even and odd numbers, one to five Helium vectors,
 # and one tile of pixels or two.

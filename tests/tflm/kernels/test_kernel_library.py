@@ -12,10 +12,11 @@ from tflite_micro import runtime
 from tests.tflm.kernels.fused_models import model_of, quantization_of, quantizations
 from tests.tflm.kernels.sample_operations import OPERATORS
 from tests.tflm.kernels.sample_operations import sample as any_sample
-from tflm import host_compiler, interpreter, kernel_library
-from tflm.interpreter import MicroInterpreterError
 from tflm.kernels.fused_operation import custom_name
 from tflm.kernels.residual_add import ResidualAdd
+from tflm.micro import interpreter, wheel_kernels
+from tflm.micro.interpreter import MicroInterpreterError
+from tflm.toolchains import host_compiler
 
 SHAPE = (5, 4, 3)
 
@@ -80,7 +81,7 @@ def test_operator_gives_what_the_reference_gives(operator):
 
 
 def test_there_is_a_sample_of_every_operator():
-    assert list(OPERATORS) == kernel_library.operators()
+    assert list(OPERATORS) == wheel_kernels.operators()
 
 
 def test_operands_are_taken_in_order(sums):
@@ -259,7 +260,7 @@ def test_shape_with_negative_sizes_is_refused():
         try:
             runtime.Interpreter.from_bytes(
                 one_node("residual_add_s8", change),
-                custom_op_registerers=kernel_library.load(["residual_add_s8"]),
+                custom_op_registerers=wheel_kernels.load(["residual_add_s8"]),
                 arena_size=1 << 16,
             )
         finally:
@@ -522,7 +523,7 @@ def test_operator_that_is_not_loaded_is_refused():
 
 def test_operator_twice_is_refused_by_its_registerer():
     """`load` does not let this happen, but the function is open to everyone."""
-    (name,) = kernel_library.load(["residual_add_s8"])
+    (name,) = wheel_kernels.load(["residual_add_s8"])
     with interpreter._native_messages() as messages:
         with pytest.raises(RuntimeError, match=name):
             runtime.Interpreter.from_bytes(
@@ -535,21 +536,21 @@ def test_operator_twice_is_refused_by_its_registerer():
 
 
 def test_names_are_those_of_the_files():
-    assert kernel_library.load(["residual_add_s8"]) == ["MICRONET_RESIDUAL_ADD_S8"]
-    assert kernel_library.load([]) == []
+    assert wheel_kernels.load(["residual_add_s8"]) == ["MICRONET_RESIDUAL_ADD_S8"]
+    assert wheel_kernels.load([]) == []
 
 
 @pytest.mark.parametrize("names", [["residual_add"], ["residual_add_s8"] * 2, ["../x"]])
 def test_unknown_and_repeated_operators_are_refused(names):
     with pytest.raises(ValueError, match=r"must be among .*residual_add_s8.*Received: "):
-        kernel_library.load(names)
+        wheel_kernels.load(names)
 
 
 def test_library_is_built_once_and_by_default_in_the_users_folder(cache):
-    library = kernel_library.build(["residual_add_s8"])
+    library = wheel_kernels.build(["residual_add_s8"])
     assert library.parent == cache
     time = library.stat().st_mtime_ns
-    assert kernel_library.build(("residual_add_s8",)) == library
+    assert wheel_kernels.build(("residual_add_s8",)) == library
     assert library.stat().st_mtime_ns == time
 
 
@@ -590,13 +591,13 @@ def test_library_that_others_can_have_written_is_not_run_but_replaced(poisoned, 
     if change is others and os.geteuid() != 0:
         pytest.skip("only root can give files away")
     folder = tmp_path / "cache"
-    target = kernel_library.build(["residual_add_s8"], folder)
+    target = wheel_kernels.build(["residual_add_s8"], folder)
     os.replace(poisoned, target)
     change(target)
-    with pytest.raises(kernel_library.KernelLibraryError, match="set KERAS_HOME to a folder of"):
-        kernel_library.connect(target)
+    with pytest.raises(wheel_kernels.KernelLibraryError, match="set KERAS_HOME to a folder of"):
+        wheel_kernels.connect(target)
     folder.chmod(0o777)
-    assert kernel_library.load(["residual_add_s8"], folder) == ["MICRONET_RESIDUAL_ADD_S8"]
+    assert wheel_kernels.load(["residual_add_s8"], folder) == ["MICRONET_RESIDUAL_ADD_S8"]
     assert not target.is_symlink() and target.stat().st_uid == os.geteuid()
     assert not target.stat().st_mode & 0o022
 
@@ -604,16 +605,16 @@ def test_library_that_others_can_have_written_is_not_run_but_replaced(poisoned, 
 def test_library_of_a_generous_umask_is_not_writable_by_others(tmp_path):
     before = os.umask(0)
     try:
-        target = kernel_library.build(["residual_add_s8"], tmp_path / "cache")
+        target = wheel_kernels.build(["residual_add_s8"], tmp_path / "cache")
     finally:
         os.umask(before)
     assert not target.stat().st_mode & 0o022
-    kernel_library.connect(target)
+    wheel_kernels.connect(target)
 
 
 def test_file_that_was_looked_at_is_the_one_that_is_loaded(poisoned, tmp_path, monkeypatch):
     """Another one that takes its name in between is not run."""
-    target = kernel_library.build(["residual_add_s8"], tmp_path / "cache")
+    target = wheel_kernels.build(["residual_add_s8"], tmp_path / "cache")
     fstat = os.fstat
 
     def replace_meanwhile(descriptor):
@@ -624,7 +625,7 @@ def test_file_that_was_looked_at_is_the_one_that_is_loaded(poisoned, tmp_path, m
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "fstat", replace_meanwhile)
-        kernel_library.connect(target)
+        wheel_kernels.connect(target)
     assert target.stat().st_ino != 0 and not poisoned.exists()  # it was replaced
 
 
@@ -633,20 +634,20 @@ def test_folder_of_another_is_named_with_what_to_do(tmp_path, monkeypatch):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(os, "replace", refuse)
-    with pytest.raises(kernel_library.KernelLibraryError, match="KERAS_HOME.*Permission denied"):
-        kernel_library.build(["residual_add_s8"], tmp_path / "cache")
+    with pytest.raises(wheel_kernels.KernelLibraryError, match="KERAS_HOME.*Permission denied"):
+        wheel_kernels.build(["residual_add_s8"], tmp_path / "cache")
 
 
 def test_interpreters_do_not_open_more_and_more_files():
-    kernel_library.load(["residual_add_s8"])
+    wheel_kernels.load(["residual_add_s8"])
     count = len(os.listdir("/proc/self/fd"))
     for _ in range(20):
-        kernel_library.load(["residual_add_s8"])
+        wheel_kernels.load(["residual_add_s8"])
     assert len(os.listdir("/proc/self/fd")) == count
 
 
 def test_library_shows_only_what_others_call(kernel_cache):
-    library = kernel_library.build(OPERATORS, kernel_cache / "all")
+    library = wheel_kernels.build(OPERATORS, kernel_cache / "all")
     listed = subprocess.run(
         ["nm", "--dynamic", "--defined-only", library], capture_output=True, text=True, check=True
     ).stdout
@@ -658,27 +659,27 @@ def test_library_shows_only_what_others_call(kernel_cache):
 def test_missing_compiler_is_named(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", os.devnull)
     with pytest.raises(host_compiler.HostCompilerError, match="apt-get install gcc"):
-        kernel_library.build(["residual_add_s8"], tmp_path)
+        wheel_kernels.build(["residual_add_s8"], tmp_path)
 
 
 def test_sources_that_do_not_compile_are_reported_and_leave_nothing(tmp_path, monkeypatch):
     source = tmp_path / "broken.c"
     source.write_text("int function(void) { return unknown; }")
-    monkeypatch.setattr(kernel_library, "_COMMON_SOURCES", (source,))
+    monkeypatch.setattr(wheel_kernels, "_COMMON_SOURCES", (source,))
     with pytest.raises(host_compiler.HostCompilerError, match="unknown. undeclared"):
-        kernel_library.build(["residual_add_s8"], tmp_path / "cache")
+        wheel_kernels.build(["residual_add_s8"], tmp_path / "cache")
     assert list((tmp_path / "cache").iterdir()) == []
 
 
 @pytest.mark.parametrize("count", [0, 1, 40, 199, 200, 2**32 - 1])
 def test_table_of_another_layout_is_not_written_to(count):
     """Its entries are not where the wheel's own look-up finds them."""
-    (name,) = kernel_library.load(["residual_add_s8"])
+    (name,) = wheel_kernels.load(["residual_add_s8"])
     table = ctypes.create_string_buffer(16_384)
     place_of_count = 8 + 200 * 56  # behind a pointer and the entries
     table[place_of_count : place_of_count + 4] = count.to_bytes(4, "little")
     before = table.raw
-    registerer = getattr(ctypes.CDLL(kernel_library.build(["residual_add_s8"])), name)
+    registerer = getattr(ctypes.CDLL(wheel_kernels.build(["residual_add_s8"])), name)
     registerer.restype = ctypes.c_bool
     with interpreter._native_messages() as messages:
         assert not registerer(table)
@@ -696,10 +697,10 @@ def compiled_wheel(folder, code):
 
 def test_wheel_without_a_function_is_refused(tmp_path, monkeypatch):
     path = compiled_wheel(tmp_path, "int nothing;")
-    library = kernel_library.build(["residual_add_s8"], tmp_path / "cache")
+    library = wheel_kernels.build(["residual_add_s8"], tmp_path / "cache")
     monkeypatch.setattr(runtime._runtime, "__file__", str(path))
-    with pytest.raises(kernel_library.KernelLibraryError, match="a release without /"):
-        kernel_library.connect(library)
+    with pytest.raises(wheel_kernels.KernelLibraryError, match="a release without /"):
+        wheel_kernels.connect(library)
     ctypes.CDLL(str(path))
-    with pytest.raises(kernel_library.KernelLibraryError, match="AllocatePersistentBuffer"):
-        kernel_library.connect(library)
+    with pytest.raises(wheel_kernels.KernelLibraryError, match="AllocatePersistentBuffer"):
+        wheel_kernels.connect(library)

@@ -154,4 +154,4 @@ set_target_properties(tensorflow_lite_micro PROPERTIES
 file(GLOB _tflm_kernels CONFIGURE_DEPENDS "${MODEL}/kernels/*.c" "${MODEL}/kernels/*.cc")
 set(TENSORFLOW_LITE_MICRO_MODEL_SOURCES
   "${MODEL}/model_data.cc" ${_tflm_kernels}
-  "${CMAKE_CURRENT_LIST_DIR}/../tensorflow_lite_micro_log.cc")
+  "${CMAKE_CURRENT_LIST_DIR}/../app/tensorflow_lite_micro_log.cc")

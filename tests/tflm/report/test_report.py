@@ -1,0 +1,567 @@
+"""Costs and lifetimes against counts by hand, and what is rendered of them."""
+
+import dataclasses
+import io
+import json
+import math
+import sys
+import types
+
+import matplotlib
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.tflm.hand_made_graphs import (
+    add_input,
+    chain_of_two_convolutions,
+    quantization,
+)
+from tests.tflm.operator_cases import CASES
+from tflm.graph.graph import Graph
+from tflm.kernels.fused_operation import custom_name
+from tflm.micro import flatbuffer
+from tflm.micro.interpreter import ArenaUsage, MicroInterpreter
+from tflm.next_steps import NextStep
+from tflm.report import plots, report
+from tflm.report.tensor_noise import TensorNoise
+from tflm.runtimes import MicroRuntime, StaticRuntime
+from tflm.static import library_operands
+from tflm.verification.accuracy_cost import AccuracyCost
+from tflm.verification.operation_check import OperationCheck
+from tflm.verification.verification import OutputCheck, Verification
+
+ARENA = ArenaUsage(activation_bytes=2000, persistent_bytes=1000, wider_bytes=120)
+MICRO = MicroRuntime(flatbuffer_bytes=1_106_016, arena=ARENA, arena_bytes=3008)
+STATIC = StaticRuntime(
+    flatbuffer_bytes=1_079_648, constant_bytes=1_040_384, arena_bytes=2048, rows_arena_bytes=1536
+)
+# 98.5% and 98.25% of 2,000 images.
+COST = AccuracyCost(
+    images=2000,
+    both_right=1955,
+    only_float_right=15,
+    only_int8_right=10,
+    same_class=1987,
+    clear=1800,
+    clear_same_class=1791,
+    int8_class_counts=(500, 1500),
+)
+# Every second image is lost.
+LOSSY = dataclasses.replace(COST, both_right=970, only_float_right=1000)
+OUTPUTS = OutputCheck(
+    images=76,
+    values=760,
+    exact_values=700,
+    most_steps_off=3,
+    root_mean_square_steps=0.375,
+    float_root_mean_square_steps=8.5,
+    same_class=75,
+)
+VERIFICATION = Verification(
+    made_up_images=12,
+    operations=OperationCheck(20, 201, 30_000, 29_900, np.zeros((20, 2), np.int8)),
+    made_up_outputs=OUTPUTS,
+    outputs=OUTPUTS,
+)
+FRAMES_ONLY = dataclasses.replace(STATIC, rows_arena_bytes=None)
+
+
+def add_step(graph, kind, inputs, name, shape, **options):
+    graph.add_operation(kind, inputs, name, shape, **options)
+    graph.tensors[name].quantization = quantization(0.05, 3)
+    return name
+
+
+def residual():
+    """x -> a -> b -> b + x: the input lives to the end. 20 elements take 32 bytes."""
+    graph = Graph()
+    add_input(graph, "x", (1, 1, 1, 20))
+    add_step(graph, "HARD_SWISH", ["x"], "a", (1, 1, 1, 20))
+    add_step(graph, "HARD_SWISH", ["a"], "b", (1, 1, 1, 20))
+    add_step(graph, "ADD", ["b", "x"], "sum", (1, 1, 1, 20))
+    graph.outputs.append("sum")
+    return graph
+
+
+def early_output():
+    """The first result is an output: it stays while the rest is computed."""
+    graph = Graph()
+    add_input(graph, "x", (1, 64))
+    add_step(graph, "HARD_SWISH", ["x"], "kept", (1, 64))
+    add_step(graph, "RESHAPE", ["x"], "r", (1, 8, 8))
+    add_step(graph, "HARD_SWISH", ["r"], "last", (1, 8, 8))
+    graph.outputs += ["kept", "last"]
+    return graph
+
+
+def long_graph(operations=210):
+    """As many operations as MicroNet-M0 has, in blocks."""
+    graph = Graph()
+    tensor = add_input(graph, "x", (1, 16, 16, 4))
+    for number in range(operations):
+        kind = ["HARD_SWISH", "RELU6"][number % 2]
+        name = f"block_{number // 30}/step_{number}"
+        tensor = add_step(graph, kind, [tensor], name, (1, 16, 16, 4))
+    graph.outputs.append(tensor)
+    return graph
+
+
+def make_report(graph, **changes):
+    values = {
+        "model_name": "micronet_m0",
+        "input_shape": (1, 32, 48, 3),
+        "classes": 10,
+        "keras_model": report.FLOAT,
+        "keras_accuracy": 0.985,
+        "float_run_accuracy": None,
+        "cost": COST,
+        "only_class": None,
+        "verification": VERIFICATION,
+        "kernels": "builtin",
+        "run_folder": "runs/photos",
+        "runtime": MICRO,
+        "costs": report.operation_costs(graph),
+        "live_bytes": report.live_bytes(graph),
+        "model_multiply_adds": sum(cost.multiply_adds for cost in report.operation_costs(graph)),
+    }
+    return report.ExportReport(**{**values, **changes})
+
+
+# Costs
+
+
+@pytest.mark.parametrize(
+    ("name", "multiply_adds", "constant_bytes", "output_bytes"),
+    [
+        # outputs * elements of a filter; weights + 4 bytes for each bias
+        ("convolution_with_groups", 3 * 4 * 9 * 2, 9 * 2 + 9 * 4, 3 * 4 * 9),
+        ("convolution_with_same_padding_on_even_sizes", 4 * 3 * 4 * 45, 180 + 16, 4 * 3 * 4),
+        ("depthwise_convolution", 3 * 6 * 5 * 3, 15 + 20, 3 * 6 * 5),
+        ("depthwise_convolution_with_multiplier", 4 * 4 * 6 * 5, 30 + 24, 4 * 4 * 6),
+        ("dense", 20 * 6, 120 + 24, 6),
+        ("dense_at_every_pixel", 6 * 8 * 5, 40 + 20, 6 * 5),
+        ("dense_without_bias", 16 * 7, 16 * 7, 7),
+        ("dense_with_int4_weights_of_odd_number", 35, 18 + 28, 7),
+        ("multiply", 0, 0, 60),
+        ("multiply_by_constant", 0, 5, 60),
+        ("gather_channels", 0, 6 * 4, 36),
+        ("average_pool_over_everything", 0, 0, 4),
+        ("split", 0, 4, 36),
+    ],
+)
+def test_costs_are_exact(name, multiply_adds, constant_bytes, output_bytes):
+    graph, _ = CASES[name]()
+    (cost,) = report.operation_costs(graph)
+    assert cost.kind == graph.operations[0].kind
+    assert cost.name == graph.outputs[0]
+    assert cost.output_shape == graph.tensors[graph.outputs[0]].shape
+    assert cost.multiply_adds == multiply_adds
+    assert cost.constant_bytes == constant_bytes
+    assert cost.output_bytes == output_bytes
+
+
+def test_costs_keep_the_order_of_execution():
+    costs = report.operation_costs(residual())
+    assert [(cost.position, cost.name) for cost in costs] == [(0, "a"), (1, "b"), (2, "sum")]
+
+
+# Lifetimes
+
+
+@pytest.mark.parametrize(
+    ("graph", "expected"),
+    [
+        (residual(), (64, 96, 96)),  # x a | x a b | x b sum, 32 bytes each
+        (early_output(), (128, 192, 192)),  # x kept | x kept r | kept r last, 64 bytes each
+        (chain_of_two_convolutions(), (192, 192)),
+    ],
+)
+def test_live_bytes_follow_lifetimes(graph, expected):
+    assert report.live_bytes(graph) == expected
+
+
+@pytest.mark.parametrize("graph", [residual(), chain_of_two_convolutions(), long_graph(20)])
+def test_peak_is_what_micros_planner_reserves(graph):
+    """In a chain the planner reaches the bound."""
+    arena = MicroInterpreter(flatbuffer.serialize(graph)).arena
+    assert arena.activation_bytes == max(report.live_bytes(graph))
+
+
+def test_invalid_graph_has_no_costs():
+    graph = residual()
+    graph.operations[0].kind = "CONV_5D"
+    for function in (report.operation_costs, report.live_bytes):
+        with pytest.raises(ValueError, match="CONV_5D"):
+            function(graph)
+
+
+# Rendering
+
+
+def test_json_holds_every_figure():
+    graph = residual()
+    figures = json.loads(report.to_json(make_report(graph)))
+    assert figures["runtime"] == "tflm"
+    assert figures["int8_accuracy"] == 0.9825
+    assert figures["float_accuracy"] == figures["keras_accuracy"] == 0.985
+    assert figures["agreement"] == 0.9935
+    assert (figures["test_images"], figures["refused"]) == (2000, False)
+    assert figures["points_lost"] == pytest.approx(0.25)
+    low, high = figures["points_lost_interval"]
+    assert low < 0.25 < high
+    assert figures["clear_agreement"] == 0.995
+    assert figures["verification"]["operations"] == 201
+    assert figures["verification"]["outputs"] == dataclasses.asdict(OUTPUTS)
+    assert figures["flatbuffer_bytes"] == 1_106_016
+    assert figures["arena"] == {
+        "required_bytes": 3008,
+        "total_bytes": 3000,
+        "activation_bytes": 2000,
+        "persistent_bytes": 1000,
+        "wider_bytes_of_64_bit_host": 120,
+    }
+    assert figures["operations_by_kind"] == {"HARD_SWISH": 2, "ADD": 1}
+    assert [entry["live_bytes"] for entry in figures["operations"]] == [64, 96, 96]
+    assert figures["operations"][2]["output_shape"] == [1, 1, 1, 20]
+
+
+def test_json_tells_the_memory_of_a_library():
+    figures = json.loads(report.to_json(make_report(residual(), runtime=STATIC)))
+    assert figures["runtime"] == "static"
+    assert figures["flatbuffer_bytes"] == 1_079_648
+    assert figures["constant_bytes"] == 1_040_384
+    assert figures["arena"] == {"required_bytes": 2048, "rows_required_bytes": 1536}
+    figures = json.loads(report.to_json(make_report(residual(), runtime=FRAMES_ONLY)))
+    assert figures["arena"] == {"required_bytes": 2048, "rows_required_bytes": None}
+
+
+def test_markdown_begins_with_the_verdict():
+    head = report.to_markdown(make_report(residual())).split("## In firmware")[0]
+    for words in (
+        "# micronet_m0 on TensorFlow Lite Micro",
+        "input 32 x 48 x 3, 10 classes",
+        "**98.25%** of 2,000 test images, 0.25 points lost "
+        "(95% interval of the loss: -0.26 to 0.79)",
+        "| accuracy without rounding | 98.50% |",
+        "| same class without rounding | 99.35%, 99.50% of the 1,800 clear ones |",
+        "1,106,016 bytes (1,080.1 KB)",
+        "3,008 bytes (2.9 KB)",
+        "saves at least\n120 bytes",
+    ):
+        assert words in head
+
+
+def test_markdown_of_a_library_begins_with_its_memory():
+    text = report.to_markdown(make_report(residual(), runtime=STATIC))
+    head, rest = text.split("## In firmware")
+    for words in (
+        "# micronet_m0 as a C99 library",
+        "| **flash** for the weights | **1,040,384 bytes (1,016.0 KB)** |",
+        "| **RAM** for the arena, whole frames | **2,048 bytes (2.0 KB)** |",
+        "| **RAM** for the arena, row by row | **1,536 bytes (1.5 KB)** |",
+        "`python -m benchmarks.models` measures it",
+    ):
+        assert words in head
+    assert "interpreter" not in head  # of those that TensorFlow Lite Micro has
+    assert "1,079,648" not in text  # the library has no flatbuffer
+    assert "buffers in 2,048 bytes" in rest
+
+
+def test_markdown_of_a_model_without_a_stem_knows_whole_frames_only():
+    text = report.to_markdown(make_report(residual(), runtime=FRAMES_ONLY))
+    assert "MICRONET_MODEL_ARENA_BYTES" in text
+    for words in ("row by row", "Row by row", "micronet_model_rows"):
+        assert words not in text
+    assert "ROWS" in STATIC.arena_note
+    assert "ROWS" not in FRAMES_ONLY.arena_note
+
+
+@pytest.mark.parametrize("has_kernels", [False, True])
+def test_markdown_says_how_kernels_are_compiled(has_kernels):
+    runtime = dataclasses.replace(MICRO, has_kernels=has_kernels)
+    text = report.to_markdown(make_report(residual(), runtime=runtime))
+    assert ("Compile all of `kernels/` along" in text) == has_kernels
+    assert "\n\n\n" not in text
+
+
+def test_markdown_says_if_accuracy_was_gained():
+    gained = dataclasses.replace(COST, both_right=1945, only_float_right=10, only_int8_right=30)
+    text = report.to_markdown(make_report(residual(), cost=gained))
+    assert "1.00 points gained (95% interval of the loss: -1.68 to -0.40)" in text
+
+
+def test_verdict_is_two_lines():
+    lines = report.verdict(make_report(residual(), noise=(NOISE, INPUT_NOISE))).splitlines()
+    assert lines == [
+        "accuracy on 2,000 test images: float 98.50%, int8 on TensorFlow Lite Micro 98.25%, "
+        "0.25 points lost (95% interval of the loss: -0.26 to 0.79)",
+        "same class as float: 99.35%, 99.50% of the 1,800 clear ones; "
+        "noisiest activations: block_1/expand (20.0 dB), images (20.0 dB)",
+    ]
+
+
+def test_one_class_for_all_images_is_said_plainly():
+    shown = make_report(residual(), only_class="cat")
+    assert "the device gives the class cat to every test image" in report.verdict(shown)
+    text = report.to_markdown(shown)
+    assert "**The device gives the class cat to every test image, and float does not.**" in text
+    assert json.loads(report.to_json(shown))["only_class"] == "cat"
+    agreed = make_report(
+        residual(), only_class="cat", cost=dataclasses.replace(COST, same_class=2000)
+    )
+    assert "every test image.**" in report.to_markdown(agreed)
+
+
+def test_few_images_are_said_to_be_few():
+    few = dataclasses.replace(
+        COST, images=12, both_right=9, only_float_right=1, only_int8_right=1, same_class=10
+    )
+    text = report.to_markdown(make_report(residual(), cost=few))
+    assert "12 images cannot show that no more than 2 points are lost" in text
+    assert "cannot show" not in report.to_markdown(make_report(residual()))
+
+
+def test_refused_report_tells_why_and_what_next():
+    steps = (NextStep("python -m tflm x", "does this"), NextStep(None, "do that"))
+    shown = make_report(residual(), cost=LOSSY, next_steps=steps)
+    assert shown.is_refused
+    text = report.to_markdown(shown)
+    assert "## Refused: no sources were written" in text
+    assert "- `python -m tflm x`\n  does this\n- do that\n" in text
+    assert "In firmware" not in text and "test_vectors.h" not in text
+    assert json.loads(report.to_json(shown))["refused"] is True
+    assert "at most 2 points of accuracy. Received: 49.50 points lost, significantly more" in (
+        report.refusal(shown)
+    )
+    accepted = dataclasses.replace(shown, most_points_lost=60.0)
+    assert not accepted.is_refused
+    assert "Refused" not in report.to_markdown(accepted)
+
+
+def test_quantization_aware_model_has_three_accuracies():
+    shown = make_report(
+        residual(),
+        keras_model=report.QUANTIZATION_AWARE,
+        keras_accuracy=0.9805,
+        float_run_accuracy=0.9712,
+        noise=(NOISE,),
+    )
+    text = report.to_markdown(shown)
+    assert "simulated, the accuracy is 98.05%." in text
+    assert "The float run that came before has 97.12%" in text
+    assert "The weights have learned with this noise" in text
+    assert json.loads(report.to_json(shown))["float_run_accuracy"] == 0.9712
+
+
+def test_verification_is_told():
+    text = report.to_markdown(make_report(residual()))
+    for words in (
+        "On 20 images, 12 of them made up, each of the\n201 operations",
+        "30,000\nvalues, 100 of them a step beside it, as it may be.\n",
+        "differences is 0.38 steps, and 8.50 from the model without rounding",
+    ):
+        assert words in text
+    assert "has learned" not in text
+    others = dataclasses.replace(VERIFICATION, learned_kernels="builtin")
+    text = report.to_markdown(make_report(residual(), verification=others))
+    assert "has learned the rounding of builtin kernels, which these are not" in " ".join(
+        text.split()
+    )
+
+
+def test_markdown_lists_operations_costliest_first():
+    graph = chain_of_two_convolutions()
+    add_step(graph, "HARD_SWISH", ["y"], "cheap", (1, 4, 4, 6))
+    graph.outputs = ["cheap"]
+    text = report.to_markdown(make_report(graph))
+    table = text.split("All 3 operations")[1]
+    assert table.index("`m`") < table.index("`y`") < table.index("`cheap`")
+    assert "| 0 | `m` | CONV_2D | 1 x 4 x 4 x 6 | 576 | 60 | 96 |" in table
+    assert "| `CONV_2D` | 2 | 1,152 | 120 | 192 |" in text
+    assert "| **all** | 3 | 1,152 | 120 | 288 |" in text
+
+
+def test_markdown_tables_have_a_column_for_every_heading():
+    tables = [
+        line for line in report.to_markdown(make_report(long_graph())).splitlines() if "|" in line
+    ]
+    widths = {line.count("|") for line in tables}
+    assert widths == {3, 6, 8}  # the figures, the kinds, the operations
+
+
+def test_every_file_that_markdown_shows_is_there():
+    files = report.report_files(make_report(residual()))
+    for name in ("report_operations.png", "report_memory.png"):
+        assert f"({name})" in files["report.md"]
+    assert set(files) == {"report.md", "report.json", "report_operations.png", "report_memory.png"}
+
+
+def examples(count):
+    images = np.random.default_rng(0).integers(0, 256, (count, 8, 8, 3), np.uint8)
+    return tuple(report.Example(image, "cat", "dog") for image in images)
+
+
+@pytest.mark.parametrize("count", [1, 8, 11])
+def test_examples_are_shown(count):
+    shown = make_report(residual(), examples=examples(count))
+    files = report.report_files(shown)
+    assert "(report_predictions.png)" in files["report.md"]
+    with Image.open(io.BytesIO(files["report_predictions.png"])) as picture:
+        pixels = np.asarray(picture.convert("RGB")).astype(int)
+    red = (pixels[..., 0] > 180) & (pixels[..., 1] < 100) & (pixels[..., 2] < 80)
+    assert red.any()  # the titles of mistakes
+    assert '"cat"' not in report.to_json(shown)
+
+
+def test_markdown_tells_added_zeros_from_the_model():
+    graph = chain_of_two_convolutions()
+    total = sum(cost.multiply_adds for cost in report.operation_costs(graph))
+    text = report.to_markdown(make_report(graph, model_multiply_adds=total - 100))
+    assert f"{total:,} ({total - 100:,} of the model, 100 with zeros" in text
+    assert "zeros" not in report.to_markdown(make_report(graph))
+
+
+# Noise
+
+
+NOISE = TensorNoise(
+    position=7,
+    name="block_1/expand",
+    kind="CONV_2D",
+    signal_mean_square=2.0,
+    noise_mean_square=0.02,  # a hundredth of the signal: 20 dB
+    own_noise_mean_square=0.002,
+    input_signal_to_noise_decibels=38.5,
+    low=-1.5,
+    high=2.25,
+    scale=0.0147,
+    clipped_fraction=0.001,
+)
+INPUT_NOISE = dataclasses.replace(
+    NOISE, position=None, name="images", kind="INPUT", input_signal_to_noise_decibels=None
+)
+
+
+def noise_rows(count):
+    return tuple(dataclasses.replace(NOISE, name=f"tensor_{number}") for number in range(count))
+
+
+def test_json_holds_the_noise_of_every_tensor():
+    shown = make_report(residual(), noise=(NOISE, *noise_rows(30)))
+    figures = json.loads(report.to_json(shown))["tensor_noise"]
+    assert len(figures) == 31
+    assert figures[0].pop("signal_to_noise_decibels") == pytest.approx(20.0)
+    assert figures[0].pop("own_signal_to_noise_decibels") == pytest.approx(30.0)
+    assert figures[0] == dataclasses.asdict(NOISE)
+    assert json.loads(report.to_json(make_report(residual())))["tensor_noise"] == []
+
+
+def test_json_has_null_for_infinite_ratios():
+    exact = dataclasses.replace(
+        NOISE, noise_mean_square=0.0, input_signal_to_noise_decibels=math.inf
+    )
+    wrong = dataclasses.replace(NOISE, signal_mean_square=0.0)
+    shown = make_report(residual(), noise=(wrong, exact))
+    wrong_figures, exact_figures = json.loads(report.to_json(shown))["tensor_noise"]
+    for figures in (wrong_figures, exact_figures):
+        assert figures["signal_to_noise_decibels"] is None
+    assert exact_figures["input_signal_to_noise_decibels"] is None
+    assert exact_figures["noise_mean_square"] == wrong_figures["signal_mean_square"] == 0.0
+
+
+def noise_section(*rows):
+    text = report.to_markdown(make_report(residual(), noise=rows))
+    return text.split("## Where quantization loses accuracy")[1]
+
+
+def test_markdown_shows_the_noise_of_a_tensor():
+    row = "| 7 | `block_1/expand` | CONV_2D | 20.0 | 30.0 | 38.5 | -1.5 to 2.25 | 0.0147 | 0.10% |"
+    section = noise_section(NOISE, INPUT_NOISE)
+    assert row in section
+    assert "|  | `images` | INPUT | 20.0 | 30.0 |  | -1.5 to 2.25 | 0.0147 | 0.10% |" in section
+    assert "| ---: | --- | --- | ---: | ---: | ---: | --- | ---: | ---: |" in section
+    assert "python -m training --quantize-aware runs/photos" in section
+
+
+def test_markdown_shows_infinite_ratios():
+    exact = dataclasses.replace(NOISE, name="exact", noise_mean_square=0.0)
+    wrong = dataclasses.replace(NOISE, name="wrong", signal_mean_square=0.0)
+    section = noise_section(wrong, exact)
+    assert "| `wrong` | CONV_2D | -∞ | -∞ | 38.5 |" in section
+    assert "| `exact` | CONV_2D | ∞ | 30.0 | 38.5 |" in section
+
+
+def test_markdown_shows_the_worst_in_the_order_given():
+    section = noise_section(*noise_rows(40))
+    shown = [line.split("`")[1] for line in section.splitlines() if "`tensor_" in line]
+    assert shown == [f"tensor_{number}" for number in range(15)]
+    assert "the 15 worst of 40" in section
+
+
+def test_markdown_without_noise_has_no_such_section():
+    assert "quantization loses" not in report.to_markdown(make_report(residual()))
+
+
+# Plots
+
+
+@pytest.mark.parametrize(
+    ("graph", "runtime"), [(residual(), STATIC), (early_output(), MICRO), (long_graph(), MICRO)]
+)
+@pytest.mark.parametrize("draw", [plots.operations_png, plots.memory_png])
+def test_plot_is_a_picture_with_ink(graph, runtime, draw):
+    with Image.open(io.BytesIO(draw(make_report(graph, runtime=runtime)))) as picture:
+        assert picture.format == "PNG"
+        assert min(picture.size) > 500
+        pixels = np.asarray(picture.convert("RGB"))
+    assert 0.01 < np.mean(np.any(pixels != 255, axis=-1)) < 0.9
+
+
+def test_peak_is_marked_where_it_is():
+    """The marker is the only red thing; it moves from left to right with the peak."""
+
+    def marker_column(live_bytes):
+        png = plots.memory_png(make_report(long_graph(), live_bytes=live_bytes))
+        pixels = np.asarray(Image.open(io.BytesIO(png)).convert("RGB")).astype(int)
+        red = (pixels[..., 0] > 180) & (pixels[..., 1] < 100) & (pixels[..., 2] < 80)
+        return np.median(np.nonzero(red)[1]) / pixels.shape[1]
+
+    flat = [1000] * 210
+    assert marker_column(tuple([2000] + flat[1:])) < 0.5
+    assert marker_column(tuple(flat[:-1] + [2000])) > 0.5
+
+
+def test_every_fused_kernel_has_its_colour_and_its_name():
+    kinds = [custom_name(operator) for operator in library_operands.OPERATORS]
+    assert custom_name("dynamic_shift_max_s8") in kinds
+    costs = [types.SimpleNamespace(kind=kind) for kind in kinds]
+    labels = [handle.get_label() for handle in plots._legend(costs)]
+    assert len(labels) == len(kinds) and "Dynamic Shift-Max" in labels
+    assert not {"other", *kinds} & set(labels)
+
+
+def test_operations_are_called_what_they_compute():
+    graph = residual()
+    graph.operations[1].layer = "block_6/expand_activation"
+    text = report.to_markdown(make_report(graph))
+    assert "`block_6/expand_activation`" in text and "`b`" not in text
+
+
+def test_pictures_say_that_mistakes_come_first():
+    image = np.zeros((8, 8, 3), np.uint8)
+    examples = [report.Example(image, "cat", answer) for answer in ("dog", "cat", "cat")]
+    shown = make_report(residual(), examples=tuple(examples))
+    accuracy = f"{100 * COST.int8_accuracy:.2f}%"
+    assert plots._examples_title(shown) == (
+        f"1 mistake first, then 2 test images that are recognised: of all, {accuracy} are"
+    )
+    assert "Mistakes first, if there are any" in report.to_markdown(shown)
+
+
+def test_plots_leave_matplotlib_as_it_was():
+    before = dict(matplotlib.rcParams)
+    had_pyplot = "matplotlib.pyplot" in sys.modules
+    plots.memory_png(make_report(residual()))
+    assert dict(matplotlib.rcParams) == before
+    assert ("matplotlib.pyplot" in sys.modules) == had_pyplot

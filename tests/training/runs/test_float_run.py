@@ -1,0 +1,178 @@
+import dataclasses
+
+import keras
+import numpy as np
+import pytest
+
+from training.recipes.recipes import SMALL_IMAGES
+from training.runs.float_run import FloatRun
+
+CLASSES = ("a", "b")
+
+
+def test_tells_what_the_run_was_asked_for_and_measured(finished_float_run):
+    float_run = FloatRun.read(finished_float_run)
+    assert float_run == FloatRun(
+        folder=finished_float_run,
+        variant="M0",
+        initial_weights=None,
+        dataset=str(finished_float_run.parent / "images"),
+        skip_unreadable=False,
+        # A fifth and a tenth of 20 images a class.
+        part_sizes={"train": 28, "validation": 4, "test": 8},
+        class_names=CLASSES,
+        recipe=dataclasses.replace(
+            SMALL_IMAGES,
+            image_size=(24, 32),
+            epochs=1,
+            batch_size=14,
+            learning_rate=0.02,
+            horizontal_flip=True,
+        ),
+        test_accuracy=0.625,
+    )
+
+
+def test_reads_runs_that_did_not_say_whether_images_were_skipped(float_run_copy, change_summary):
+    change_summary(lambda summary: summary["dataset"].pop("skip_unreadable"))
+    assert FloatRun.read(float_run_copy).skip_unreadable is False
+
+
+def test_loads_the_model_and_the_images(finished_float_run):
+    float_run = FloatRun.read(finished_float_run)
+    model = float_run.load_model()
+    assert model.input_shape == (None, 24, 32, 3)
+    assert not model.compiled
+    images, labels = float_run.test_images()
+    assert images.shape == (8, 24, 32, 3)
+    assert sorted(labels) == [0] * 4 + [1] * 4
+    assert float_run.calibration_images().shape == (28, 24, 32, 3)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda summary: summary.pop("format"),
+        lambda summary: summary.update(format=2),
+        lambda summary: summary.pop("dataset"),
+        lambda summary: summary.update(dataset=[]),
+        lambda summary: summary["dataset"].update(source=3),
+        lambda summary: summary["dataset"].update(skip_unreadable="no"),
+        lambda summary: summary["dataset"].update(test_images="8"),
+        lambda summary: summary["dataset"].pop("train_images"),
+        lambda summary: summary["model"].update(variant=None),
+        lambda summary: summary["results"].update(test_accuracy="high"),
+        lambda summary: summary.update(recipe=None),
+        lambda summary: summary["recipe"].pop("zoom"),
+        lambda summary: summary["recipe"].update(cutout=0.5),
+        lambda summary: summary["recipe"].update(zoom="none"),
+        lambda summary: summary["recipe"].update(image_size=7),
+        lambda summary: summary["recipe"].update(batch_size=0),
+    ],
+)
+def test_refuses_a_summary_that_is_not_its_own(float_run_copy, change_summary, change):
+    change_summary(change)
+    with pytest.raises(ValueError, match="run.json must be whole.*train the float model again"):
+        FloatRun.read(float_run_copy)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[1]", b"null", b"\xff\xfe", b"[" * 100_000])
+def test_refuses_a_damaged_summary(float_run_copy, content):
+    (float_run_copy / "run.json").write_bytes(content)
+    with pytest.raises(ValueError, match="run.json must be whole.*Received: .*copy-M0"):
+        FloatRun.read(float_run_copy)
+
+
+def test_refuses_a_run_that_is_not_complete(float_run_copy):
+    (float_run_copy / "run.json").unlink()
+    with pytest.raises(ValueError, match="has completed. Received: .* without a readable run.json"):
+        FloatRun.read(float_run_copy)
+
+
+@pytest.mark.parametrize("folder", ["missing", "file"])
+def test_refuses_what_is_no_folder(tmp_path, folder):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ValueError, match="must be a folder that `python -m training` has compl"):
+        FloatRun.read(tmp_path / folder)
+
+
+def test_refuses_a_run_that_is_quantized_already(float_run_copy, change_summary):
+    change_summary(lambda summary: summary.update(quantization={"scheme": "int8"}))
+    with pytest.raises(ValueError, match="must be a float run.*copy-M0, which is quantized alr"):
+        FloatRun.read(float_run_copy)
+
+
+@pytest.mark.parametrize("name", ["model.keras", "class_names.txt", "calibration.npz", "test.npz"])
+def test_refuses_a_run_with_a_file_missing(float_run_copy, name):
+    (float_run_copy / name).unlink()
+    with pytest.raises(ValueError, match=f"the run to start from must hold {name}"):
+        float_run = FloatRun.read(float_run_copy)
+        float_run.load_model()
+        float_run.calibration_images()
+        float_run.test_images()
+
+
+def test_refuses_names_that_are_not_the_models_outputs(float_run_copy):
+    (float_run_copy / "class_names.txt").write_text("a\nb\nc\n")
+    with pytest.raises(ValueError, match=r"shapes .*\(None, 3\).*Received: .*\(None, 2\)"):
+        FloatRun.read(float_run_copy).load_model()
+
+
+def test_refuses_class_names_that_are_no_text(float_run_copy):
+    (float_run_copy / "class_names.txt").write_bytes(b"\xff")
+    with pytest.raises(ValueError, match="UnicodeDecodeError"):
+        FloatRun.read(float_run_copy)
+
+
+@pytest.mark.parametrize("content", [b"", b"no archive", None])
+def test_refuses_a_damaged_model(float_run_copy, content):
+    path = float_run_copy / "model.keras"
+    path.write_bytes(path.read_bytes()[:-1000] if content is None else content)
+    with pytest.raises(ValueError, match="model.keras must be a whole Keras model"):
+        FloatRun.read(float_run_copy).load_model()
+
+
+def test_runs_no_code_of_a_model_file(float_run_copy):
+    model = keras.Sequential([keras.Input((24, 32, 3)), keras.layers.Lambda(lambda x: x[:, 0, 0])])
+    model.save(float_run_copy / "model.keras")
+    with pytest.raises(ValueError, match="without code of its own"):
+        FloatRun.read(float_run_copy).load_model()
+
+
+IMAGES, LABELS = np.zeros((4, 24, 32, 3), np.uint8), np.zeros(4, np.int32)
+
+
+@pytest.mark.parametrize(
+    "arrays",
+    [
+        {"images": IMAGES},
+        {"labels": LABELS},
+        {"images": IMAGES.astype(np.float32), "labels": LABELS},
+        {"images": IMAGES[:, :8], "labels": LABELS},
+        {"images": IMAGES, "labels": LABELS[:3]},
+        {"images": IMAGES, "labels": np.zeros((4, 1), np.int32)},
+        {"images": IMAGES, "labels": np.int32(4)},
+        {"images": IMAGES[:0], "labels": LABELS[:0]},
+        {"images": np.array([{"code": "object"}] * 4), "labels": LABELS},
+    ],
+)
+def test_refuses_images_that_the_model_does_not_take(float_run_copy, arrays):
+    np.savez(float_run_copy / "calibration.npz", **arrays)
+    with pytest.raises(ValueError, match="calibration.npz must hold .*: train the float model"):
+        FloatRun.read(float_run_copy).calibration_images()
+
+
+def with_a_changed_middle(content):
+    middle = len(content) // 2
+    return content[:middle] + bytes(byte ^ 255 for byte in content[middle:-200]) + content[-200:]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [lambda _: b"", lambda _: b"PK", lambda _: b"\x93NUMPY\x01\x00", with_a_changed_middle],
+)
+def test_refuses_a_damaged_archive(float_run_copy, damage):
+    path = float_run_copy / "test.npz"
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(ValueError, match="test.npz must hold the arrays images and labels"):
+        FloatRun.read(float_run_copy).test_images()

@@ -1,0 +1,145 @@
+"""A board that QEMU emulates, running the firmware, with its serial line and its reset button."""
+
+import json
+import pathlib
+import socket
+import subprocess
+import tempfile
+
+from tflm.firmware.link.descriptor_stream import DescriptorStream
+from tflm.toolchains import emulator
+
+CORES = {core.value.machine: core for core in emulator.Core}
+_SECONDS_TO_END = 10.0
+_SECONDS_OF_A_COMMAND = 30.0
+
+
+class EmulatedBoard:
+    """Runs a program in QEMU. A context manager; at its end QEMU is stopped.
+
+    It is a stream as `SerialClient` takes it.
+    """
+
+    def __init__(self, program, platform):
+        """Switches the board on.
+
+        Args:
+            program: path of a program that `build.build` has made for that platform. QEMU gives
+                it access to this computer's files, so that it must be one's own.
+            platform: one of `CORES`, such as "mps2-an386".
+
+        Raises:
+            ValueError: there is no such board.
+            emulator.ToolMissingError: QEMU is not installed.
+        """
+        if platform not in CORES:
+            raise ValueError(
+                f"An emulated board must be one of {', '.join(CORES)}. Received: {platform!r}"
+            )
+        self._program = pathlib.Path(program).resolve()
+        command = emulator.qemu_command(self._program, CORES[platform])
+        self._folder = tempfile.TemporaryDirectory(prefix="board_")
+        self._serial, serial_end = socket.socketpair()
+        self._control, control_end = socket.socketpair()
+        self._control.settimeout(_SECONDS_OF_A_COMMAND)
+        self._control_lines = self._control.makefile("rb")
+        for name, end in (("serial", serial_end), ("control", control_end)):
+            command += ["-chardev", f"socket,id={name},fd={end.fileno()}"]
+        command += ["-serial", "chardev:serial", "-mon", "chardev=control,mode=control"]
+        messages = pathlib.Path(self._folder.name, "messages")
+        with serial_end, control_end, messages.open("wb") as target:
+            self._process = subprocess.Popen(
+                command,
+                cwd=self._folder.name,
+                stdin=subprocess.DEVNULL,
+                stdout=target,
+                stderr=subprocess.STDOUT,
+                pass_fds=(serial_end.fileno(), control_end.fileno()),
+            )
+        self._stream = DescriptorStream(self._serial.fileno(), self._serial.fileno())
+        self._is_control_ready = False
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.close()
+
+    def write(self, data):
+        """Sends bytes over the serial line.
+
+        Raises:
+            emulator.EmulatorError: the program or QEMU has ended; the message tells why.
+        """
+        try:
+            self._stream.write(data)
+        except EOFError:
+            self._raise_end()
+
+    def read(self, seconds):
+        """Bytes from the serial line, at least one, or `b""` when none came in so many seconds.
+
+        Raises:
+            emulator.EmulatorError: the program or QEMU has ended; the message tells why.
+        """
+        try:
+            return self._stream.read(seconds)
+        except EOFError:
+            self._raise_end()
+
+    def reset(self):
+        """Pushes the reset button: the firmware starts anew.
+
+        Bytes that were sent before and not yet read by the firmware arrive after its start.
+
+        Raises:
+            emulator.EmulatorError: the program or QEMU has ended, or QEMU does not do it.
+        """
+        if not self._is_control_ready:
+            self._read_control()  # a greeting
+            self._command("qmp_capabilities")
+            self._is_control_ready = True
+        self._command("system_reset")
+
+    def close(self):
+        """Switches the board off."""
+        self._process.kill()
+        self._process.wait()
+        self._control_lines.close()
+        self._control.close()
+        self._serial.close()
+        self._folder.cleanup()
+
+    def _command(self, name):
+        """Runs a command of the QEMU Machine Protocol."""
+        try:
+            self._control.sendall(json.dumps({"execute": name}).encode() + b"\n")
+        except OSError:
+            self._raise_end()
+        while True:
+            answer = self._read_control()
+            if "return" in answer:
+                return
+            if "error" in answer:
+                raise emulator.EmulatorError(f"QEMU must do {name}. Received: {answer['error']}")
+
+    def _read_control(self):
+        try:
+            line = self._control_lines.readline()
+        except TimeoutError:
+            raise emulator.ProgramTimeout(
+                f"QEMU must answer in {_SECONDS_OF_A_COMMAND:g} s. Received: nothing"
+            ) from None
+        except OSError:
+            line = b""
+        if not line:
+            self._raise_end()
+        return json.loads(line)
+
+    def _raise_end(self):
+        status = self._process.wait(_SECONDS_TO_END)
+        folder = pathlib.Path(self._folder.name)
+        emulator.check_end(self._program, status, folder, (folder / "messages").read_bytes())
+        raise emulator.ProgramFailed(
+            f"Firmware must not end. Received: {self._program.name} ended with exit status 0"
+        )

@@ -1,0 +1,49 @@
+"""`op_resolver.h`: exactly the operators that a model uses, so that no other is linked."""
+
+from tflm.graph.operators import OPERATORS
+from tflm.sources import c_arrays
+
+
+def op_resolver(graph):
+    """Writes a C++ header that registers a graph's operators.
+
+    Args:
+        graph: a `Graph` in the vocabulary of `operator_table.OPERATORS`.
+
+    Returns:
+        Mapping from file name to text: `op_resolver.h`. For operators of `tflm.kernels` it
+        includes `kernels/micronet_ops.h`, which is exported with them.
+
+    Raises:
+        ValueError: the graph has an operation of unknown kind.
+    """
+    kinds = sorted({operation.kind for operation in graph.operations})
+    unknown = [kind for kind in kinds if kind not in OPERATORS]
+    if unknown:
+        raise ValueError(
+            f"Operation kinds must be among {', '.join(OPERATORS)}. Received: {', '.join(unknown)}"
+        )
+    calls = "".join(
+        f"  if (resolver.{_registration(kind)} != kTfLiteOk) return kTfLiteError;\n"
+        for kind in kinds
+    )
+    body = f"""
+constexpr unsigned int kOperatorCount = {len(kinds)};
+
+using OpResolver = tflite::MicroMutableOpResolver<kOperatorCount>;
+
+// Registers every operator that the model uses, and no other.
+inline TfLiteStatus AddOperators(OpResolver& resolver) {{
+{calls}  return kTfLiteOk;
+}}
+"""
+    includes = ['"tensorflow/lite/micro/micro_mutable_op_resolver.h"']
+    if any(OPERATORS[kind].is_custom for kind in kinds):
+        includes.append('"kernels/micronet_ops.h"')
+    return {"op_resolver.h": c_arrays.header("op_resolver.h", includes, body)}
+
+
+def _registration(kind):
+    if not OPERATORS[kind].is_custom:
+        return f"{OPERATORS[kind].resolver_method}()"
+    return f'AddCustom("{kind}", Register_{kind}())'

@@ -1,0 +1,95 @@
+"""Activations and weights in TensorFlow Lite's int8 quantization: scales and integers.
+
+The scales are those of `keras_micronet.quantization.scales`, as in the simulation.
+"""
+
+import dataclasses
+
+import numpy as np
+
+from keras_micronet.quantization import scales
+from tflm.graph.graph import Quantization
+
+
+def affine(low, high, least=0.0):
+    """The int8 quantization of the smallest range that holds `low`, `high` and 0.
+
+    Args:
+        low, high: finite numbers, `low <= high`.
+        least: what the scale must be at least.
+
+    Returns:
+        A per-tensor `Quantization`; its scale is a float32 value, as files store it.
+    """
+    if not (np.isfinite(low) and np.isfinite(high) and low <= high):
+        raise ValueError(
+            f"A range must be two finite numbers in order. Received: low={low}, high={high}"
+        )
+    low, high = scales.stored_range(low, high)
+    scale = float(scales.activation_scale(low, high, least))
+    return Quantization.per_tensor(scale, int(scales.zero_point(low, high)))
+
+
+def range_of(name, ranges):
+    """The range of an activation; `ValueError` names it if there is none."""
+    if name not in ranges:
+        raise ValueError(f"Every activation must have a range. Received: no range of {name}")
+    return ranges[name]
+
+
+def channel_scales(weights, bias, axis, input_scale, rounding):
+    """Scales that hold each channel's weights in their format and its bias in int32.
+
+    Args:
+        weights: float array with the output channels on `axis`.
+        bias: float array `(channels,)`.
+        axis: of the output channels.
+        input_scale: scale of the layer's input.
+        rounding: `WeightRounding`.
+
+    Returns:
+        float64 array `(channels,)` of float32 values, as files store them; all alike if the
+        format has one scale.
+    """
+    others = tuple(other for other in range(weights.ndim) if other != axis)
+    least = scales.least_weight_scales(bias, input_scale)
+    largest = np.abs(weights).max(axis=others)
+    found = scales.weight_scales(largest, rounding.weight_format, rounding.clipping, least)
+    return found.numpy().astype(np.float64)
+
+
+@dataclasses.dataclass(frozen=True)
+class QuantizedLayer:
+    """Weights and biases of one layer in integers.
+
+    Attributes:
+        weights: int8 array, in the range of its format.
+        weight_quantization: of the weights, for each output channel or for the layer.
+        biases: int32 array `(channels,)`.
+        bias_quantization: of the biases and of the layer's sums, in the same way.
+    """
+
+    weights: np.ndarray
+    weight_quantization: Quantization
+    biases: np.ndarray
+    bias_quantization: Quantization
+
+
+def quantize_layer(weights, bias, axis, input_scale, rounding):
+    """Rounds a layer.
+
+    Args:
+        weights, bias, axis, input_scale, rounding: as for `channel_scales`.
+
+    Returns:
+        A `QuantizedLayer`.
+    """
+    found, bias_axis = channel_scales(weights, bias, axis, input_scale, rounding), 0
+    if not rounding.weight_format.per_channel:
+        found, axis, bias_axis = found[:1], None, None
+    zeros = np.zeros(len(found), np.int64)
+    of_weights = Quantization(found, zeros, axis)
+    of_biases = Quantization(found * input_scale, zeros, bias_axis)
+    limit = rounding.weight_format.limit
+    integers = np.clip(of_weights.quantize(weights), -limit, limit)
+    return QuantizedLayer(integers, of_weights, of_biases.quantize(bias, np.int32), of_biases)

@@ -1,0 +1,169 @@
+"""What a static library calls, and where its data lies in the arena."""
+
+import dataclasses
+import math
+
+from tflm.graph import validation
+from tflm.kernels.dynamic_shift_max import DynamicShiftMax
+from tflm.kernels.factorized_depthwise_conv import FactorizedDepthwiseConv
+from tflm.kernels.fused_operation import operator_of
+from tflm.static import memory_plan, row_by_row
+from tflm.static.library_operands import OPERATORS
+
+_IN_PLACE = {"dynamic_shift_max_s8": "dynamic_shift_max_in_place_s8"}
+
+
+@dataclasses.dataclass(frozen=True)
+class LibraryPlan:
+    """Where a library has its data in the arena, in bytes from its beginning.
+
+    Attributes:
+        input_offset: of the image.
+        buffer_offset: of the first operation's buffer while the image is in the arena, or `None`.
+        arena_bytes: size of the arena with the image.
+        image_plan: `MemoryPlan` of the other activations and buffers then.
+        plan: `MemoryPlan` for an image that comes row by row, if it may. Often the same.
+        takes_rows: whether the image may come row by row.
+    """
+
+    input_offset: int
+    buffer_offset: int | None
+    arena_bytes: int
+    image_plan: memory_plan.MemoryPlan
+    plan: memory_plan.MemoryPlan
+    takes_rows: bool
+
+    @property
+    def rows_arena_bytes(self):
+        """Size of the arena for an image that comes row by row, or `None`."""
+        return self.plan.arena_bytes if self.takes_rows else None
+
+
+def plan_memory(graph):
+    """The `LibraryPlan` of a graph.
+
+    Args:
+        graph: a quantized `Graph` of fused kernels only, with one input and one output.
+
+    Raises:
+        ValueError: the graph has another operation, several inputs or outputs, or is not valid.
+    """
+    _check_operations(graph)
+    _check_ends(graph)
+    integers = [operation.options["integers"] for operation in graph.operations]
+    buffer_bytes = [each.buffer_bytes for each in integers]
+    overlaps = _overlaps(integers)
+    if row_by_row.takes_rows(graph):
+        buffer_bytes[0] = integers[0].rows_buffer_bytes
+        rows = row_by_row.plan(graph, buffer_bytes, overlaps)
+        return LibraryPlan(
+            rows.image_offset,
+            rows.image_buffer_offset,
+            rows.image_arena_bytes,
+            rows.image_plan,
+            rows.plan,
+            takes_rows=True,
+        )
+    plan = memory_plan.plan(graph, buffer_bytes, overlaps=overlaps)
+    input_offset, buffer_offset = plan.tensor_offsets[graph.inputs[0]], plan.buffer_offsets[0]
+    return LibraryPlan(input_offset, buffer_offset, plan.arena_bytes, plan, plan, takes_rows=False)
+
+
+def occupied_bytes(graph, plan):
+    """Bytes of the arena that are in use while each operation of a whole frame runs.
+
+    Args:
+        graph: a quantized `Graph`.
+        plan: its `LibraryPlan`.
+
+    Returns:
+        A tuple of bytes, one element for each operation; see `memory_plan.occupied_bytes`.
+    """
+    frame = plan.image_plan
+    integers = [operation.options["integers"] for operation in graph.operations]
+    offsets = list(frame.buffer_offsets)
+    sizes = [
+        each.in_place_buffer_bytes if position in frame.in_place else each.buffer_bytes
+        for position, each in enumerate(integers)
+    ]
+    if plan.takes_rows:
+        offsets[0], sizes[0] = plan.buffer_offset, integers[0].rows_buffer_bytes
+    return memory_plan.occupied_bytes(
+        graph,
+        {**frame.tensor_offsets, graph.inputs[0]: plan.input_offset},
+        [None if offset is None else (offset, size) for offset, size in zip(offsets, sizes)],
+    )
+
+
+def _overlaps(integers):
+    """`Overlaps` that the kernels of a graph's operations can do."""
+    return memory_plan.Overlaps(
+        leads={
+            position: each.lead_bytes
+            for position, each in enumerate(integers)
+            if isinstance(each, FactorizedDepthwiseConv)
+        },
+        in_place={
+            position: each.in_place_buffer_bytes
+            for position, each in enumerate(integers)
+            if isinstance(each, DynamicShiftMax)
+        },
+    )
+
+
+def _check_operations(graph):
+    for operation in graph.operations:
+        if operator_name(operation) not in OPERATORS:
+            raise ValueError(
+                "A static library must be made of fused kernels only; export the model for "
+                "TensorFlow Lite Micro instead, which computes all operations. "
+                f"Received: {operation.kind} for {operation.outputs[0]}"
+            )
+    validation.validate(graph)
+    for operation in graph.operations:
+        shapes = [graph.tensors[name].shape[1:] for name in activations(operation, graph)]
+        expected = operation.options["integers"].packed().input_shapes
+        if list(map(math.prod, shapes)) != list(map(math.prod, expected)):
+            raise ValueError(
+                f"{operation.kind} for {operation.outputs[0]} must read activations of the shapes "
+                f"{expected}. Received: {shapes}"
+            )
+
+
+def _check_ends(graph):
+    for end, names in (("input", graph.inputs), ("output", graph.outputs)):
+        if len(names) != 1:
+            raise ValueError(f"The graph must have one {end}. Received: {', '.join(names)}")
+
+
+def activations(operation, graph):
+    """Names of the inputs that are computed."""
+    return [name for name in operation.inputs if not graph.tensors[name].is_constant]
+
+
+def operator_name(operation):
+    """Name of the operator that a graph's operation is, such as "dense_s8"."""
+    return operator_of(operation.kind)
+
+
+def kernel_name(index, operation, plan):
+    """Name of the kernel that computes an operation: its operator, or another form of it.
+
+    Args:
+        index: the operation's position.
+        operation: of the graph.
+        plan: `MemoryPlan`.
+    """
+    operator = operator_name(operation)
+    return _IN_PLACE[operator] if index in plan.in_place else operator
+
+
+def called_kernels(graph, plan):
+    """Names of all kernels that the library of a graph with a `LibraryPlan` calls."""
+    names = {
+        kernel_name(index, operation, each)
+        for each in (plan.plan, plan.image_plan)
+        for index, operation in enumerate(graph.operations)
+        if index > 0 or not plan.takes_rows
+    }
+    return names | {row_by_row.STEM_BY_ROWS} if plan.takes_rows else names

@@ -1,0 +1,389 @@
+"""One whole run: dataset and model in, run folder out."""
+
+import dataclasses
+import importlib.util
+import math
+import platform
+from collections.abc import Mapping
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+import keras_micronet
+from keras_micronet.run_folders import SUMMARY_FORMAT
+from training.datasets import ImageDataset, load_dataset
+from training.datasets.batches import collect_balanced, collect_evenly
+from training.fitting.checkpoints import PICTURES, CheckpointFolder
+from training.fitting.companions import Partner, Teacher
+from training.fitting.precision import layers_compute_in
+from training.fitting.progress import ProgressLines, format_duration
+from training.fitting.strategies import check_workers_agree, is_chief, make_strategy, workers_answer
+from training.fitting.trainer import (
+    EpochRecord,
+    categorical_loss,
+    check_batch_size,
+    make_reproducible,
+    train,
+)
+from training.models import build_model, build_partner, check_request, load_teacher
+from training.recipes.options import format_value
+from training.recipes.recipes import RECIPES
+from training.runs import plots, run_folder
+from training.runs.run_folder import RunFolder
+from training.settings import FLOAT32, RunSettings
+
+# Enough for the ranges of a post-training quantization and to compare two models on.
+CALIBRATION_IMAGES = 300
+TEST_IMAGES = 1000
+_FEW_TEST_IMAGES = 100
+
+
+@dataclasses.dataclass(frozen=True)
+class PreparedRun:
+    """A run of which everything that the user can get wrong has been checked.
+
+    Attributes:
+        settings: what to do.
+        dataset: the images to do it with.
+        model: the model to train.
+        cost: a `keras_micronet.ModelSummary` of the model.
+        folder: where to write; begun already, unless it is a dry run.
+        strategy: `tf.distribute.Strategy` to train with.
+        companion: `None`, or the `companions.Partner` or `companions.Teacher` of the model.
+        callbacks: Keras callbacks that belong to the way of training.
+        kept_model: `None`, or the float32 model that gets the weights of `model`, which computes in
+            half precision, and is written.
+        notes: sentences for the user, said before the training.
+        sections: further sections of `run.json`.
+    """
+
+    settings: RunSettings
+    dataset: ImageDataset
+    model: keras.Model
+    cost: keras_micronet.ModelSummary
+    folder: RunFolder
+    strategy: tf.distribute.Strategy
+    companion: keras.layers.Layer | None = None
+    callbacks: tuple[keras.callbacks.Callback, ...] = ()
+    kept_model: keras.Model | None = None
+    notes: tuple[str, ...] = ()
+    sections: Mapping[str, object] = dataclasses.field(default_factory=dict)
+
+
+def prepare(settings):
+    """Loads the dataset, builds the model and, unless it is a dry run, makes the run folder.
+
+    Args:
+        settings: a `RunSettings`.
+
+    Returns:
+        A `PreparedRun` for `execute`.
+
+    Raises:
+        ValueError, OSError, ImportError: if the settings cannot be met; the message is one for the
+            user.
+    """
+    # What takes no time first: a large folder of images takes minutes to check.
+    check_request(settings.model, settings.weights)
+    if settings.tensorboard:
+        _check_tensorboard()
+    strategy = make_strategy(settings.strategy, announce=print)
+    # Only the first worker writes, and may be ahead of this one.
+    folder = RunFolder(
+        settings.output, settings.overwrite, settings.resume, writes=is_chief(strategy)
+    )
+    make_reproducible(settings.seed)
+    recipe = settings.recipe
+    dataset = load_dataset(
+        settings.dataset,
+        recipe.image_size,
+        settings.skip_unreadable,
+        recipe.evaluation_crop,
+        settings.most_pixels,
+    )
+    check_batch_size(recipe, dataset, strategy.num_replicas_in_sync)
+    check_workers_agree(strategy, _identity(settings, dataset, strategy, {}) | _versions())
+    class_count = len(dataset.class_names)
+    kept_model = None
+    with strategy.scope():
+        with layers_compute_in(settings.precision):
+            model = build_model(settings.model, recipe.image_size, class_count, settings.weights)
+            companion = _make_companion(settings, class_count)
+        if settings.precision != FLOAT32:
+            kept_model = build_model(settings.model, recipe.image_size, class_count, None)
+    cost = keras_micronet.summarize(kept_model or model)
+    if is_chief(strategy) and not settings.dry_run:
+        folder.begin()
+    return PreparedRun(
+        settings, dataset, model, cost, folder, strategy, companion, kept_model=kept_model
+    )
+
+
+def _check_tensorboard():
+    if importlib.util.find_spec("tensorboard") is None:
+        raise ValueError(
+            "for its logs, TensorBoard must be installed: python -m pip install tensorboard. "
+            "Received: --tensorboard without it"
+        )
+
+
+def _make_companion(settings, class_count):
+    recipe = settings.recipe
+    if settings.teacher is not None:
+        teacher = load_teacher(settings.teacher, recipe.image_size, class_count)
+        return Teacher(teacher, recipe.distillation_weight, recipe.distillation_temperature)
+    if recipe.mutual_weight > 0:
+        partner = build_partner(settings.model, recipe.image_size, class_count)
+        return Partner(partner, categorical_loss(recipe), recipe.mutual_weight)
+    return None
+
+
+def execute(prepared, report=print):
+    """Trains the model and writes the run folder.
+
+    Args:
+        prepared: a `PreparedRun`.
+        report: function that takes a line of text for the user.
+
+    Returns:
+        The `trainer.TrainingResult`.
+
+    Raises:
+        TrainingDivergedError: if the loss becomes infinite or undefined.
+        OtherRunError: if the folder holds checkpoints of a run with other settings.
+        WorkersError: if another worker does not answer any more.
+        OSError: if a file cannot be written.
+        KeyboardInterrupt: if the user interrupts it; says how to go on.
+    """
+    writes = is_chief(prepared.strategy)
+    report = report if writes else lambda line: None
+    try:
+        with workers_answer(prepared.strategy):
+            return _execute(prepared, report, writes)
+    finally:
+        prepared.folder.release()
+
+
+def _execute(prepared, report, writes):
+    settings, dataset = prepared.settings, prepared.dataset
+    for line in introduction(prepared):
+        report(line)
+    identity = _identity(settings, dataset, prepared.strategy, prepared.sections)
+    checkpoints = CheckpointFolder(prepared.folder.checkpoints, identity, report)
+    if checkpoints.last_epoch:
+        report(f"Continues after epoch {checkpoints.last_epoch}, from {checkpoints.path}.")
+    try:
+        return _train_and_write(prepared, checkpoints, report, writes)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(_how_to_go_on(settings, checkpoints)) from None
+
+
+def _how_to_go_on(settings, checkpoints):
+    """What a user who interrupts a training wants to know."""
+    options = [
+        option
+        for option, is_given in (
+            ("--overwrite", settings.overwrite),
+            ("--no-resume", not settings.resume),
+        )
+        if is_given
+    ]
+    command = f"the same command{' without ' if options else ''}{' and '.join(options)}"
+    epoch = checkpoints.last_epoch
+    if not epoch:
+        return (
+            "interrupted before the first checkpoint, which the end of each epoch writes: "
+            f"{command} begins anew"
+        )
+    return (
+        f"interrupted; {checkpoints.path} has all of the first {epoch} of "
+        f"{settings.recipe.epochs} epochs: {command} continues after them"
+    )
+
+
+def _train_and_write(prepared, checkpoints, report, writes):
+    settings, dataset, model = prepared.settings, prepared.dataset, prepared.model
+    result = train(
+        model,
+        dataset,
+        settings.recipe,
+        settings.seed,
+        callbacks=[*prepared.callbacks, *(_observers(prepared) if writes else [])],
+        companion=prepared.companion,
+        strategy=prepared.strategy,
+        checkpoints=checkpoints,
+        patience=settings.patience,
+        precision=settings.precision,
+        kept_model=prepared.kept_model,
+        after_epoch=_HistoryWriter(prepared.folder, report),
+    )
+    if not writes:
+        return result
+    calibration_images, calibration_labels = collect_balanced(
+        dataset.train, CALIBRATION_IMAGES, len(dataset.class_names)
+    )
+    folder = prepared.folder
+    folder.write_model(prepared.kept_model or model)
+    folder.write_class_names(dataset.class_names)
+    folder.write_calibration(calibration_images, calibration_labels)
+    folder.write_test(*collect_evenly(dataset.test, TEST_IMAGES))
+    folder.write_history(EpochRecord, result.history)
+    if result.history:
+        folder.write_learning_curve(plots.learning_curve(result))
+    if result.test is not None:
+        figure = plots.confusion_matrix(result.test, dataset.class_names)
+        folder.write_confusion_matrix(figure)
+    folder.write_summary(_summary(prepared, result))
+    checkpoints.remove()
+    folder.complete()
+    if settings.patience and result.history:
+        report(
+            f"Kept the weights of epoch {result.kept_epoch}, the best of {len(result.history)} by "
+            "validation accuracy."
+        )
+    duration = f", after {format_duration(result.seconds)} of training" if result.history else ""
+    report(
+        f"Test accuracy {result.test_accuracy:.2%} on {dataset.test.size} held-out images"
+        f"{duration}."
+    )
+    report(f"Run folder: {folder.path}")
+    return result
+
+
+def _observers(prepared):
+    """Callbacks that tell the user of the training, and change nothing of it."""
+    batch_size = prepared.settings.recipe.batch_size
+    yield ProgressLines(batch_size, prepared.dataset.validation.size)
+    if prepared.settings.tensorboard:
+        yield keras.callbacks.TensorBoard(prepared.folder.tensorboard, write_graph=False)
+
+
+class _HistoryWriter:
+    """Writes the history after each epoch; where that fails, the training goes on."""
+
+    def __init__(self, folder, warn):
+        self._folder = folder
+        self._warn = warn
+
+    def __call__(self, records):
+        try:
+            self._folder.write_history(EpochRecord, records)
+        except OSError as error:
+            self._warn(f"No {run_folder.HISTORY} after epoch {records[-1].epoch}: {error}.")
+
+
+def _identity(settings, dataset, strategy, sections):
+    """All that decides the training's course: what a checkpoint must have been made with."""
+    return {
+        "model": settings.model,
+        "weights": settings.weights,
+        "teacher": settings.teacher,
+        "seed": settings.seed,
+        "patience": settings.patience,
+        "precision": settings.precision,
+        "recipe": dataclasses.asdict(settings.recipe),
+        "dataset": dataset.name,
+        "class_names": dataset.class_names,
+        "train_images": dataset.train.size,
+        PICTURES: dataset.pictures,
+        "replicas": strategy.num_replicas_in_sync,
+        **sections,
+    }
+
+
+def introduction(prepared):
+    """Yields sentences for the user on model, dataset and recipe."""
+    settings, dataset, cost = prepared.settings, prepared.dataset, prepared.cost
+    recipe = settings.recipe
+    height, width = recipe.image_size
+    yield (
+        f"MicroNet{settings.model}: {cost.trainable_parameters:,} trainable parameters, "
+        f"{cost.multiply_adds:,} multiply-adds an image of {height} x {width} pixels."
+    )
+    yield (
+        f"{dataset.name}: {len(dataset.class_names)} classes; {dataset.train.size} images to train "
+        f"on, {dataset.validation.size} to validate, {dataset.test.size} to test."
+    )
+    if dataset.test.size < _FEW_TEST_IMAGES:
+        yield (
+            f"{dataset.test.size} test images tell an accuracy to {_certainty(dataset.test.size)} "
+            f"points, here and in an export's report; {_FEW_TEST_IMAGES} tell it to "
+            f"{_certainty(_FEW_TEST_IMAGES)}, 1000 to {_certainty(1000)}."
+        )
+    yield from dataset.notes
+    yield from prepared.notes
+    yield from prepared.folder.notes
+    yield (
+        f"Recipe {recipe.name}, version {recipe.version}{_changes(recipe)}: {recipe.epochs} epochs "
+        f"of {dataset.train.size // recipe.batch_size} steps of {recipe.batch_size} images."
+    )
+
+
+def _certainty(images):
+    """Half the 95% interval of an accuracy of one half, in points, which is the widest."""
+    return f"±{100 * 1.96 * math.sqrt(0.25 / images):.0f}"
+
+
+def _changes(recipe):
+    """What differs from the recipe of this name, as a part of a sentence."""
+    named = RECIPES.get(recipe.name)
+    if named is None:
+        return ""
+    changes = [
+        f"{field.name}={format_value(getattr(recipe, field.name))}"
+        for field in dataclasses.fields(named)
+        if getattr(recipe, field.name) != getattr(named, field.name)
+    ]
+    return f" with {', '.join(changes)}" if changes else ""
+
+
+def _summary(prepared, result):
+    settings, dataset, cost = prepared.settings, prepared.dataset, prepared.cost
+    return {
+        "format": SUMMARY_FORMAT,
+        "model": {
+            "variant": settings.model,
+            "input_shape": [*settings.recipe.image_size, 3],
+            "parameters": cost.parameters,
+            "trainable_parameters": cost.trainable_parameters,
+            "multiply_adds": cost.multiply_adds,
+            "initial_weights": settings.weights,
+        },
+        "dataset": {
+            "name": dataset.name,
+            "source": settings.dataset,
+            "skip_unreadable": settings.skip_unreadable,
+            "classes": len(dataset.class_names),
+            "train_images": dataset.train.size,
+            "validation_images": dataset.validation.size,
+            "test_images": dataset.test.size,
+            "pictures": dataset.pictures,
+            "notes": list(dataset.notes),
+        },
+        "recipe": dataclasses.asdict(settings.recipe),
+        "seed": settings.seed,
+        "patience": settings.patience,
+        "precision": settings.precision,
+        "results": {
+            "test_accuracy": result.test_accuracy,
+            "test_top_5_accuracy": result.test.top_5 if result.test else None,
+            "test_loss": result.test_loss,
+            "validation_accuracy": result.validation_accuracy,
+            "validation_loss": result.validation_loss,
+            "kept_epoch": result.kept_epoch,
+            "training_seconds": result.seconds,
+        },
+        "versions": _versions(),
+        **prepared.sections,
+    }
+
+
+def _versions():
+    return {
+        "python": platform.python_version(),
+        "keras_micronet": keras_micronet.__version__,
+        "keras": keras.__version__,
+        "tensorflow": tf.__version__,
+        "numpy": np.__version__,
+    }

@@ -1,0 +1,357 @@
+"""Training one model on one dataset by one recipe."""
+
+import dataclasses
+import functools
+import math
+import time
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_micronet.files.text import shorten
+from training.datasets.batches import (
+    LARGEST_CACHE_BYTES,
+    Share,
+    evaluation_batches,
+    training_batches,
+)
+from training.fitting.augmentation import random_changes
+from training.fitting.checkpoints import Checkpoint, OtherRunError
+from training.fitting.early_stopping import EarlyStopping, best_record
+from training.fitting.evaluation import Evaluation, Evaluator
+from training.fitting.optimizers import make_optimizer
+from training.fitting.precision import scale_losses
+from training.fitting.strategies import is_chief, synchronized_batch_normalization
+from training.fitting.training_model import TrainingModel
+from training.fitting.validation import Validation
+from training.fitting.weight_average import WeightAverage
+from training.settings import FLOAT32
+
+
+class TrainingDivergedError(RuntimeError):
+    """The loss became infinite or undefined."""
+
+
+@dataclasses.dataclass(frozen=True)
+class EpochRecord:
+    """What one epoch measured; losses contain the label smoothing, accuracies are in [0, 1].
+
+    `learning_rate` is the one reached at the end of the epoch, `seconds` includes the validation.
+    """
+
+    epoch: int
+    loss: float
+    accuracy: float
+    validation_loss: float
+    validation_accuracy: float
+    learning_rate: float
+    seconds: float
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingResult:
+    """What a training measured.
+
+    Attributes:
+        history: one `EpochRecord` an epoch; none if the recipe has no epochs.
+        validation_loss: loss on the validation images after the epoch whose weights are kept.
+        validation_accuracy: top-1 accuracy on the validation images, in [0, 1].
+        test_loss: loss on the test images, measured once, after the training.
+        test_accuracy: top-1 accuracy on the test images, in [0, 1].
+        seconds: duration of training and validation together.
+        kept_epoch: the epoch whose weights are kept, from 1; 0 if there were none.
+        test: the `Evaluation` on the test images.
+    """
+
+    history: tuple[EpochRecord, ...]
+    validation_loss: float
+    validation_accuracy: float
+    test_loss: float
+    test_accuracy: float
+    seconds: float
+    kept_epoch: int = 0
+    test: Evaluation | None = None
+
+
+def make_reproducible(seed):
+    """Seeds Python, NumPy, Keras and TensorFlow, and keeps TensorFlow to deterministic kernels.
+
+    Affects the whole process; to be called before the model is built.
+
+    Args:
+        seed: integer from 0 to 2**32 - 1.
+    """
+    keras.utils.set_random_seed(seed)
+    tf.config.experimental.enable_op_determinism()
+
+
+def train(
+    model,
+    dataset,
+    recipe,
+    seed,
+    callbacks=(),
+    *,
+    companion=None,
+    strategy=None,
+    checkpoints=None,
+    patience=0,
+    precision=FLOAT32,
+    kept_model=None,
+    after_epoch=None,
+):
+    """Trains a model in place, and measures it on the test images when the training is over.
+
+    The weights of the last epoch are kept: the cosine has brought the learning rate to 0 there, and
+    no epoch is picked by its accuracy. With `patience` the best epoch's are, as the training may
+    stop while the learning rate is high.
+
+    The model itself stays uncompiled: optimizer and augmentation belong to the training.
+
+    Args:
+        model: Keras model from float images `(batch, height, width, 3)` in [0, 255] to
+            probabilities `(batch, classes)`, made in the strategy's scope.
+        dataset: an `ImageDataset`.
+        recipe: a `Recipe`, with the dataset's image size. If it has no epochs, the model is only
+            measured.
+        seed: non-negative integer; decides the order and the augmentation of the images.
+        callbacks: further Keras callbacks, such as `progress.ProgressLines`.
+        companion: `None`, or a `companions.Partner` or `companions.Teacher`.
+        strategy: `tf.distribute.Strategy`; TensorFlow's default one, which is one device.
+        checkpoints: `None`, or the `CheckpointFolder` to continue from and to write to after each
+            epoch. The weights after a training that was stopped and continued are, on a CPU, to
+            the bit those of one that was not.
+        patience: epochs without a better validation accuracy after which to stop; 0 for never.
+        precision: one of `settings.PRECISIONS`, that the model's layers were made for.
+        kept_model: `None`, or a float32 model of the same weights, which gets those of `model`
+            after the training and is measured in its place on the test images.
+        after_epoch: `None`, or a function that takes the list of all `EpochRecord`s so far; called
+            after each epoch by the process that writes files.
+
+    Returns:
+        A `TrainingResult`.
+
+    Raises:
+        ValueError: if the batch size exceeds the number of training images or cannot be divided
+            among the strategy's replicas, or a checkpoint is of another training.
+        TrainingDivergedError: if the loss becomes infinite or undefined.
+    """
+    strategy = strategy or tf.distribute.get_strategy()
+    check_batch_size(recipe, dataset, strategy.num_replicas_in_sync)
+    class_count = len(dataset.class_names)
+    writes = is_chief(strategy)
+    steps_per_epoch = dataset.train.size // recipe.batch_size
+    loss = categorical_loss(recipe)
+    training_model = TrainingModel(model, random_changes(recipe, seed), companion)
+    with strategy.scope():
+        training_model.compile(
+            # A schedule has at least one step, even if no step is taken.
+            optimizer=scale_losses(
+                make_optimizer(recipe, max(1, recipe.epochs * steps_per_epoch)), precision
+            ),
+            loss=loss,
+            metrics=["accuracy"],
+            # XLA was two to three times slower on a CPU, and excludes deterministic kernels.
+            jit_compile=False,
+        )
+        _create_training_variables(training_model, dataset.image_size, class_count)
+        average = WeightAverage(model, recipe.average_decay) if recipe.average_decay else None
+        epochs = _EpochRecorder()
+        stopping = EarlyStopping(model, patience, epochs, average) if patience else None
+    evaluator = Evaluator(model, loss)
+    validation_batches = evaluation_batches(
+        dataset.validation, class_count, recipe.batch_size, LARGEST_CACHE_BYTES
+    )
+    variables = [*training_model.variables, *training_model.optimizer.variables]
+    variables += average.state if average else []
+    variables += stopping.variables if stopping else []
+    first_epoch = _resume(checkpoints, variables, epochs) if checkpoints else 0
+    if stopping and stopping.is_over:
+        first_epoch = recipe.epochs  # it was stopped already, but not completed
+    saves = checkpoints is not None and writes
+    batches = _distributed_batches(strategy, dataset, recipe, seed, first_epoch)
+    start = time.monotonic()
+    with strategy.scope(), synchronized_batch_normalization(training_model, strategy):
+        training_model.fit(
+            batches,
+            epochs=recipe.epochs,
+            initial_epoch=first_epoch,
+            steps_per_epoch=steps_per_epoch,
+            callbacks=[
+                _DivergenceStop(),
+                *([average] if average else []),
+                Validation(evaluator, validation_batches, average),
+                epochs,
+                *([stopping] if stopping else []),
+                *([_CheckpointWriter(checkpoints, variables, epochs)] if saves else []),
+                *([_AfterEpoch(after_epoch, epochs)] if after_epoch and writes else []),
+                *callbacks,
+            ],
+            shuffle=False,  # The batches are shuffled already.
+            verbose=0,
+        )
+    kept_epoch = 0
+    if epochs.records:
+        kept = best_record(epochs.records) if stopping else epochs.records[-1]
+        validation = kept.validation_loss, kept.validation_accuracy
+        kept_epoch = kept.epoch
+    else:
+        validation = evaluator.measure(validation_batches)
+    seconds = epochs.seconds_before + time.monotonic() - start
+    if kept_model is not None:
+        # As tensors: a strategy's own variables are no arrays.
+        for weight, trained in zip(kept_model.weights, model.weights, strict=True):
+            weight.assign(tf.convert_to_tensor(trained))
+        evaluator = Evaluator(kept_model, loss)
+    test = evaluator.evaluate(evaluation_batches(dataset.test, class_count, recipe.batch_size))
+    return TrainingResult(
+        tuple(epochs.records), *validation, test.loss, test.accuracy, seconds, kept_epoch, test
+    )
+
+
+def categorical_loss(recipe):
+    """The Keras loss of one-hot labels and probabilities."""
+    return keras.losses.CategoricalCrossentropy(label_smoothing=recipe.label_smoothing)
+
+
+def check_batch_size(recipe, dataset, replicas=1):
+    """Raises `ValueError` if there are too few images for a step or for each replica of it."""
+    if recipe.batch_size > dataset.train.size:
+        raise ValueError(
+            "batch_size must be at most the number of training images: give a smaller "
+            "--batch-size, or add images. "
+            f"Received: batch_size={recipe.batch_size} with {dataset.train.size} images"
+        )
+    if recipe.batch_size % replicas or recipe.batch_size < 2 * replicas:
+        raise ValueError(
+            "batch_size must be a multiple of the number of devices, at least two images for each. "
+            f"Received: batch_size={recipe.batch_size} with {replicas} devices"
+        )
+
+
+def _create_training_variables(model, image_size, class_count):
+    """Makes the variables of model, optimizer and metrics, as the first step would.
+
+    TensorFlow traces a step twice if the first trace creates variables, and tracing is what the
+    first seconds of a training are spent on.
+    """
+    model.build((None, *image_size, 3))
+    model.optimizer.build(model.trainable_variables)
+    uniform = np.full((1, class_count), 1 / class_count, np.float32)
+    model.compute_metrics(None, uniform, uniform)
+    model.reset_metrics()
+
+
+def _distributed_batches(strategy, dataset, recipe, seed, first_epoch):
+    """Training batches for `fit`.
+
+    A strategy divides whole batches among the replicas of one process. Several processes each read
+    their own share instead: TensorFlow would let all of them read everything.
+    """
+    read = functools.partial(
+        training_batches,
+        dataset.train,
+        dataset.image_size,
+        len(dataset.class_names),
+        recipe.batch_size,
+        seed,
+        first_epoch,
+        smallest_crop=recipe.smallest_crop,
+    )
+    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        return read()
+
+    def read_share(context):
+        share = Share(context.input_pipeline_id, context.num_input_pipelines)
+        return read(share=share).rebatch(recipe.batch_size // context.num_replicas_in_sync)
+
+    return strategy.distribute_datasets_from_function(read_share)
+
+
+def _resume(checkpoints, variables, epochs):
+    """Gives all variables and records their values of the newest checkpoint.
+
+    Returns:
+        Number of epochs that are done.
+    """
+    checkpoint = checkpoints.latest(variables)
+    if checkpoint is None:
+        return 0
+    for variable, array in zip(variables, checkpoint.arrays, strict=True):
+        variable.assign(array)
+    try:
+        epochs.records = [EpochRecord(**record) for record in checkpoint.state["history"]]
+    except TypeError as error:
+        raise OtherRunError(
+            "a checkpoint's history must be of this version; begin anew with --overwrite or "
+            f"another --output. Received: {shorten(error)}"
+        ) from error
+    epochs.seconds_before = sum(record.seconds for record in epochs.records)
+    return checkpoint.epoch
+
+
+class _DivergenceStop(keras.callbacks.Callback):
+    """Ends the training with an error when the loss is no number any more."""
+
+    def on_train_batch_end(self, batch, logs=None):
+        loss = logs["loss"]
+        if not math.isfinite(loss):
+            raise TrainingDivergedError(
+                f"the loss became {loss} at step {batch + 1} of an epoch; "
+                "a lower learning rate may help"
+            )
+
+
+class _EpochRecorder(keras.callbacks.Callback):
+    """Keeps an `EpochRecord` of every epoch."""
+
+    def __init__(self):
+        super().__init__()
+        self.records = []
+        self.seconds_before = 0.0  # of epochs that another process has trained
+        self._start = 0.0
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._start = time.monotonic()
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.records.append(
+            EpochRecord(
+                epoch=epoch + 1,
+                loss=logs["loss"],
+                accuracy=logs["accuracy"],
+                validation_loss=logs["val_loss"],
+                validation_accuracy=logs["val_accuracy"],
+                learning_rate=float(self.model.optimizer.learning_rate),
+                seconds=time.monotonic() - self._start,
+            )
+        )
+
+
+class _CheckpointWriter(keras.callbacks.Callback):
+    """Writes a checkpoint after every epoch."""
+
+    def __init__(self, checkpoints, variables, epochs):
+        super().__init__()
+        self._checkpoints = checkpoints
+        self._variables = variables
+        self._epochs = epochs
+
+    def on_epoch_end(self, epoch, logs=None):
+        # As tensors: a strategy's own variables are no arrays.
+        arrays = tuple(tf.convert_to_tensor(variable).numpy() for variable in self._variables)
+        history = [dataclasses.asdict(record) for record in self._epochs.records]
+        self._checkpoints.write(Checkpoint(epoch + 1, arrays, {"history": history}))
+
+
+class _AfterEpoch(keras.callbacks.Callback):
+    """Hands the records of all epochs so far to a function."""
+
+    def __init__(self, function, epochs):
+        super().__init__()
+        self._function = function
+        self._epochs = epochs
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._function(list(self._epochs.records))

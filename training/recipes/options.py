@@ -1,0 +1,83 @@
+"""The command line's options for the values of a recipe: one for each field of the dataclass."""
+
+import argparse
+import dataclasses
+import re
+import types
+import typing
+
+from training.recipes.recipes import Recipe
+
+# What a recipe is, rather than a value of it.
+IDENTITY = ("name", "version")
+
+
+def option_fields():
+    """The fields of `Recipe` that have an option, in their order."""
+    return [field for field in dataclasses.fields(Recipe) if field.name not in IDENTITY]
+
+
+def add_recipe_options(group, example):
+    """Adds an option for each value of a recipe.
+
+    Values that are not given stay out of the result: the named recipe has them.
+
+    Args:
+        group: of an `argparse` parser whose `argument_default` is `argparse.SUPPRESS`.
+        example: the `Recipe` whose values the help shows.
+    """
+    for field in option_fields():
+        explanation = field.metadata.get("help", field.name.replace("_", " "))
+        # argparse would read a percent sign as the start of one of its own formats.
+        text = f"{explanation} [{format_value(getattr(example, field.name))}]".replace("%", "%%")
+        group.add_argument(option_name(field.name), help=text, **_reading(field.type))
+
+
+def option_name(name):
+    """The option of a value, such as `"--batch-size"` of `"batch_size"`."""
+    return "--" + name.replace("_", "-")
+
+
+def format_value(value):
+    """A recipe's value as it is given on the command line, such as `"32x32"` or `"no"`."""
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, tuple):
+        return "x".join(map(str, value))
+    return str(value)
+
+
+def image_size(text):
+    """Reads `"64"` or `"48x96"` as a height and a width; a type of `argparse`."""
+    match = re.fullmatch(r"(\d{1,6})(?:x(\d{1,6}))?", text)
+    if match is None:
+        raise argparse.ArgumentTypeError(
+            f"must be a side such as 64, or a height and a width such as 48x64. Received: {text}"
+        )
+    height, width = match.groups()
+    return int(height), int(width or height)
+
+
+def _reading(annotation):
+    """How `argparse` reads a value of a field: keyword arguments of `add_argument`."""
+    if annotation is bool:
+        return {"action": argparse.BooleanOptionalAction}
+    if annotation == tuple[int, int]:
+        return {"type": image_size, "metavar": "N|HxW"}
+    if isinstance(annotation, types.UnionType):
+        (value_type,) = set(typing.get_args(annotation)) - {types.NoneType}
+        return {"type": _optional(value_type), "metavar": f"none|{_METAVARS[value_type]}"}
+    return {"type": annotation, "metavar": _METAVARS[annotation]}
+
+
+_METAVARS = {int: "COUNT", float: "NUMBER", str: "NAME"}
+
+
+def _optional(value_type):
+    def read(text):
+        return None if text == "none" else value_type(text)
+
+    read.__name__ = value_type.__name__  # what argparse calls the type in its messages
+    return read
