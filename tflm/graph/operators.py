@@ -15,6 +15,8 @@ import math
 
 import numpy as np
 
+from tflm.kernels.registry import KERNELS
+
 # What an input is.
 ACTIVATION = "activation"  # int8 with one scale; computed, or a constant
 WEIGHTS = "weights"  # constant int8, one scale, or one per output channel
@@ -343,7 +345,7 @@ def _fused_options(operation):
     return operation.options["integers"].packed().options
 
 
-def _fused_row(activations=1):
+def _fused_row(activations):
     return OperatorRow(
         "AddCustom",
         (ACTIVATION,) * activations + (PACKED,),
@@ -445,14 +447,7 @@ OPERATORS = {
         "ReducerOptions",
         _write_keep_dims,
     ),
-    "MICRONET_DENSE_S4": _fused_row(),
-    "MICRONET_DENSE_S8": _fused_row(),
-    "MICRONET_DYNAMIC_SHIFT_MAX_S8": _fused_row(),
-    "MICRONET_FACTORIZED_DEPTHWISE_CONV_S8": _fused_row(),
-    "MICRONET_FACTORIZED_STEM_S8": _fused_row(),
-    "MICRONET_GLOBAL_AVERAGE_POOL_S8": _fused_row(),
-    "MICRONET_GROUPED_POINTWISE_CONV_S8": _fused_row(),
-    "MICRONET_RESIDUAL_ADD_S8": _fused_row(activations=2),
+    **{kernel.kind: _fused_row(kernel.activations) for kernel in KERNELS.values()},
     "MUL": OperatorRow(
         "AddMul",
         (ACTIVATION, ACTIVATION),

@@ -12,11 +12,6 @@ RUNNER_FOLDER = FOLDER / "runner"
 GLUE_FOLDER = FOLDER / "glue"
 WHEEL_FOLDER = FOLDER / "wheel"
 FUZZ_FOLDER = FOLDER / "fuzz"
-# Other forms of operators, which take the parameters of those and need their C files.
-FORMS = {
-    "dynamic_shift_max_in_place_s8": "dynamic_shift_max_s8",
-    "factorized_stem_rows_s8": "factorized_stem_s8",
-}
 
 
 def include_folders():

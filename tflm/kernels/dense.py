@@ -4,7 +4,8 @@ import dataclasses
 
 import numpy as np
 
-from tflm.kernels.fused_operation import FusedOperation, pack_options, packed_channels
+from tflm.kernels.description import LIMITS, TABLE, Constant, KernelDescription
+from tflm.kernels.fused_kernel import FusedKernel
 from tflm.kernels.grouped_pointwise_conv import INPUT_ORDER, LARGEST_INPUT, packed_pairs
 from tflm.kernels.operand_checks import (
     check_layer,
@@ -13,9 +14,24 @@ from tflm.kernels.operand_checks import (
     check_zero_points,
     fold_zero_point,
 )
+from tflm.kernels.packed_operation import packed_channels
 from tflm.kernels.requantization import requantize
 
-VERSION = 1
+# By the bits of a weight.
+DESCRIPTIONS = {
+    bits: KernelDescription(
+        name=f"dense_s{bits}",
+        version=1,
+        options=("inputs", "outputs", "output_zero_point", "lowest", "highest", "has_table"),
+        constants=(
+            Constant("weights", "int16"),
+            Constant("channels", "int32"),
+            Constant("table", "int8", is_optional=True),
+        ),
+        absorbs=frozenset({LIMITS, TABLE}),
+    )
+    for bits in (8, 4)
+}
 MOST_INPUTS = 4096
 MOST_OUTPUTS = 65536
 MOST_WEIGHTS = 2**24
@@ -26,7 +42,7 @@ STEP = 8
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Dense:
+class Dense(FusedKernel):
     """The integers of one layer.
 
     Attributes:
@@ -74,6 +90,11 @@ class Dense:
             )
 
     @property
+    def description(self):
+        """The `KernelDescription` for these weights."""
+        return DESCRIPTIONS[self.bits]
+
+    @property
     def multiply_adds(self):
         """Of all outputs."""
         return self.weights.size
@@ -91,24 +112,22 @@ class Dense:
     def packed(self):
         """The operation as the kernel takes it."""
         outputs, inputs = self.weights.shape
-        options = pack_options(
-            VERSION,
-            inputs,
-            outputs,
-            self.output_zero_point,
-            self.lowest,
-            self.highest,
-            self.table is not None,
-        )
+        options = {
+            "inputs": inputs,
+            "outputs": outputs,
+            "output_zero_point": self.output_zero_point,
+            "lowest": self.lowest,
+            "highest": self.highest,
+            "has_table": self.table is not None,
+        }
         padded = np.pad(self.weights, [(0, -outputs % BLOCK), (0, -inputs % STEP)])
         blocks = padded.reshape(-1, BLOCK, padded.shape[1])
-        constants = (
-            _packed_bytes(blocks) if self.bits == 8 else _packed_nibbles(blocks),
-            packed_channels(self.folded_biases, self.multipliers),
-        )
-        if self.table is not None:
-            constants += (self.table,)
-        return FusedOperation(f"dense_s{self.bits}", options, constants, ((inputs,),), (outputs,))
+        constants = {
+            "weights": _packed_bytes(blocks) if self.bits == 8 else _packed_nibbles(blocks),
+            "channels": packed_channels(self.folded_biases, self.multipliers),
+            "table": self.table,
+        }
+        return self.description.pack(options, constants, ((inputs,),), (outputs,))
 
     def reference(self, x):
         """The outputs for an int8 array `(inputs,)`, in NumPy."""

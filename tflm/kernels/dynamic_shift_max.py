@@ -4,7 +4,8 @@ import dataclasses
 
 import numpy as np
 
-from tflm.kernels.fused_operation import FusedOperation, pack_options
+from tflm.kernels.description import LIMITS, PERMUTATION, Constant, Form, KernelDescription
+from tflm.kernels.fused_kernel import FusedKernel
 from tflm.kernels.operand_checks import (
     check_integer,
     check_layer,
@@ -15,7 +16,42 @@ from tflm.kernels.operand_checks import (
 )
 from tflm.kernels.requantization import scaled
 
-VERSION = 1
+
+def _excite_multiplier_each(constants):
+    """Whether there are as many multipliers as biases of the second dense layer."""
+    _, squeeze_constants, excite_weights, excite_constants, *_ = constants
+    rows = excite_weights.size // (squeeze_constants.size // 2)
+    return {"excite_multiplier_each": int(excite_constants.size == 2 * rows)}
+
+
+DESCRIPTION = KernelDescription(
+    name="dynamic_shift_max_s8",
+    version=1,
+    options=(
+        "pixels",
+        "channels",
+        "squeeze_channels",
+        "fusions",
+        "coefficient_shift",
+        "input_zero_point",
+        "output_zero_point",
+        "lowest",
+        "highest",
+    ),
+    constants=(
+        Constant("squeeze_weights", "int8"),
+        Constant("squeeze_constants", "int32"),
+        Constant("excite_weights", "int8"),
+        Constant("excite_constants", "int32"),
+        Constant("coefficient_limits", "int16"),
+        Constant("shift", "int16"),
+        Constant("output_positions", "int16"),
+        Constant("channel_factors", "int8", is_optional=True),
+    ),
+    absorbs=frozenset({PERMUTATION, LIMITS}),
+    in_place=Form("dynamic_shift_max_in_place_s8", "dynamic_shift_max_in_place_s8_map.h"),
+    more_members=_excite_multiplier_each,
+)
 PIXELS_IN_PLACE = 100  # in the buffer at a time, at most, if the result overwrites the map
 MEAN_SCALE = 64  # means are in 1 / 64 of the input's unit
 MOST_PIXELS = 65536
@@ -32,7 +68,7 @@ _BLOCK = 4
 
 
 @dataclasses.dataclass(frozen=True)
-class DynamicShiftMax:
+class DynamicShiftMax(FusedKernel):
     """The integers of one Dynamic Shift-Max with C channels, S squeeze channels and K fusions.
 
     Attributes:
@@ -76,6 +112,8 @@ class DynamicShiftMax:
     output_positions: np.ndarray
     input_factors: np.ndarray | None = None
     output_factors: np.ndarray | None = None
+
+    description = DESCRIPTION
 
     def __post_init__(self):
         check_pooled_shape(self.input_shape, MOST_PIXELS, MOST_CHANNELS, MOST_ELEMENTS)
@@ -138,31 +176,22 @@ class DynamicShiftMax:
 
     def packed(self):
         """The operation as the kernel takes it."""
-        options = pack_options(
-            VERSION,
-            self.pixels,
-            self.channels,
-            self.squeeze_channels,
-            self.fusions,
-            self.coefficient_shift,
-            self.input_zero_point,
-            self.output_zero_point,
-            self.lowest,
-            self.highest,
-        )
-        constants = (
-            _blocks(self.squeeze_weights),
-            self._squeeze_constants(),
-            _blocks(self._by_channel(self.excite_weights)),
-            self._excite_constants(),
-            np.asarray(self.coefficient_limits, np.int16),
-            np.asarray(self.shift, np.int16),
-            np.asarray(self.output_positions, np.int16),
-        )
+        factors = None
         if self.input_factors is not None:
-            constants += (np.stack([self.input_factors, self.output_factors]).astype(np.int8),)
-        shape = tuple(self.input_shape)
-        return FusedOperation("dynamic_shift_max_s8", options, constants, (shape,), shape)
+            factors = np.stack([self.input_factors, self.output_factors])
+        constants = {
+            "squeeze_weights": _blocks(self.squeeze_weights),
+            "squeeze_constants": self._squeeze_constants(),
+            "excite_weights": _blocks(self._by_channel(self.excite_weights)),
+            "excite_constants": self._excite_constants(),
+            "coefficient_limits": self.coefficient_limits,
+            "shift": self.shift,
+            "output_positions": self.output_positions,
+            "channel_factors": factors,
+        }
+        # Each option is called as this class calls it.
+        options = {name: getattr(self, name) for name in DESCRIPTION.options}
+        return DESCRIPTION.pack(options, constants, (self.input_shape,), self.input_shape)
 
     def reference(self, images):
         """The result for an int8 array `input_shape`, in NumPy: int8 array of the same shape."""

@@ -5,7 +5,8 @@ import dataclasses
 import numpy as np
 
 from tflm.kernels import requantization
-from tflm.kernels.fused_operation import FusedOperation, pack_options, packed_channels
+from tflm.kernels.description import LIMITS, PERMUTATION, Constant, KernelDescription
+from tflm.kernels.fused_kernel import FusedKernel
 from tflm.kernels.operand_checks import (
     check_integer,
     check_layer,
@@ -14,17 +15,50 @@ from tflm.kernels.operand_checks import (
     check_zero_points,
     fold_zero_point,
 )
+from tflm.kernels.packed_operation import packed_channels
 
-VERSION = 1
 TAPS = (1, 3, 5, 7)
 LARGEST_STRIDE = 4
 LARGEST_SIDE = 4096
 LARGEST_INPUT = 128
 MOST_ELEMENTS = 2**24
+_HALVES = ("vertical", "horizontal")
+
+
+def description(name, rows=None):
+    """`KernelDescription` of one of both operators.
+
+    Args:
+        name, rows: as in `KernelDescription`.
+    """
+    halves = {
+        half: tuple(f"{half}.{member}" for member in members.split())
+        for half, members in (
+            ("vertical", "channels taps stride padding zero_point lowest highest"),
+            ("horizontal", "channels taps stride zero_point lowest highest"),
+        )
+    }
+    return KernelDescription(
+        name=name,
+        version=1,
+        version_macro="FACTORIZED_CONV",
+        options=("height", "width", "channels", *halves["vertical"], *halves["horizontal"]),
+        # The horizontal half reads, beyond the ends of a row, the zero of the vertical one.
+        same_values={"vertical.zero_point": "horizontal.padding"},
+        constants=(
+            Constant("vertical.weights", "int8"),
+            Constant("vertical.requantization", "int32"),
+            Constant("horizontal.weights", "int8"),
+            Constant("horizontal.requantization", "int32"),
+            Constant("output_positions", "int16"),
+        ),
+        absorbs=frozenset({PERMUTATION, LIMITS}),
+        rows=rows,
+    )
 
 
 @dataclasses.dataclass(frozen=True)
-class FactorizedConv:
+class FactorizedConv(FusedKernel):
     """The integers of a vertical and a horizontal convolution.
 
     The vertical one's results are requantized to int8. The horizontal one is depthwise: its channel
@@ -73,7 +107,7 @@ class FactorizedConv:
         check_zero_points(self, "input_zero_point", "middle_zero_point", "output_zero_point")
         check_limits(self)
         check_limits(self, "middle_")
-        for half, zero_point in zip(("vertical", "horizontal"), self._read_zero_points):
+        for half, zero_point in zip(_HALVES, self._read_zero_points):
             weights = getattr(self, f"{half}_weights")
             if weights.shape[1] not in TAPS:
                 raise ValueError(
@@ -150,41 +184,34 @@ class FactorizedConv:
 
     def packed(self):
         """The operation as the kernel takes it."""
-        options = pack_options(
-            VERSION,
-            *self.input_shape,
-            len(self.vertical_weights),
-            self.vertical_weights.shape[1],
-            self.vertical_stride,
-            self.input_zero_point,
-            self.middle_zero_point,
-            self.middle_lowest,
-            self.middle_highest,
-            self.output_channels,
-            self.horizontal_weights.shape[1],
-            self.horizontal_stride,
-            self.output_zero_point,
-            self.lowest,
-            self.highest,
-        )
-        constants = (
-            self.vertical_weights.astype(np.int8),
-            packed_channels(
-                fold_zero_point(self.vertical_weights, self.vertical_biases, self.input_zero_point),
-                self.vertical_multipliers,
-            ),
-            self.horizontal_weights.astype(np.int8),
-            packed_channels(
-                fold_zero_point(
-                    self.horizontal_weights, self.horizontal_biases, self.middle_zero_point
-                ),
-                self.horizontal_multipliers,
-            ),
-            np.asarray(self.output_positions, np.int16),
-        )
-        return FusedOperation(
-            self._operator, options, constants, (self.input_shape,), self.output_shape
-        )
+        height, width, channels = self.input_shape
+        options = {
+            "height": height,
+            "width": width,
+            "channels": channels,
+            "vertical.channels": len(self.vertical_weights),
+            "vertical.taps": self.vertical_weights.shape[1],
+            "vertical.stride": self.vertical_stride,
+            "vertical.padding": self.input_zero_point,
+            "vertical.zero_point": self.middle_zero_point,
+            "vertical.lowest": self.middle_lowest,
+            "vertical.highest": self.middle_highest,
+            "horizontal.channels": self.output_channels,
+            "horizontal.taps": self.horizontal_weights.shape[1],
+            "horizontal.stride": self.horizontal_stride,
+            "horizontal.zero_point": self.output_zero_point,
+            "horizontal.lowest": self.lowest,
+            "horizontal.highest": self.highest,
+        }
+        constants = {"output_positions": self.output_positions}
+        for half, zero_point in zip(_HALVES, self._read_zero_points):
+            weights, biases, multipliers = (
+                getattr(self, f"{half}_{part}") for part in ("weights", "biases", "multipliers")
+            )
+            folded = fold_zero_point(weights, biases, zero_point)
+            constants[f"{half}.weights"] = weights
+            constants[f"{half}.requantization"] = packed_channels(folded, multipliers)
+        return self.description.pack(options, constants, (self.input_shape,), self.output_shape)
 
     def reference(self, x):
         """The operator in NumPy.

@@ -4,8 +4,10 @@ import dataclasses
 
 import numpy as np
 
+from tflm.kernels import factorized_conv
 from tflm.kernels.factorized_conv import FactorizedConv, windows_along
 
+DESCRIPTION = factorized_conv.description("factorized_depthwise_conv_s8")
 # Of the output: as many are computed at a time, at most, if it overlaps the input.
 STRIP_ROWS = 16
 
@@ -19,7 +21,7 @@ class FactorizedDepthwiseConv(FactorizedConv):
             i // depth multiplier.
     """
 
-    _operator = "factorized_depthwise_conv_s8"
+    description = DESCRIPTION
     _vertical_dimensions = 2
     _buffer_bytes_of_a_pair = 64
 

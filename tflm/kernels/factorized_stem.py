@@ -4,8 +4,14 @@ import dataclasses
 
 import numpy as np
 
+from tflm.kernels import factorized_conv
+from tflm.kernels.description import Form
 from tflm.kernels.factorized_conv import FactorizedConv, windows_along
 
+DESCRIPTION = factorized_conv.description(
+    "factorized_stem_s8",
+    rows=Form("factorized_stem_rows_s8", "factorized_stem_rows_s8_image.h"),
+)
 MOST_INPUT_CHANNELS = 4
 _ROWS_STATE_BYTES = 12
 
@@ -19,7 +25,7 @@ class FactorizedStem(FactorizedConv):
             channels.
     """
 
-    _operator = "factorized_stem_s8"
+    description = DESCRIPTION
     _vertical_dimensions = 3
     _buffer_bytes_of_a_pair = 8
 

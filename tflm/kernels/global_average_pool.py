@@ -4,17 +4,24 @@ import dataclasses
 
 import numpy as np
 
-from tflm.kernels.fused_operation import FusedOperation, pack_options
+from tflm.kernels.description import TABLE, Constant, KernelDescription
+from tflm.kernels.fused_kernel import FusedKernel
 from tflm.kernels.operand_checks import check_pooled_shape, check_table
 
-VERSION = 1
+DESCRIPTION = KernelDescription(
+    name="global_average_pool_s8",
+    version=1,
+    options=("pixels", "channels", "has_table"),
+    constants=(Constant("table", "int8", is_optional=True),),
+    absorbs=frozenset({TABLE}),
+)
 MOST_PIXELS = 65536
 MOST_CHANNELS = 4096
 MOST_ELEMENTS = 2**24
 
 
 @dataclasses.dataclass(frozen=True)
-class GlobalAveragePool:
+class GlobalAveragePool(FusedKernel):
     """The integers of one global average pooling, which leaves scale and zero point as they are.
 
     Attributes:
@@ -28,6 +35,8 @@ class GlobalAveragePool:
     input_shape: tuple
     table: np.ndarray | None = None
 
+    description = DESCRIPTION
+
     def __post_init__(self):
         check_pooled_shape(self.input_shape, MOST_PIXELS, MOST_CHANNELS, MOST_ELEMENTS)
         check_table(self.table)
@@ -37,23 +46,16 @@ class GlobalAveragePool:
         """None of a convolution or a dense layer."""
         return 0
 
-    @property
-    def buffer_bytes(self):
-        """Bytes of the kernel's buffer: none."""
-        return 0
-
     def packed(self):
         """The operation as the kernel takes it."""
         height, width, channels = self.input_shape
-        options = pack_options(VERSION, height * width, channels, self.table is not None)
-        constants = () if self.table is None else (np.asarray(self.table, np.int8),)
-        return FusedOperation(
-            "global_average_pool_s8",
-            options,
-            constants,
-            (tuple(self.input_shape),),
-            (1, 1, channels),
-        )
+        options = {
+            "pixels": height * width,
+            "channels": channels,
+            "has_table": self.table is not None,
+        }
+        constants = {"table": self.table}
+        return DESCRIPTION.pack(options, constants, (self.input_shape,), (1, 1, channels))
 
     def reference(self, images):
         """The means of an int8 array `input_shape`, in NumPy: int8 array `(1, 1, channels)`."""

@@ -4,7 +4,8 @@ import dataclasses
 
 import numpy as np
 
-from tflm.kernels.fused_operation import FusedOperation, pack_options, packed_channels
+from tflm.kernels.description import LIMITS, PERMUTATION, Constant, KernelDescription
+from tflm.kernels.fused_kernel import FusedKernel
 from tflm.kernels.operand_checks import (
     check_layer,
     check_limits,
@@ -12,9 +13,20 @@ from tflm.kernels.operand_checks import (
     check_zero_points,
     fold_zero_point,
 )
+from tflm.kernels.packed_operation import packed_channels
 from tflm.kernels.requantization import requantize
 
-VERSION = 1
+DESCRIPTION = KernelDescription(
+    name="grouped_pointwise_conv_s8",
+    version=1,
+    options=("pixels", "inputs", "outputs", "groups", "output_zero_point", "lowest", "highest"),
+    constants=(
+        Constant("weights", "int16"),
+        Constant("channels", "int32"),
+        Constant("positions", "int16"),
+    ),
+    absorbs=frozenset({PERMUTATION, LIMITS}),
+)
 MOST_CHANNELS = 4096
 MOST_ELEMENTS = 2**24
 LARGEST_WEIGHT = 127
@@ -28,7 +40,7 @@ _MOST_RESIDENT_ROW_BYTES = 32
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class GroupedPointwiseConv:
+class GroupedPointwiseConv(FusedKernel):
     """The integers of one convolution.
 
     Attributes:
@@ -54,6 +66,8 @@ class GroupedPointwiseConv:
     lowest: int
     highest: int
     output_positions: np.ndarray
+
+    description = DESCRIPTION
 
     def __post_init__(self):
         self._check_shape()
@@ -124,24 +138,21 @@ class GroupedPointwiseConv:
     def packed(self):
         """The operation as the kernel takes it."""
         height, width, channels = self.input_shape
-        options = pack_options(
-            VERSION,
-            height * width,
-            channels // self.groups,
-            self.outputs // self.groups,
-            self.groups,
-            self.output_zero_point,
-            self.lowest,
-            self.highest,
-        )
-        constants = (
-            self._packed_weights(),
-            packed_channels(self.folded_biases, self.multipliers),
-            np.asarray(self.output_positions, np.int16),
-        )
-        return FusedOperation(
-            "grouped_pointwise_conv_s8", options, constants, (self.input_shape,), self.output_shape
-        )
+        options = {
+            "pixels": height * width,
+            "inputs": channels // self.groups,
+            "outputs": self.outputs // self.groups,
+            "groups": self.groups,
+            "output_zero_point": self.output_zero_point,
+            "lowest": self.lowest,
+            "highest": self.highest,
+        }
+        constants = {
+            "weights": self._packed_weights(),
+            "channels": packed_channels(self.folded_biases, self.multipliers),
+            "positions": self.output_positions,
+        }
+        return DESCRIPTION.pack(options, constants, (self.input_shape,), self.output_shape)
 
     def _packed_weights(self):
         """int16 array `(groups, pairs of outputs, steps, 4)`."""

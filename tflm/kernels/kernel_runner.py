@@ -14,6 +14,7 @@ import numpy as np
 
 from tflm.kernels import c_files
 from tflm.kernels.c_files import RUNNER_FOLDER
+from tflm.kernels.registry import FORMS, KERNELS
 from tflm.toolchains import emulator, host_compiler
 
 _HOST_FLAGS = (
@@ -26,16 +27,13 @@ _HOST_FLAGS = (
     "-fsanitize=address,undefined",
     "-fno-sanitize-recover=all",
 )
-_INPUTS = {"residual_add_s8": 2}  # all others have one
 # A kernel whose output overlaps its input, called with both of them in one array: anything, then
 # the input, at least as large as the output.
 OVERLAPPING_DEPTHWISE = "factorized_depthwise_conv_s8_overlap"
 _OVERLAPPING = {OVERLAPPING_DEPTHWISE: "factorized_depthwise_conv_s8"}
 _HEADERS = {
-    "dynamic_shift_max_in_place_s8": "dynamic_shift_max_in_place_s8_map.h",
-    "factorized_stem_rows_s8": "factorized_stem_rows_s8_image.h",
-    OVERLAPPING_DEPTHWISE: f"{OVERLAPPING_DEPTHWISE}.h",
-}
+    form.name: form.runner_header for kernel in KERNELS.values() for form in kernel.forms
+} | {OVERLAPPING_DEPTHWISE: f"{OVERLAPPING_DEPTHWISE}.h"}
 _RESULT = struct.Struct("<iiQ")
 
 
@@ -74,8 +72,8 @@ def run(calls, target, cache_folder, timeout=120.0):
     """Runs packed operations of one operator.
 
     Args:
-        calls: list of pairs: `FusedOperation`, tuple of int8 arrays, its inputs. The operator may
-            be one of `c_files.FORMS` or `OVERLAPPING_DEPTHWISE`.
+        calls: list of pairs: `PackedOperation`, tuple of int8 arrays, its inputs. The operator may
+            be one of `registry.FORMS` or `OVERLAPPING_DEPTHWISE`.
         target: `Target`.
         cache_folder: folder for programs; created if missing.
         timeout: seconds until the program is stopped.
@@ -107,16 +105,17 @@ def sources(operator):
     """Paths of an operator's C files, with those that all operators use."""
     operator = _OVERLAPPING.get(operator, operator)
     own = c_files.operator_sources(operator)
-    if operator in c_files.FORMS:
-        own += c_files.operator_sources(c_files.FORMS[operator])
+    if operator in FORMS:
+        own += c_files.operator_sources(FORMS[operator])
     return [*own, *c_files.common_sources()]
 
 
 def _definitions(operator):
+    called = _OVERLAPPING.get(operator, operator)
     return {
-        "RUNNER_OPERATOR": _OVERLAPPING.get(operator, operator),
+        "RUNNER_OPERATOR": called,
         "RUNNER_HEADER": f'"{_HEADERS.get(operator, f"{operator}.h")}"',
-        "RUNNER_INPUTS": _INPUTS.get(operator, 1),
+        "RUNNER_INPUTS": KERNELS[FORMS.get(called, called)].activations,
     }
 
 

@@ -4,17 +4,26 @@ import dataclasses
 
 import numpy as np
 
-from tflm.kernels.fused_operation import FusedOperation, pack_options
+from tflm.kernels.description import LIMITS, KernelDescription
+from tflm.kernels.fused_kernel import FusedKernel
 from tflm.kernels.operand_checks import check_integer, check_limits, check_zero_points
 
-VERSION = 1
+DESCRIPTION = KernelDescription(
+    name="residual_add_s8",
+    version=1,
+    options=("elements", "first_multiplier", "second_multiplier", "offset", "lowest", "highest"),
+    activations=2,
+    takes_buffer=False,
+    may_overwrite_input=True,
+    absorbs=frozenset({LIMITS}),
+)
 SHIFT = 12
 LARGEST_MULTIPLIER = 32767
 MOST_ELEMENTS = 2**24
 
 
 @dataclasses.dataclass(frozen=True)
-class ResidualAdd:
+class ResidualAdd(FusedKernel):
     """The integers of one sum.
 
     Attributes:
@@ -34,6 +43,8 @@ class ResidualAdd:
     output_zero_point: int
     lowest: int = -128
     highest: int = 127
+
+    description = DESCRIPTION
 
     def __post_init__(self):
         if min(self.shape) < 1 or np.prod(self.shape, dtype=np.int64) > MOST_ELEMENTS:
@@ -78,22 +89,18 @@ class ResidualAdd:
         zero = sum(m * z for m, z in zip(self.multipliers, self.zero_points))
         return (self.output_zero_point << SHIFT) + (1 << SHIFT - 1) - zero
 
-    @property
-    def buffer_bytes(self):
-        """Bytes of the kernel's buffer: none."""
-        return 0
-
     def packed(self):
         """The operation as the kernel takes it."""
-        options = pack_options(
-            VERSION,
-            np.prod(self.shape),
-            *self.multipliers,
-            self.offset,
-            self.lowest,
-            self.highest,
-        )
-        return FusedOperation("residual_add_s8", options, (), (self.shape,) * 2, self.shape)
+        first, second = self.multipliers
+        options = {
+            "elements": np.prod(self.shape),
+            "first_multiplier": first,
+            "second_multiplier": second,
+            "offset": self.offset,
+            "lowest": self.lowest,
+            "highest": self.highest,
+        }
+        return DESCRIPTION.pack(options, {}, (self.shape,) * 2, self.shape)
 
     def reference(self, first, second):
         """The sum of two int8 arrays `shape`, in NumPy."""

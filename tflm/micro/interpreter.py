@@ -20,7 +20,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.lite.python import schema_py_generated as schema
 
-from tflm.kernels.fused_operation import custom_name
+from tflm.kernels.registry import KERNELS
 from tflm.micro import wheel_kernels
 
 try:
@@ -371,7 +371,7 @@ def _words_of_trial(model, size, custom_operators=()):
     library, names = "", []
     if custom_operators:
         library = str(wheel_kernels.build(custom_operators))
-        names = [custom_name(operator) for operator in custom_operators]
+        names = [KERNELS[operator].kind for operator in custom_operators]
     trial = subprocess.run(
         [sys.executable, "-c", _TRIAL_PROGRAM, str(size), library, *names],
         input=model,

@@ -19,7 +19,7 @@ import tempfile
 
 from tflm.kernels import c_files, kernel_runner
 from tflm.kernels.c_files import GLUE_FOLDER, WHEEL_FOLDER
-from tflm.kernels.fused_operation import custom_name
+from tflm.kernels.registry import KERNELS
 from tflm.toolchains import host_compiler
 
 _COMMON_SOURCES = (
@@ -82,7 +82,7 @@ def load(names, cache_folder=None):
     if not names:
         return []
     connect(build(names, cache_folder))
-    return [custom_name(name) for name in names]
+    return [KERNELS[name].kind for name in names]
 
 
 def build(names, cache_folder=None):
@@ -216,7 +216,7 @@ def _default_cache_folder():
 
 def _registerers(names):
     """C++ text of the functions that the wheel calls, one for each operator."""
-    lines = [f"MICRONET_REGISTERER({custom_name(name)})\n" for name in names]
+    lines = [f"MICRONET_REGISTERER({KERNELS[name].kind})\n" for name in names]
     includes = '#include "micronet_ops.h"\n#include "wheel_registration.h"\n\n'
     return includes + "".join(lines)
 

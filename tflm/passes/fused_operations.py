@@ -12,15 +12,27 @@ import numpy as np
 
 from keras_micronet.quantization.plan import ShiftMaxNames
 from tflm.graph.rewriter import GraphRewriter
+from tflm.kernels import (
+    dense,
+    dynamic_shift_max,
+    factorized_depthwise_conv,
+    factorized_stem,
+    global_average_pool,
+    grouped_pointwise_conv,
+    residual_add,
+)
+from tflm.kernels.description import LIMITS, PERMUTATION, TABLE
+from tflm.kernels.registry import BY_KIND
 
-FACTORIZED_STEM = "MICRONET_FACTORIZED_STEM_S8"
-FACTORIZED_DEPTHWISE_CONV = "MICRONET_FACTORIZED_DEPTHWISE_CONV_S8"
-GROUPED_POINTWISE_CONV = "MICRONET_GROUPED_POINTWISE_CONV_S8"
-DYNAMIC_SHIFT_MAX = "MICRONET_DYNAMIC_SHIFT_MAX_S8"
-RESIDUAL_ADD = "MICRONET_RESIDUAL_ADD_S8"
-GLOBAL_AVERAGE_POOL = "MICRONET_GLOBAL_AVERAGE_POOL_S8"
+FACTORIZED_STEM = factorized_stem.DESCRIPTION.kind
+FACTORIZED_DEPTHWISE_CONV = factorized_depthwise_conv.DESCRIPTION.kind
+GROUPED_POINTWISE_CONV = grouped_pointwise_conv.DESCRIPTION.kind
+DYNAMIC_SHIFT_MAX = dynamic_shift_max.DESCRIPTION.kind
+RESIDUAL_ADD = residual_add.DESCRIPTION.kind
+GLOBAL_AVERAGE_POOL = global_average_pool.DESCRIPTION.kind
 DENSE = "MICRONET_DENSE"  # of 8 or 4 bits: quantization decides
 
+_KERNELS = BY_KIND | {DENSE: dense.DESCRIPTIONS[8]}
 KINDS = (
     FACTORIZED_STEM,
     FACTORIZED_DEPTHWISE_CONV,
@@ -42,15 +54,6 @@ _FUSED_FROM = {
     "FULLY_CONNECTED": DENSE,
 }
 _CLAMPING = ("RELU", "RELU6")
-# Operations that can do more to their result than to clamp it.
-_PERMUTES = (
-    FACTORIZED_STEM,
-    FACTORIZED_DEPTHWISE_CONV,
-    GROUPED_POINTWISE_CONV,
-    DYNAMIC_SHIFT_MAX,
-)
-_CLAMPS = (*_PERMUTES, RESIDUAL_ADD, DENSE)
-_LOOKS_UP = (GLOBAL_AVERAGE_POOL, DENSE)
 
 
 def fuse(graph):
@@ -141,21 +144,22 @@ class _Builder(GraphRewriter):
         options |= {"layer": _layer(first, last), "result": _result(last), "activation": "NONE"}
         channels = self.shape(last.outputs[0])[-1]
         permutation = np.arange(channels)
+        absorbs = _KERNELS[kind].absorbs
         while (following := self._only_reader(position + count - 1)) is not None:
-            if following.kind == "CHANNEL_PERMUTATION" and kind in _PERMUTES:
+            if following.kind == "CHANNEL_PERMUTATION" and PERMUTATION in absorbs:
                 permutation = permutation[following.options["permutation"]]
             elif options["activation"] != "NONE":
                 break
-            elif following.kind in _CLAMPING and kind in _CLAMPS:
+            elif following.kind in _CLAMPING and LIMITS in absorbs:
                 ends_with_range = "ceilings" in following.options
                 options["activation"] = "RELU" if ends_with_range else following.kind
-            elif following.kind == "HARD_SWISH" and kind in _LOOKS_UP:
+            elif following.kind == "HARD_SWISH" and TABLE in absorbs:
                 options["activation"] = following.kind
                 options["activation_result"] = following.outputs[0]
             else:
                 break
             count += 1
-        if kind in _PERMUTES:
+        if PERMUTATION in absorbs:
             options["permutation"] = permutation
         last = self.source.operations[position + count - 1]
         self._emit(kind, inputs, last.outputs[0], **options)

@@ -18,7 +18,6 @@ from tflm.kernels.dense import Dense
 from tflm.kernels.dynamic_shift_max import DynamicShiftMax
 from tflm.kernels.factorized_depthwise_conv import FactorizedDepthwiseConv
 from tflm.kernels.factorized_stem import FactorizedStem
-from tflm.kernels.fused_operation import custom_name
 from tflm.kernels.global_average_pool import GlobalAveragePool
 from tflm.kernels.grouped_pointwise_conv import GroupedPointwiseConv
 from tflm.kernels.requantization import integer_multipliers
@@ -52,7 +51,7 @@ def append(graph, source, operation, ranges, weight_roundings):
     inputs = [name for name in operation.inputs if not source.tensors[name].is_constant]
     inputs += [graph.add_constant(f"{name}/packed", value) for value in packed.constants]
     graph.add_tensor(name, source.tensors[name].shape, None, output)
-    kind = custom_name(packed.operator)
+    kind = integers.description.kind
     layer = operation.options["layer"]
     graph.operations.append(Operation(kind, inputs, [name], {"integers": integers}, layer))
 

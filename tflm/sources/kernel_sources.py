@@ -2,10 +2,9 @@
 
 import re
 
-from tflm.graph.operators import OPERATORS
 from tflm.kernels import c_files
 from tflm.kernels.c_files import GLUE_FOLDER
-from tflm.kernels.fused_operation import operator_of
+from tflm.kernels.registry import BY_KIND, FORMS
 
 OUTPUT_FOLDER = "kernels"
 _INCLUDE = re.compile(r'^#include "([^"/]+)"', re.MULTILINE)
@@ -21,11 +20,7 @@ def operators(graph):
         A sorted tuple of names such as "residual_add_s8".
     """
     kinds = {operation.kind for operation in graph.operations}
-    return tuple(
-        sorted(
-            operator_of(kind) for kind in kinds if kind in OPERATORS and OPERATORS[kind].is_custom
-        )
-    )
+    return tuple(sorted(BY_KIND[kind].name for kind in kinds if kind in BY_KIND))
 
 
 def kernel_sources(graph):
@@ -53,14 +48,14 @@ def computing_sources(kernels):
     Without what reads operands from a model file, and without glue.
 
     Args:
-        kernels: names of operators and of other forms of them, `c_files.FORMS`: those whose
+        kernels: names of operators and of other forms of them, `registry.FORMS`: those whose
             function the program calls.
 
     Returns:
         Mapping from file name to text, all in a folder `kernels`.
     """
     kernels = set(kernels)
-    needed = kernels | {c_files.FORMS[name] for name in kernels if name in c_files.FORMS}
+    needed = kernels | {FORMS[name] for name in kernels if name in FORMS}
     paths = [c_files.find("micronet_status_message.c")]
     for name in sorted(needed):
         paths += c_files.operator_sources(name)

@@ -7,22 +7,21 @@ constants, and every address is the arena's plus a number that `static_plan` fou
 import re
 import textwrap
 
+from tflm.kernels.registry import BY_KIND, KERNELS
 from tflm.sources import kernel_sources
 from tflm.static import memory_plan, row_by_row
 from tflm.static.library_headers import NOTICE, header, rows_header
-from tflm.static.library_operands import OPERATORS, params
+from tflm.static.library_operands import params
 from tflm.static.library_plan import (
     activations,
     called_kernels,
     kernel_name,
-    operator_name,
     plan_memory,
 )
 
 _LINE_LENGTH = 100
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,23}")
 _NOT_FOR_COMMENTS = re.compile(r"[^A-Za-z0-9_./:]")
-_WITHOUT_BUFFER_ARGUMENT = ("residual_add_s8",)
 _RUN_OF_IMAGE = "run_operations_of_image"
 
 
@@ -142,7 +141,7 @@ def _rows_functions(graph, plan, name):
     (output,) = graph.operations[0].outputs
     output_place = _place(plan.plan.tensor_offsets[output])
     buffer_place = _place(plan.plan.buffer_offsets[0])
-    stem, params_of_stem = f"micronet_{row_by_row.STEM_BY_ROWS}", f"&{_variable(0)}"
+    stem, params_of_stem = f"micronet_{row_by_row.form(graph).name}", f"&{_variable(0)}"
     run_operations = "run_operations" if plan.image_plan == plan.plan else _RUN_OF_IMAGE
     height, width, channels = graph.tensors[graph.inputs[0]].shape[1:]
     return f"""\
@@ -194,20 +193,15 @@ micronet_status {name}_rows_run(void *arena) {{
 
 def _kernels(graph, plan):
     """Includes of the kernels' headers, and checks that they take operands such as these."""
-    packed = {}
-    for operation in graph.operations:
-        packed.setdefault(operator_name(operation), operation.options["integers"].packed())
-    headers = sorted({*packed, *called_kernels(graph, plan)})
+    kernels = {BY_KIND[operation.kind].name for operation in graph.operations}
+    headers = sorted({*kernels, *called_kernels(graph, plan)})
     includes = "".join(f'#include "kernels/{header}.h"\n' for header in headers)
-    versions = {
-        OPERATORS[operator].version: int.from_bytes(each.options[:4], "little")
-        for operator, each in sorted(packed.items())
-    }
+    versions = {KERNELS[name].version_constant: KERNELS[name].version for name in sorted(kernels)}
     checks = "".join(
-        f"\n#if MICRONET_{macro}_VERSION != {version}\n"
+        f"\n#if {constant} != {version}\n"
         f'#error "The sources in kernels/ must be those that this file was generated with"\n'
         "#endif\n"
-        for macro, version in versions.items()
+        for constant, version in versions.items()
     )
     return includes + checks
 
@@ -229,7 +223,7 @@ def _call(index, operation, graph, plan):
     kernel = kernel_name(index, operation, plan)
     if index in plan.in_place:  # input and output are one map
         offsets.pop()
-    if kernel not in _WITHOUT_BUFFER_ARGUMENT:
+    if BY_KIND[operation.kind].takes_buffer:
         offsets.append(plan.buffer_offsets[index])
     arguments = [f"&{_variable(index)}", *map(_place, offsets)]
     call = textwrap.fill(

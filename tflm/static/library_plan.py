@@ -4,13 +4,8 @@ import dataclasses
 import math
 
 from tflm.graph import validation
-from tflm.kernels.dynamic_shift_max import DynamicShiftMax
-from tflm.kernels.factorized_depthwise_conv import FactorizedDepthwiseConv
-from tflm.kernels.fused_operation import operator_of
+from tflm.kernels.registry import BY_KIND
 from tflm.static import memory_plan, row_by_row
-from tflm.static.library_operands import OPERATORS
-
-_IN_PLACE = {"dynamic_shift_max_s8": "dynamic_shift_max_in_place_s8"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,19 +96,19 @@ def _overlaps(integers):
         leads={
             position: each.lead_bytes
             for position, each in enumerate(integers)
-            if isinstance(each, FactorizedDepthwiseConv)
+            if each.lead_bytes is not None
         },
         in_place={
             position: each.in_place_buffer_bytes
             for position, each in enumerate(integers)
-            if isinstance(each, DynamicShiftMax)
+            if each.in_place_buffer_bytes is not None
         },
     )
 
 
 def _check_operations(graph):
     for operation in graph.operations:
-        if operator_name(operation) not in OPERATORS:
+        if operation.kind not in BY_KIND:
             raise ValueError(
                 "A static library must be made of fused kernels only; export the model for "
                 "TensorFlow Lite Micro instead, which computes all operations. "
@@ -141,11 +136,6 @@ def activations(operation, graph):
     return [name for name in operation.inputs if not graph.tensors[name].is_constant]
 
 
-def operator_name(operation):
-    """Name of the operator that a graph's operation is, such as "dense_s8"."""
-    return operator_of(operation.kind)
-
-
 def kernel_name(index, operation, plan):
     """Name of the kernel that computes an operation: its operator, or another form of it.
 
@@ -154,8 +144,8 @@ def kernel_name(index, operation, plan):
         operation: of the graph.
         plan: `MemoryPlan`.
     """
-    operator = operator_name(operation)
-    return _IN_PLACE[operator] if index in plan.in_place else operator
+    kernel = BY_KIND[operation.kind]
+    return kernel.in_place.name if index in plan.in_place else kernel.name
 
 
 def called_kernels(graph, plan):
@@ -166,4 +156,4 @@ def called_kernels(graph, plan):
         for index, operation in enumerate(graph.operations)
         if index > 0 or not plan.takes_rows
     }
-    return names | {row_by_row.STEM_BY_ROWS} if plan.takes_rows else names
+    return names | {row_by_row.form(graph).name} if plan.takes_rows else names

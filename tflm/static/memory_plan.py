@@ -10,10 +10,12 @@ import itertools
 import math
 import random
 
+from tflm.kernels.registry import BY_KIND
+
 ALIGNMENT = 16  # bytes, of the arena and of every place in it
 
 # Operations whose kernel may write its result over one of its inputs.
-_OVERWRITING = ("MICRONET_RESIDUAL_ADD_S8",)
+_OVERWRITING = tuple(kind for kind, kernel in BY_KIND.items() if kernel.may_overwrite_input)
 _MOST_ATTEMPTS = 1000
 _MOST_IMPROVEMENTS = 50  # of one order to start from
 

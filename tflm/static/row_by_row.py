@@ -6,11 +6,9 @@ of the rows that have been read.
 
 import dataclasses
 
-from tflm.kernels.fused_operation import custom_name
+from tflm.kernels.registry import BY_KIND
 from tflm.static import memory_plan
 from tflm.static.memory_plan import ALIGNMENT
-
-STEM, STEM_BY_ROWS = "factorized_stem_s8", "factorized_stem_rows_s8"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,9 +38,15 @@ def takes_rows(graph):
     return (
         len(graph.inputs) == 1
         and readers == graph.operations[:1]
-        and readers[0].kind == custom_name(STEM)
+        and readers[0].kind in BY_KIND
+        and form(graph) is not None
         and graph.inputs[0] not in graph.outputs
     )
+
+
+def form(graph):
+    """The `Form` of the first operation's kernel that takes rows, or `None`."""
+    return BY_KIND[graph.operations[0].kind].rows
 
 
 def plan(graph, buffer_bytes, overlaps=memory_plan.Overlaps()):

@@ -4,7 +4,7 @@ import flatbuffers
 import numpy as np
 from tensorflow.lite.python import schema_py_generated as schema
 
-from tflm.kernels.fused_operation import custom_name
+from tflm.kernels.registry import KERNELS
 from tflm.kernels.residual_add import SHIFT, ResidualAdd
 
 TENSOR_TYPES = {
@@ -39,7 +39,7 @@ def model_of(nodes, activations, change=lambda model: None):
     """A model with one input, "x", whose output is that of the last node.
 
     Args:
-        nodes: list of (`FusedOperation`, names of activations, name of the output).
+        nodes: list of (`PackedOperation`, names of activations, name of the output).
         activations: scale and zero point of each activation, by its name.
         change: called with the schema's object form before it is packed.
 
@@ -54,7 +54,7 @@ def model_of(nodes, activations, change=lambda model: None):
     graph.tensors, graph.operators, model.operatorCodes = [], [], []
     indices = {INPUT: _add_activation(model, nodes[0][0].input_shapes[0], activations[INPUT])}
     names = sorted({operation.operator for operation, _, _ in nodes})
-    model.operatorCodes = [_code(custom_name(name)) for name in names]
+    model.operatorCodes = [_code(KERNELS[name].kind) for name in names]
     for operation, inputs, output in nodes:
         constants = [_add_constant(model, value) for value in operation.constants]
         indices[output] = _add_activation(model, operation.output_shape, activations[output])

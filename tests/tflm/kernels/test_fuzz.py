@@ -9,6 +9,7 @@ import pytest
 from tests.tflm.kernels.sample_operations import OPERATORS, sample
 from tflm.kernels import c_files, kernel_runner
 from tflm.kernels.c_files import FUZZ_FOLDER
+from tflm.kernels.registry import FORMS
 
 SAMPLES = 40
 MUTATIONS = 150  # of each sample
@@ -30,7 +31,7 @@ VARIANTS = {
 def compiled(folder, variant):
     """The fuzz program with all kernels."""
     sources = [FUZZ_FOLDER / "fuzz_operands.c", FUZZ_FOLDER / "standalone_main.c"]
-    for operator in (*OPERATORS, *c_files.FORMS):
+    for operator in (*OPERATORS, *FORMS):
         sources += kernel_runner.sources(operator)
     program = folder / f"fuzz_operands_{variant}"
     command = ["gcc", *FLAGS, *VARIANTS[variant]]

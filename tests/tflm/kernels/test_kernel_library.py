@@ -12,7 +12,7 @@ from tflite_micro import runtime
 from tests.tflm.kernels.fused_models import model_of, quantization_of, quantizations
 from tests.tflm.kernels.sample_operations import OPERATORS
 from tests.tflm.kernels.sample_operations import sample as any_sample
-from tflm.kernels.fused_operation import custom_name
+from tflm.kernels.registry import KERNELS
 from tflm.kernels.residual_add import ResidualAdd
 from tflm.micro import interpreter, wheel_kernels
 from tflm.micro.interpreter import MicroInterpreterError
@@ -115,7 +115,7 @@ def refused(model, words, operators=OPERATORS):
 
 @pytest.mark.parametrize("operator", OPERATORS)
 def test_operands_that_do_not_fit_are_refused(operator):
-    packed, name = sample(operator).packed(), custom_name(operator)
+    packed, name = sample(operator).packed(), KERNELS[operator].kind
     options = packed.options
     refused(
         one_node(operator, options=options[:-4]),
@@ -138,7 +138,7 @@ def test_operands_that_do_not_fit_are_refused(operator):
     "operator", [name for name in OPERATORS if sample(name).packed().constants]
 )
 def test_constants_that_do_not_fit_are_refused(operator):
-    packed, name = sample(operator).packed(), custom_name(operator)
+    packed, name = sample(operator).packed(), KERNELS[operator].kind
     for index, constant in enumerate(packed.constants):
         constants = list(packed.constants)
         constants[index] = constant.ravel()[:-1]
@@ -236,7 +236,7 @@ SEED_OF_OBLONG = 9  # of samples whose maps are not square and have several chan
 @pytest.mark.parametrize("role", ROLES)
 @pytest.mark.parametrize("operator", OPERATORS)
 def test_activations_of_another_shape_are_refused(operator, role):
-    name = custom_name(operator)
+    name = KERNELS[operator].kind
     shape = natural_shape(sample(operator, SEED_OF_OBLONG), role)
     assert shape[-1] > 1
     assert not operator.startswith("factorized") or shape[1] != shape[2]
@@ -360,7 +360,7 @@ def test_activations_without_one_valid_quantization_are_refused(
 ):
     refused(
         one_node(operator, with_quantization(role, scales, zero_points)),
-        f"{custom_name(operator)}: {role} must have one scale, positive, and a zero "
+        f"{KERNELS[operator].kind}: {role} must have one scale, positive, and a zero "
         f"point of -128 to 127. Received: {received}",
     )
 
@@ -416,7 +416,7 @@ def test_zero_points_other_than_those_of_the_options_are_refused(operator, role)
     for wrong in {-128, known - 1, known + 1, 127} & set(range(-128, 128)) - {known}:
         refused(
             one_node(operator, with_quantization(role, [0.5], [wrong]), seed),
-            f"{custom_name(operator)}: {role} must have the zero point of the "
+            f"{KERNELS[operator].kind}: {role} must have the zero point of the "
             f"options, {known}. Received: {wrong} ",
         )
 
@@ -652,7 +652,7 @@ def test_library_shows_only_what_others_call(kernel_cache):
         ["nm", "--dynamic", "--defined-only", library], capture_output=True, text=True, check=True
     ).stdout
     names = {line.split()[-1] for line in listed.splitlines()}
-    expected = {custom_name(operator) for operator in OPERATORS}
+    expected = {KERNELS[operator].kind for operator in OPERATORS}
     assert names == {*expected, "micronet_connect"}
 
 

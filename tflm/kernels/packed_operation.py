@@ -1,15 +1,12 @@
 """One operator of `tflm.kernels` as it stands in a model file."""
 
 import dataclasses
-import struct
 
 import numpy as np
 
-_PREFIX = "MICRONET_"
-
 
 @dataclasses.dataclass(frozen=True)
-class FusedOperation:
+class PackedOperation:
     """A packed operator.
 
     Attributes:
@@ -25,21 +22,6 @@ class FusedOperation:
     constants: tuple
     input_shapes: tuple
     output_shape: tuple
-
-
-def custom_name(operator):
-    """Name of an operator in model files: "MICRONET_RESIDUAL_ADD_S8" of "residual_add_s8"."""
-    return f"{_PREFIX}{operator.upper()}"
-
-
-def operator_of(name):
-    """The operator whose `custom_name` a name is."""
-    return name.removeprefix(_PREFIX).lower()
-
-
-def pack_options(version, *values):
-    """Options as their bytes: the version, then integers."""
-    return struct.pack(f"<{len(values) + 1}i", version, *(int(value) for value in values))
 
 
 def packed_channels(biases, multipliers):
