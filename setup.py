@@ -41,6 +41,7 @@ setuptools.setup(
             "CMakeLists.txt",
             *[f"**/*.{suffix}" for suffix in ("c", "cc", "cmake", "h", "ld")],
         ],
+        "tflm.toolchains": ["emulated/*"],
         "tflm.kernels": [f"**/*.{suffix}" for suffix in ("c", "cc", "h")],
     },
     install_requires=["h5py>=3.11", "keras>=3.15", "numpy>=1.26", "tensorflow>=2.21"],

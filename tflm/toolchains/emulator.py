@@ -1,7 +1,7 @@
 """Builds C programs for Cortex-M processors and runs them in QEMU, with exact instruction counts.
 
 A program reads its input and writes its output with `host.h` and counts instructions with
-`instruction_counter.h`, both in `firmware/platforms/emulated`. The counts are instructions, not
+`instruction_counter.h`, both in `emulated`. The counts are instructions, not
 cycles, and are the same in every run.
 """
 
@@ -11,14 +11,17 @@ import functools
 import hashlib
 import os
 import pathlib
+import re
 import shutil
 import struct
 import subprocess
 import tempfile
 
-PLATFORMS_FOLDER = pathlib.Path(__file__).resolve().parents[1] / "firmware" / "platforms"
+_FOLDER = pathlib.Path(__file__).resolve().parent
 # What the emulated boards share, among it the headers for programs.
-EMULATED_FOLDER = PLATFORMS_FOLDER / "emulated"
+EMULATED_FOLDER = _FOLDER / "emulated"
+# Where each board says what is its own.
+_BOARDS_FOLDER = _FOLDER.parent / "firmware" / "platforms"
 
 COMPILER = "arm-none-eabi-gcc"
 ADDRESS_TO_LINE = "arm-none-eabi-addr2line"
@@ -106,27 +109,22 @@ class Platform:
     @property
     def linker_script(self):
         """Path of the script that names the board's memories."""
-        return PLATFORMS_FOLDER / self.machine / "board.ld"
+        return _BOARDS_FOLDER / self.machine / "board.ld"
+
+    @classmethod
+    def of_machine(cls, machine):
+        """The board of that name, as its `platform.cmake` has it, which builds firmware, too."""
+        text = (_BOARDS_FOLDER / machine / "platform.cmake").read_text(encoding="utf-8")
+        values = dict(re.findall(r"^set\((\w+) (.+)\)$", text, re.MULTILINE))
+        return cls(machine, values["PLATFORM_PROCESSOR"], tuple(values["BOARD_SOURCES"].split()))
 
 
 class Core(enum.Enum):
     """Processors that can be emulated."""
 
-    CORTEX_M4 = Platform(
-        "mps2-an386",
-        "cortex-m4",
-        ("instruction_counter_cmsdk.c", "memory_protection_v7.c"),
-    )
-    CORTEX_M7 = Platform(
-        "mps2-an500",
-        "cortex-m7",
-        ("instruction_counter_cmsdk.c", "memory_protection_v7.c"),
-    )
-    CORTEX_M55 = Platform(
-        "mps3-an547",
-        "cortex-m55",
-        ("instruction_counter_sse300.c", "memory_protection_v8.c"),
-    )
+    CORTEX_M4 = Platform.of_machine("mps2-an386")
+    CORTEX_M7 = Platform.of_machine("mps2-an500")
+    CORTEX_M55 = Platform.of_machine("mps3-an547")
 
 
 class EmulatorError(RuntimeError):

@@ -1,6 +1,7 @@
-# Stops unless the choices of the command line are possible. Sets PLATFORMS_FOLDER and, of the
-# chosen platform, PLATFORM_FOLDER.
+# Stops unless the choices of the command line are possible. Sets PLATFORMS_FOLDER, EMULATED_FOLDER
+# (what the emulated boards share) and, of the chosen platform, PLATFORM_FOLDER.
 set(PLATFORMS_FOLDER ${CMAKE_CURRENT_SOURCE_DIR}/platforms)
+set(EMULATED_FOLDER ${CMAKE_CURRENT_SOURCE_DIR}/../toolchains/emulated)
 
 function(check_choice name)
   if(NOT "${${name}}" IN_LIST ARGN)

@@ -2,4 +2,4 @@
 set(PLATFORM_PROCESSOR cortex-m4)
 set(BOARD_SOURCES instruction_counter_cmsdk.c memory_protection_v7.c)
 set(SERIAL_PORT_ADDRESS 0x40004000u)
-include(${PLATFORMS_FOLDER}/emulated/emulated.cmake)
+include(${EMULATED_FOLDER}/emulated.cmake)

@@ -2,4 +2,4 @@
 set(PLATFORM_PROCESSOR cortex-m55)
 set(BOARD_SOURCES instruction_counter_sse300.c memory_protection_v8.c)
 set(SERIAL_PORT_ADDRESS 0x59303000u)
-include(${PLATFORMS_FOLDER}/emulated/emulated.cmake)
+include(${EMULATED_FOLDER}/emulated.cmake)

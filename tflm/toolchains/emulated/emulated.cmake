@@ -2,8 +2,7 @@
 #   PLATFORM_PROCESSOR     the compiler's name of the processor
 #   BOARD_SOURCES          the drivers, of those in this folder, that not all boards have
 #   SERIAL_PORT_ADDRESS    where the first serial port is
-# The board's folder has the linker script, too: board.ld.
-set(EMULATED_FOLDER ${CMAKE_CURRENT_LIST_DIR})
+# The board's folder has the linker script, too: board.ld. `emulator.py` reads the same three.
 set(PLATFORM_TOOLCHAIN_FILE ${CMAKE_CURRENT_SOURCE_DIR}/toolchains/arm-none-eabi.cmake)
 set(PLATFORM_SOURCES startup.c host.c instruction_counter.c serial_port.c emulated_platform.c
     ${BOARD_SOURCES})
