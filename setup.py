@@ -19,7 +19,16 @@ TRAINING = [
     "scikit-learn>=1.5",
     "tensorflow-datasets>=4.9.7",
 ]
-TFLM = [*QUANTIZATION, "flatbuffers>=24.3", "matplotlib>=3.9", "ml_dtypes>=0.5", "tflite-micro"]
+TFLM = [
+    *QUANTIZATION,
+    "ai-edge-litert>=2.1",  # the format's schema, and what checks a file against it
+    "flatbuffers>=24.3",
+    "matplotlib>=3.9",
+    "ml_dtypes>=0.5",
+    # Its interpreter's internals are what our kernels are loaded into: kernels of other versions
+    # are refused with a sentence (tflm.micro.wheel_kernels).
+    "tflite-micro>=0.dev20260101",
+]
 TESTS = ["hypothesis>=6.100", "pytest>=8", "pytest-xdist>=3.6", "torch>=2.6"]
 
 setuptools.setup(

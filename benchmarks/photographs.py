@@ -19,7 +19,7 @@ import tempfile
 
 import keras
 import numpy as np
-import tensorflow as tf
+from ai_edge_litert import interpreter as litert
 
 import keras_micronet
 from benchmarks import aware_rivals, export_size, models, photographs_report, rivals, tflite_micro
@@ -222,7 +222,7 @@ def _image_size(side):
 
 def _quantized_input(data, images):
     """Float images as the model of a flatbuffer takes them, int8."""
-    (details,) = tf.lite.Interpreter(model_content=data).get_input_details()
+    (details,) = litert.Interpreter(model_content=data).get_input_details()
     scale, zero_point = details["quantization"]
     return np.clip(np.round(images / scale + zero_point), -128, 127).astype(np.int8)
 

@@ -12,7 +12,7 @@ import struct
 import subprocess
 
 import numpy as np
-from tensorflow.lite.python import schema_py_generated as schema
+from ai_edge_litert import schema_py_generated as schema
 
 from tflm.micro.interpreter import MicroInterpreter
 from tflm.toolchains import emulator

@@ -19,7 +19,6 @@ from keras_micronet.quantization.schemes import (
     BUILTIN,
     CONVOLUTION,
     DENSE,
-    FUSED,
     WeightFormat,
     find_kernels,
     find_scheme,

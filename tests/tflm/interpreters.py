@@ -1,8 +1,6 @@
 """Both interpreters, driven directly: what the exporter's own wrapper is checked against."""
 
-import warnings
-
-import tensorflow as tf
+from ai_edge_litert import interpreter as litert
 from tflite_micro import runtime
 
 
@@ -15,12 +13,9 @@ def run_micro(model, inputs, outputs=1):
 
 
 def run_desktop(model, inputs):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # announces another package
-        interpreter = tf.lite.Interpreter(
-            model_content=model,
-            experimental_op_resolver_type=tf.lite.experimental.OpResolverType.BUILTIN_REF,
-        )
+    interpreter = litert.Interpreter(
+        model_content=model, experimental_op_resolver_type=litert.OpResolverType.BUILTIN_REF
+    )
     interpreter.allocate_tensors()
     for details, values in zip(interpreter.get_input_details(), inputs, strict=True):
         interpreter.set_tensor(details["index"], values)

@@ -8,7 +8,7 @@ without data are written once. There are no names, ranges, or metadata.
 
 import flatbuffers
 import numpy as np
-from tensorflow.lite.python import schema_py_generated as schema
+from ai_edge_litert import schema_py_generated as schema
 
 from tflm.graph import validation
 from tflm.graph.operators import OPERATORS

@@ -4,7 +4,7 @@ The model's file is read again for that, not the graph that it was written from:
 counts is what the device gets.
 """
 
-from tensorflow.lite.python import schema_py_generated as schema
+from ai_edge_litert import schema_py_generated as schema
 
 from tflm.graph.operators import ACTIVATION, BIAS, INDEX, OPERATORS, PACKED, WEIGHTS
 from tflm.micro.interpreter import check_model

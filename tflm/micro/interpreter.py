@@ -14,11 +14,10 @@ import re
 import subprocess
 import sys
 import tempfile
-import warnings
 
 import numpy as np
-import tensorflow as tf
-from tensorflow.lite.python import schema_py_generated as schema
+from ai_edge_litert import interpreter as litert
+from ai_edge_litert import schema_py_generated as schema
 
 from tflm.kernels.registry import KERNELS
 from tflm.micro import wheel_kernels
@@ -288,11 +287,11 @@ def check_model(model):
             "A model's root must be an offset within the file, divisible by 4. "
             f"Received: offset {root} in {len(model)} bytes"
         )
-    with _native_messages(), _no_warnings():
+    with _native_messages():
         try:
-            tf.lite.Interpreter(
+            litert.Interpreter(
                 model_content=model,
-                experimental_op_resolver_type=tf.lite.experimental.OpResolverType.BUILTIN_REF,
+                experimental_op_resolver_type=litert.OpResolverType.BUILTIN_REF,
             )
         except (ValueError, RuntimeError) as error:
             raise ValueError(
@@ -435,11 +434,3 @@ def _native_messages():
             else:
                 os.dup2(saved, 2)
                 os.close(saved)
-
-
-@contextlib.contextmanager
-def _no_warnings():
-    """Silences the notice that desktop TensorFlow Lite is moving to another package."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield

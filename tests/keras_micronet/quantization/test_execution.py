@@ -11,7 +11,7 @@ from keras_micronet.quantization import QuantizeAwareModel
 from keras_micronet.quantization.execution import Execution, Products, Unrounded
 from keras_micronet.quantization.plan import plan, range_names
 from keras_micronet.quantization.quantizers import WeightQuantizer
-from keras_micronet.quantization.schemes import BUILTIN, CONVOLUTION, FUSED
+from keras_micronet.quantization.schemes import BUILTIN, CONVOLUTION
 from tests.keras_micronet import models
 from tests.keras_micronet.quantization import chains
 

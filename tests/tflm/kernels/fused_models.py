@@ -2,7 +2,7 @@
 
 import flatbuffers
 import numpy as np
-from tensorflow.lite.python import schema_py_generated as schema
+from ai_edge_litert import schema_py_generated as schema
 
 from tflm.kernels.registry import KERNELS
 from tflm.kernels.residual_add import SHIFT, ResidualAdd

@@ -4,7 +4,7 @@ import flatbuffers
 import ml_dtypes
 import numpy as np
 import pytest
-from tensorflow.lite.python import schema_py_generated as schema
+from ai_edge_litert import schema_py_generated as schema
 
 from tests.tflm.hand_made_graphs import (
     add_bias,

@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 import pytest
 import tensorflow as tf
-from tensorflow.lite.python import schema_py_generated as schema
+from ai_edge_litert import schema_py_generated as schema
 
 from tests.tflm.hand_made_graphs import chain_of_two_convolutions
 from tests.tflm.micro.test_interpreter import changed, give_float, take_float

@@ -6,7 +6,7 @@ import sys
 import flatbuffers
 import numpy as np
 import pytest
-from tensorflow.lite.python import schema_py_generated as schema
+from ai_edge_litert import schema_py_generated as schema
 from tflite_micro import runtime
 
 from tests.tflm.hand_made_graphs import (
