@@ -50,6 +50,7 @@ setuptools.setup(
             "CMakeLists.txt",
             *[f"**/*.{suffix}" for suffix in ("c", "cc", "cmake", "h", "ld")],
         ],
+        "tflm.static": ["*.c"],
         "tflm.toolchains": ["emulated/*"],
         "tflm.kernels": [f"**/*.{suffix}" for suffix in ("c", "cc", "h")],
     },

@@ -22,46 +22,7 @@ from tflm.verification.verification import VerificationError, fault
 _FLAGS = ("-std=c99", "-O2", "-fPIC", "-shared", "-Wl,-z,defs", "-Wl,-Bsymbolic")
 _GUARD_BYTES = 4096  # before and behind the arena
 _GUARD_VALUE = 0x5A
-_CALLER_FILE = "caller.c"
-
-# What firmware does with an image, as functions of one form.
-_CALLER = """#include <string.h>
-
-#include "{name}.h"
-
-int32_t caller_arena_bytes(void) {{ return {capitals}_ARENA_BYTES; }}
-int32_t caller_input_bytes(void) {{ return {capitals}_INPUT_BYTES; }}
-int32_t caller_output_bytes(void) {{ return {capitals}_OUTPUT_BYTES; }}
-
-int32_t caller_run(void *arena, const int8_t *image, int8_t *output) {{
-  micronet_status status = {name}_init(arena, {name}_arena_size());
-  if (status != MICRONET_OK) return status;
-  memcpy({name}_input(arena), image, {capitals}_INPUT_BYTES);
-  status = {name}_run(arena);
-  memcpy(output, {name}_output(arena), {capitals}_OUTPUT_BYTES);
-  return status;
-}}
-"""
-_CALLER_OF_ROWS = """
-#include "{name}_rows.h"
-
-int32_t caller_rows_arena_bytes(void) {{ return {capitals}_ROWS_ARENA_BYTES; }}
-
-int32_t caller_rows_run(void *arena, const int8_t *image, int8_t *output) {{
-  enum {{ row_bytes = {capitals}_INPUT_WIDTH * {capitals}_INPUT_CHANNELS }};
-  int8_t row[row_bytes];
-  micronet_status status = {name}_rows_init(arena, {name}_rows_arena_size());
-  if (status == MICRONET_OK) status = {name}_rows_begin(arena);
-  for (int y = 0; y < {capitals}_INPUT_HEIGHT && status == MICRONET_OK; ++y) {{
-    memcpy(row, image + y * row_bytes, row_bytes);
-    status = {name}_rows_push(arena, row);
-  }}
-  memset(row, 77, row_bytes); /* the library must be done with it */
-  if (status == MICRONET_OK) status = {name}_rows_run(arena);
-  memcpy(output, {name}_rows_output(arena), {capitals}_OUTPUT_BYTES);
-  return status;
-}}
-"""
+_CALLER = pathlib.Path(__file__).with_name("library_caller.c")
 
 
 class CompiledLibraryError(RuntimeError):
@@ -88,9 +49,10 @@ class CompiledLibrary:
             HostCompilerError: if there is no compiler, or it refuses the library.
         """
         has_rows = f"{name}_rows.h" in files
-        caller = _CALLER + (_CALLER_OF_ROWS if has_rows else "")
-        text = caller.format(name=name, capitals=name.upper())
-        self._library = _compiled({**files, _CALLER_FILE: text})
+        definitions = {"NAME": name, "CAPITALS": name.upper(), "HEADER": f'"{name}.h"'}
+        if has_rows:
+            definitions["ROWS_HEADER"] = f'"{name}_rows.h"'
+        self._library = _compiled(files, definitions)
         self._message = self._library.micronet_status_message
         self._message.restype = ctypes.c_char_p
         self.arena_bytes = self._library.caller_arena_bytes()
@@ -171,14 +133,15 @@ def _address(array):
     return ctypes.c_void_p(array.ctypes.data)
 
 
-def _compiled(files):
+def _compiled(files, definitions):
     """The library, loaded for this module alone; the files are gone when it returns."""
     with tempfile.TemporaryDirectory(prefix="micronet_library_") as name:
         folder = pathlib.Path(name)
         paths = c_arrays.write_files(files, folder)
         sources = [path for path in paths if path.suffix == ".c"]
         library = folder / "library.so"
-        host_compiler.build(library, [*_FLAGS, *sources])
+        words = [f"-D{macro}={value}" for macro, value in definitions.items()]
+        host_compiler.build(library, [*_FLAGS, *words, "-I", folder, *sources, _CALLER])
         return ctypes.CDLL(os.fspath(library))
 
 
