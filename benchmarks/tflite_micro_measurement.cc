@@ -24,24 +24,24 @@ constexpr std::size_t kArenaBytes = 8u << 20;  // more than any device has: what
 
 __attribute__((section(".bulk"), aligned(16))) uint8_t arena[kArenaBytes];
 
-void Stop(const char* what) {
+void Stop(const char *what) {
   host_print(what);
   host_exit(1);
 }
 
-void Invoke(void* interpreter) {
-  if (static_cast<tflite::MicroInterpreter*>(interpreter)->Invoke() != kTfLiteOk) {
+void Invoke(void *interpreter) {
+  if (static_cast<tflite::MicroInterpreter *>(interpreter)->Invoke() != kTfLiteOk) {
     Stop("TensorFlow Lite Micro cannot run the model\n");
   }
 }
 
-void Write(const void* value, std::size_t bytes) { host_write(value, bytes); }
+void Write(const void *value, std::size_t bytes) { host_write(value, bytes); }
 
 }  // namespace
 
-extern "C" void DebugLog(const char* format, std::va_list) { host_print(format); }
+extern "C" void DebugLog(const char *format, std::va_list) { host_print(format); }
 
-extern "C" int DebugVsnprintf(char* buffer, std::size_t size, const char*, std::va_list) {
+extern "C" int DebugVsnprintf(char *buffer, std::size_t size, const char *, std::va_list) {
   if (size > 0) buffer[0] = '\0';
   return 0;
 }
@@ -49,11 +49,11 @@ extern "C" int DebugVsnprintf(char* buffer, std::size_t size, const char*, std::
 int main() {
   // Never destroyed: there is nothing to return to.
   alignas(OpResolver) static unsigned char operators_room[sizeof(OpResolver)];
-  OpResolver& operators = *new (operators_room) OpResolver;
+  OpResolver &operators = *new (operators_room) OpResolver;
   if (AddOperators(operators) != kTfLiteOk) Stop("an operator cannot be registered\n");
   alignas(tflite::MicroInterpreter) static unsigned char room[sizeof(tflite::MicroInterpreter)];
-  tflite::MicroInterpreter& interpreter = *new (room)
-      tflite::MicroInterpreter(tflite::GetModel(kModel), operators, arena, sizeof(arena));
+  tflite::MicroInterpreter &interpreter = *new (room) tflite::MicroInterpreter(
+      tflite::GetModel(kModel), operators, arena, sizeof(arena));
   if (interpreter.AllocateTensors() != kTfLiteOk) Stop("the model cannot be prepared\n");
   host_read(interpreter.input(0)->data.int8, interpreter.input(0)->bytes);
   const uint64_t instructions = instruction_counter_measure(Invoke, &interpreter);

@@ -15,7 +15,7 @@ using micronet::ImageResizer;
 using micronet::ImageResizerMemory;
 
 template <int32_t width, int32_t height, int32_t shrink>
-ImageResizer* Resizer() {
+ImageResizer *Resizer() {
   static ImageResizerMemory<width, height, shrink> memory;
   static ImageResizer resizer(&memory);
   return &resizer;
@@ -23,7 +23,7 @@ ImageResizer* Resizer() {
 
 // RESIZERS in test_image_resizer.py.
 struct Choice {
-  ImageResizer* resizer;
+  ImageResizer *resizer;
   int32_t width;
 };
 const Choice kChoices[] = {
@@ -33,9 +33,9 @@ const Choice kChoices[] = {
     {Resizer<1, 1, 16>(), 1},
 };
 
-bool Read(void* target, size_t size) { return std::fread(target, 1, size, stdin) == size; }
+bool Read(void *target, size_t size) { return std::fread(target, 1, size, stdin) == size; }
 
-void Write(const void* source, size_t size) {
+void Write(const void *source, size_t size) {
   if (size > 0 && std::fwrite(source, 1, size, stdout) != size) std::exit(EXIT_FAILURE);
 }
 
@@ -57,10 +57,10 @@ int main() {
       if (!Read(row.data(), row.size())) return EXIT_FAILURE;
       if (!is_taken) continue;
       resizer->Push(row.data());
-      while (const uint8_t* result = resizer->NextRow()) {
+      while (const uint8_t *result = resizer->NextRow()) {
         ++count;
         const int32_t come = y + 1;
-        const auto* bytes = reinterpret_cast<const uint8_t*>(&come);
+        const auto *bytes = reinterpret_cast<const uint8_t *>(&come);
         rows.insert(rows.end(), bytes, bytes + sizeof(come));
         rows.insert(rows.end(), result, result + result_width * 3);
       }

@@ -48,6 +48,6 @@ def test_source_compiles_without_warnings(source, standard):
 
 def test_header_declares_each_operator():
     header = (c_files.GLUE_FOLDER / "micronet_ops.h").read_text()
-    declared = re.findall(r"^const TFLMRegistration\* Register_(\w+)\(\);$", header, re.MULTILINE)
+    declared = re.findall(r"^const TFLMRegistration \*Register_(\w+)\(\);$", header, re.MULTILINE)
     names = [KERNELS[name].kind for name in wheel_kernels.operators()]
     assert declared == names

@@ -36,11 +36,17 @@ typedef struct {
   int32_t output_bytes;
 } library;
 
-#define ENTRY(name, CAPITALS)                                                                      \
-  {{{name##_arena_size, name##_init, name##_output, CAPITALS##_ARENA_BYTES},                        \
-    {name##_rows_arena_size, name##_rows_init, name##_rows_output, CAPITALS##_ROWS_ARENA_BYTES}},   \
-   name##_input, name##_run, name##_rows_begin, name##_rows_push, name##_rows_run,                 \
-   CAPITALS##_INPUT_HEIGHT, CAPITALS##_INPUT_BYTES, CAPITALS##_OUTPUT_BYTES},
+#define ENTRY(name, CAPITALS)                                                                     \
+  {{{name##_arena_size, name##_init, name##_output, CAPITALS##_ARENA_BYTES},                      \
+    {name##_rows_arena_size, name##_rows_init, name##_rows_output, CAPITALS##_ROWS_ARENA_BYTES}}, \
+   name##_input,                                                                                  \
+   name##_run,                                                                                    \
+   name##_rows_begin,                                                                             \
+   name##_rows_push,                                                                              \
+   name##_rows_run,                                                                               \
+   CAPITALS##_INPUT_HEIGHT,                                                                       \
+   CAPITALS##_INPUT_BYTES,                                                                        \
+   CAPITALS##_OUTPUT_BYTES},
 static const library libraries[] = {LIBRARIES(ENTRY)};
 enum { LIBRARY_COUNT = sizeof(libraries) / sizeof(libraries[0]), GUARD = 0x5A, ALIGNMENT = 16 };
 

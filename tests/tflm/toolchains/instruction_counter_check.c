@@ -4,16 +4,17 @@
 #include "host.h"
 #include "instruction_counter.h"
 
-#define NOPS(count) \
+#define NOPS(count)                                                 \
   __attribute__((naked)) static void nops_##count(void *argument) { \
-    (void)argument; \
-    __asm__ volatile(".rept " #count "\n nop\n .endr\n bx lr\n"); \
+    (void)argument;                                                 \
+    __asm__ volatile(".rept " #count "\n nop\n .endr\n bx lr\n");   \
   }
-NOPS(0) NOPS(1) NOPS(2) NOPS(3) NOPS(4) NOPS(5) NOPS(6) NOPS(7) NOPS(8) NOPS(9) NOPS(10) NOPS(11)
-NOPS(12) NOPS(13) NOPS(14) NOPS(15) NOPS(16) NOPS(17) NOPS(31) NOPS(100) NOPS(999) NOPS(1000)
+NOPS(0)
+NOPS(1) NOPS(2) NOPS(3) NOPS(4) NOPS(5) NOPS(6) NOPS(7) NOPS(8) NOPS(9) NOPS(10) NOPS(11) NOPS(12)
+    NOPS(13) NOPS(14) NOPS(15) NOPS(16) NOPS(17) NOPS(31) NOPS(100) NOPS(999) NOPS(1000)
 
-/* Each an instruction that takes several cycles on hardware, and the return. */
-__attribute__((naked)) static void load_multiple(void *argument) {
+    /* Each an instruction that takes several cycles on hardware, and the return. */
+    __attribute__((naked)) static void load_multiple(void *argument) {
   (void)argument;
   __asm__ volatile("ldm sp, {r0-r3, r12}\n bx lr\n");
 }
@@ -42,9 +43,9 @@ static void report(void (*work)(void *), void *argument) {
 
 int main(void) {
   static void (*const sequences[])(void *) = {
-      nops_0,  nops_1,  nops_2,  nops_3,  nops_4,  nops_5,   nops_6,   nops_7,    nops_8,
-      nops_9,  nops_10, nops_11, nops_12, nops_13, nops_14,  nops_15,  nops_16,   nops_17,
-      nops_31, nops_100, nops_999, nops_1000, load_multiple, divide, skip,
+      nops_0,  nops_1,   nops_2,   nops_3,    nops_4,        nops_5,  nops_6,  nops_7,  nops_8,
+      nops_9,  nops_10,  nops_11,  nops_12,   nops_13,       nops_14, nops_15, nops_16, nops_17,
+      nops_31, nops_100, nops_999, nops_1000, load_multiple, divide,  skip,
   };
   for (size_t i = 0; i < sizeof(sequences) / sizeof(sequences[0]); ++i) report(sequences[i], NULL);
   for (size_t left = host_input_size() / 4; left > 0; --left) {

@@ -1,7 +1,7 @@
 // What the application's user can choose. Options of CMake set the numbers that have names of
 // macros here.
-#ifndef MICRONET_APPLICATION_SETTINGS_H_
-#define MICRONET_APPLICATION_SETTINGS_H_
+#ifndef MICRONET_APPLICATION_SETTINGS_H
+#define MICRONET_APPLICATION_SETTINGS_H
 
 #include <stdint.h>
 
@@ -16,7 +16,7 @@ constexpr int32_t kLargestFrameWidth = kLargestShrink * kInputWidth;
 constexpr int32_t kLargestFrameHeight = kLargestShrink * kInputHeight;
 
 // ARENA_BYTES: of the model's arena. Without it they are as many as the model needs.
-#ifdef MICRONET_ARENA_BYTES
+#if defined(MICRONET_ARENA_BYTES)
 constexpr int32_t ChosenArenaBytes(int32_t) { return MICRONET_ARENA_BYTES; }
 #else
 constexpr int32_t ChosenArenaBytes(int32_t needed_bytes) { return needed_bytes; }
@@ -28,4 +28,4 @@ static_assert(kInputChannels == kChannels, "The model's input must be an RGB ima
 
 }  // namespace micronet
 
-#endif  // MICRONET_APPLICATION_SETTINGS_H_
+#endif  // MICRONET_APPLICATION_SETTINGS_H

@@ -26,7 +26,7 @@ constexpr Table kTable = MakeTable();
 
 }  // namespace
 
-uint32_t Crc32(const uint8_t* bytes, int32_t size) {
+uint32_t Crc32(const uint8_t *bytes, int32_t size) {
   uint32_t remainder = 0xFFFFFFFFu;
   for (int32_t i = 0; i < size; ++i) {
     remainder ^= bytes[i];

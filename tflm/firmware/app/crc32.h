@@ -1,14 +1,14 @@
 // CRC-32, as zlib computes it.
-#ifndef MICRONET_CRC32_H_
-#define MICRONET_CRC32_H_
+#ifndef MICRONET_CRC32_H
+#define MICRONET_CRC32_H
 
 #include <stdint.h>
 
 namespace micronet {
 
 // Of `size` bytes.
-uint32_t Crc32(const uint8_t* bytes, int32_t size);
+uint32_t Crc32(const uint8_t *bytes, int32_t size);
 
 }  // namespace micronet
 
-#endif  // MICRONET_CRC32_H_
+#endif  // MICRONET_CRC32_H

@@ -2,8 +2,8 @@
 // these functions.
 //
 // A frame comes in parts: its begin with its size, then its rows from the top.
-#ifndef MICRONET_IMAGE_PROVIDER_H_
-#define MICRONET_IMAGE_PROVIDER_H_
+#ifndef MICRONET_IMAGE_PROVIDER_H
+#define MICRONET_IMAGE_PROVIDER_H
 
 #include <stdint.h>
 
@@ -21,7 +21,7 @@ struct FramePart {
   Kind kind;
   int32_t width;       // of kBegin: the frame's size in pixels, at least 1x1 and at most
   int32_t height;      // kLargestFrameWidth x kLargestFrameHeight
-  const uint8_t* row;  // of rows: width * 3 bytes, raw RGB, valid until the part is answered
+  const uint8_t *row;  // of rows: width * 3 bytes, raw RGB, valid until the part is answered
 };
 
 // The next part of a frame. Does not wait for one.
@@ -32,8 +32,8 @@ FramePart NextFramePart();
 void AnswerFramePart();
 
 // The same for the last row.
-void AnswerLastRow(const Recognition& recognition);
+void AnswerLastRow(const Recognition &recognition);
 
 }  // namespace micronet
 
-#endif  // MICRONET_IMAGE_PROVIDER_H_
+#endif  // MICRONET_IMAGE_PROVIDER_H

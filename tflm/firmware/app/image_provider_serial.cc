@@ -33,21 +33,21 @@ struct Frame {
 };
 Frame frame;
 
-int32_t Number(const uint8_t* bytes) { return bytes[0] | bytes[1] << 8; }
+int32_t Number(const uint8_t *bytes) { return bytes[0] | bytes[1] << 8; }
 
-bool HasSize(const Packet& packet, int32_t size) {
+bool HasSize(const Packet &packet, int32_t size) {
   if (packet.body_size == size) return true;
   RespondError("length", "the packet's body must have # bytes, received #",
                {size, packet.body_size});
   return false;
 }
 
-FramePart AnswerInformation(const Packet& packet) {
+FramePart AnswerInformation(const Packet &packet) {
   if (HasSize(packet, 0)) RespondInformation();
   return kNoPart;
 }
 
-FramePart BeginOf(const Packet& packet) {
+FramePart BeginOf(const Packet &packet) {
   if (!HasSize(packet, kBeginBytes)) return kNoPart;
   if (packet.body[0] != kVersion) {
     RespondError("version", "the version must be #, received #", {kVersion, packet.body[0]});
@@ -67,7 +67,7 @@ FramePart BeginOf(const Packet& packet) {
   return {FramePart::Kind::kBegin, width, height, nullptr};
 }
 
-FramePart RowOf(const Packet& packet) {
+FramePart RowOf(const Packet &packet) {
   if (!frame.is_there) {
     RespondError("order", "a row must be one of a frame, received one without begin");
     return kNoPart;
@@ -89,7 +89,7 @@ FramePart RowOf(const Packet& packet) {
           packet.body + kIndexBytes};
 }
 
-FramePart PartOf(const Packet& packet) {
+FramePart PartOf(const Packet &packet) {
   switch (packet.kind) {
     case 'I':
       return AnswerInformation(packet);
@@ -136,7 +136,7 @@ void AnswerFramePart() {
   }
 }
 
-void AnswerLastRow(const Recognition& recognition) {
+void AnswerLastRow(const Recognition &recognition) {
   frame.is_there = false;
   RespondRecognition(recognition);
 }

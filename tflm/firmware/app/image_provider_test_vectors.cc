@@ -19,8 +19,8 @@ int32_t image = 0;
 int32_t row = kBeforeFirstRow;
 int32_t right_images = 0;
 
-void CheckScores(const int8_t* scores) {
-  const int8_t* expected = kTestOutputs[image];
+void CheckScores(const int8_t *scores) {
+  const int8_t *expected = kTestOutputs[image];
   for (int32_t i = 0; i < kClassCount; ++i) {
     if (scores[i] != expected[i]) {
       RespondError("vector", "score # of test vector # must be #, received #",
@@ -51,7 +51,7 @@ FramePart NextFramePart() {
 
 void AnswerFramePart() { ++row; }
 
-void AnswerLastRow(const Recognition& recognition) {
+void AnswerLastRow(const Recognition &recognition) {
   RespondRecognition(recognition);
   CheckScores(recognition.scores);
   row = kBeforeFirstRow;

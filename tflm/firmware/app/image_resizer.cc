@@ -64,7 +64,7 @@ int64_t Kernel(int64_t distance) {
 }
 
 // Writes the weights of line.Span() pixels from line.Start(index) on. Their sum is exactly 1.
-void ComputeWeights(const Line& line, int32_t index, int16_t* weights) {
+void ComputeWeights(const Line &line, int32_t index, int16_t *weights) {
   const int32_t span = line.Span();
   const int32_t start = line.Start(index);
   int64_t values[kMostSpan];
@@ -112,7 +112,7 @@ bool ImageResizer::Begin(int32_t width, int32_t height) {
   return true;
 }
 
-void ImageResizer::Push(const uint8_t* row) {
+void ImageResizer::Push(const uint8_t *row) {
   const int32_t y = input_rows_++ - top_;
   if (is_unchanged_) {
     unchanged_row_ = row;
@@ -122,9 +122,9 @@ void ImageResizer::Push(const uint8_t* row) {
   }
 }
 
-const uint8_t* ImageResizer::NextRow() {
+const uint8_t *ImageResizer::NextRow() {
   if (is_unchanged_) {
-    const uint8_t* row = unchanged_row_;
+    const uint8_t *row = unchanged_row_;
     unchanged_row_ = nullptr;
     return row;
   }
@@ -138,10 +138,10 @@ const uint8_t* ImageResizer::NextRow() {
   return output_row_;
 }
 
-void ImageResizer::ResizeColumns(const uint8_t* pixels, int16_t* result) const {
-  const int16_t* weights = column_weights_;
+void ImageResizer::ResizeColumns(const uint8_t *pixels, int16_t *result) const {
+  const int16_t *weights = column_weights_;
   for (int32_t x = 0; x < output_width_; ++x) {
-    const uint8_t* pixel = pixels + column_starts_[x] * kChannels;
+    const uint8_t *pixel = pixels + column_starts_[x] * kChannels;
     int32_t red = 0;
     int32_t green = 0;
     int32_t blue = 0;
@@ -159,9 +159,9 @@ void ImageResizer::ResizeColumns(const uint8_t* pixels, int16_t* result) const {
 }
 
 // Of the rows from `start` on.
-void ImageResizer::SumRows(int32_t start, const int16_t* weights) const {
+void ImageResizer::SumRows(int32_t start, const int16_t *weights) const {
   const int32_t row_size = output_width_ * kChannels;
-  const int16_t* rows[kMostSpan];
+  const int16_t *rows[kMostSpan];
   for (int32_t i = 0; i < row_span_; ++i) {
     rows[i] = rows_ + (start + i) % row_span_ * row_size;
   }

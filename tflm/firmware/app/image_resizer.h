@@ -4,8 +4,8 @@
 // proportions, resized by cubic interpolation (Keys, a = -0.5) whose kernel grows with the shrink,
 // so that all pixels count. Compared with exact arithmetic a value may be off by 1 where that is
 // close to a half.
-#ifndef MICRONET_IMAGE_RESIZER_H_
-#define MICRONET_IMAGE_RESIZER_H_
+#ifndef MICRONET_IMAGE_RESIZER_H
+#define MICRONET_IMAGE_RESIZER_H
 
 #include <stdint.h>
 
@@ -28,7 +28,7 @@ class ImageResizer {
   //
   // memory: must be there as long as the resizer.
   template <int32_t width, int32_t height, int32_t shrink>
-  constexpr explicit ImageResizer(ImageResizerMemory<width, height, shrink>* memory)
+  constexpr explicit ImageResizer(ImageResizerMemory<width, height, shrink> *memory)
       : output_width_(width),
         output_height_(height),
         largest_shrink_(shrink),
@@ -46,23 +46,23 @@ class ImageResizer {
 
   // Takes the next row of the frame, the top one first: width * 3 bytes. NextRow must have
   // returned null since the last row.
-  void Push(const uint8_t* row);
+  void Push(const uint8_t *row);
 
   // The next row of the result, output_width * 3 bytes, or null if further rows of the frame must
   // come first. Valid until the next call of Push or NextRow.
-  const uint8_t* NextRow();
+  const uint8_t *NextRow();
 
  private:
-  void ResizeColumns(const uint8_t* pixels, int16_t* result) const;
-  void SumRows(int32_t start, const int16_t* weights) const;
+  void ResizeColumns(const uint8_t *pixels, int16_t *result) const;
+  void SumRows(int32_t start, const int16_t *weights) const;
 
   int32_t output_width_;
   int32_t output_height_;
   int32_t largest_shrink_;
-  int16_t* rows_;
-  int16_t* column_weights_;
-  int32_t* column_starts_;
-  uint8_t* output_row_;
+  int16_t *rows_;
+  int16_t *column_weights_;
+  int32_t *column_starts_;
+  uint8_t *output_row_;
 
   int32_t left_ = 0;  // of the part that counts, in the frame
   int32_t top_ = 0;
@@ -73,7 +73,7 @@ class ImageResizer {
   int32_t input_rows_ = 0;     // of the frame that have come
   int32_t output_rows_ = 0;    // of the result that have gone
   bool is_unchanged_ = false;  // the frame is the result
-  const uint8_t* unchanged_row_ = nullptr;
+  const uint8_t *unchanged_row_ = nullptr;
 };
 
 // Apart from the resizer, so that a program need not store its zeros.
@@ -92,4 +92,4 @@ struct ImageResizerMemory {
 
 }  // namespace micronet
 
-#endif  // MICRONET_IMAGE_RESIZER_H_
+#endif  // MICRONET_IMAGE_RESIZER_H

@@ -18,7 +18,7 @@ alignas(4) int8_t input_row[kInputWidth * kInputChannels];
 uint64_t image_cycles;
 
 // Ends the program if there is an error.
-void RequireModel(const char* error) {
+void RequireModel(const char *error) {
   if (error == nullptr) return;
   RespondError("model", error);
   PlatformExit(kFailure);
@@ -30,14 +30,14 @@ void RequireArena() {
   PlatformExit(kFailure);
 }
 
-void RequireEqual(const char* sentence, int64_t settings, int64_t model) {
+void RequireEqual(const char *sentence, int64_t settings, int64_t model) {
   if (settings == model) return;
   RespondError("model", sentence, {settings, model});
   PlatformExit(kFailure);
 }
 
 // Files of different exports must not meet in one program.
-void RequireSettingsOf(const ModelDescription& model) {
+void RequireSettingsOf(const ModelDescription &model) {
   RequireEqual("identifier must be that of model_settings.h, #, received #", kModelIdentifier,
                model.identifier);
   RequireEqual("input height must be that of model_settings.h, #, received #", kInputHeight,
@@ -54,27 +54,27 @@ void RequireSettingsOf(const ModelDescription& model) {
 template <typename Function>
 void Recognizer(Function function) {
   const uint64_t before = PlatformCycles();
-  const char* error = function();
+  const char *error = function();
   image_cycles += PlatformCycles() - before;
   RequireModel(error);
 }
 
-void Begin(const FramePart& part) {
+void Begin(const FramePart &part) {
   image_cycles = 0;
   resizer.Begin(part.width, part.height);
   Recognizer([] { return BeginImage(); });
 }
 
-void Push(const uint8_t* frame_row) {
+void Push(const uint8_t *frame_row) {
   resizer.Push(frame_row);
-  while (const uint8_t* row = resizer.NextRow()) {
+  while (const uint8_t *row = resizer.NextRow()) {
     ConvertRow(row, input_row);
     Recognizer([] { return PushImageRow(input_row); });
   }
 }
 
 Recognition Recognize() {
-  const int8_t* scores = nullptr;
+  const int8_t *scores = nullptr;
   Recognizer([&scores] { return RecognizeImage(&scores); });
   return {scores, image_cycles};
 }

@@ -1,6 +1,6 @@
 // The application: recognizes what the image provider's frames show.
-#ifndef MICRONET_MAIN_FUNCTIONS_H_
-#define MICRONET_MAIN_FUNCTIONS_H_
+#ifndef MICRONET_MAIN_FUNCTIONS_H
+#define MICRONET_MAIN_FUNCTIONS_H
 
 namespace micronet {
 
@@ -13,4 +13,4 @@ void Loop();
 
 }  // namespace micronet
 
-#endif  // MICRONET_MAIN_FUNCTIONS_H_
+#endif  // MICRONET_MAIN_FUNCTIONS_H

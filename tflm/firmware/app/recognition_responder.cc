@@ -8,17 +8,17 @@ namespace {
 
 ModelDescription described_model;
 
-void WriteModel(const ModelDescription& model) {
+void WriteModel(const ModelDescription &model) {
   WriteText(" model=");
   WriteHexadecimal(model.identifier);
-  WriteTextWithNumbers(" input=#x# classes=# arena=# runtime=",
-                       {model.input_width, model.input_height, model.output_size,
-                        model.arena_bytes});
+  WriteTextWithNumbers(
+      " input=#x# classes=# arena=# runtime=",
+      {model.input_width, model.input_height, model.output_size, model.arena_bytes});
   WriteText(model.runtime);
   EndLine();
 }
 
-int32_t IndexOfLargest(const int8_t* scores) {
+int32_t IndexOfLargest(const int8_t *scores) {
   int32_t index = 0;
   for (int32_t i = 1; i < kClassCount; ++i) {
     if (scores[i] > scores[index]) index = i;
@@ -32,7 +32,7 @@ double RealValue(int8_t score) {
 
 }  // namespace
 
-void RespondReady(const ModelDescription& model) {
+void RespondReady(const ModelDescription &model) {
   described_model = model;
   WriteText("ready");
   WriteModel(described_model);
@@ -53,22 +53,20 @@ void RespondRow(int32_t index) {
   EndLine();
 }
 
-void RespondRecognition(const Recognition& recognition) {
-  const int8_t* scores = recognition.scores;
+void RespondRecognition(const Recognition &recognition) {
+  const int8_t *scores = recognition.scores;
   const int32_t index = IndexOfLargest(scores);
   WriteTextWithNumbers("result class=# name=", {index});
   WritePercentEncoded(kClassNames[index]);
   WriteText(" score=");
   WriteReal(RealValue(scores[index]));
-  WriteTextWithNumbers(" cycles=# arena=# scores=#",
-                       {static_cast<int64_t>(recognition.cycles), described_model.arena_bytes,
-                        scores[0]});
+  WriteTextWithNumbers(" cycles=# arena=# scores=#", {static_cast<int64_t>(recognition.cycles),
+                                                      described_model.arena_bytes, scores[0]});
   for (int32_t i = 1; i < kClassCount; ++i) WriteTextWithNumbers(",#", {scores[i]});
   EndLine();
 }
 
-void RespondError(const char* code, const char* sentence,
-                  std::initializer_list<int64_t> numbers) {
+void RespondError(const char *code, const char *sentence, std::initializer_list<int64_t> numbers) {
   WriteText("error ");
   WriteText(code);
   WriteText(" ");

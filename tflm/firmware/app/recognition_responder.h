@@ -1,7 +1,7 @@
 // What the application tells whoever listens to the serial line: lines of ASCII that end with "\n".
 // Their first words tell what they are; fields of the form name=value stand between spaces.
-#ifndef MICRONET_RECOGNITION_RESPONDER_H_
-#define MICRONET_RECOGNITION_RESPONDER_H_
+#ifndef MICRONET_RECOGNITION_RESPONDER_H
+#define MICRONET_RECOGNITION_RESPONDER_H
 
 #include <stdint.h>
 
@@ -13,14 +13,14 @@ namespace micronet {
 
 // What was recognized in one image.
 struct Recognition {
-  const int8_t* scores;  // kClassCount of them
+  const int8_t *scores;  // kClassCount of them
   uint64_t cycles;       // by PlatformCycles(), of the recognizer's functions for this image
 };
 
 // ready model=<identifier> input=<width>x<height> classes=<n> arena=<bytes> runtime=<name>
 //
 // To be called once, before the others except RespondError. Remembers the model.
-void RespondReady(const ModelDescription& model);
+void RespondReady(const ModelDescription &model);
 
 // info, and the fields of ready.
 void RespondInformation();
@@ -35,14 +35,14 @@ void RespondRow(int32_t index);
 //
 // The class is that of the largest score, the first of them if several are as large. Its name is
 // percent-encoded UTF-8, its score real, with three decimals; the scores at the end are int8.
-void RespondRecognition(const Recognition& recognition);
+void RespondRecognition(const Recognition &recognition);
 
 // error <code> <sentence>
 //
 // sentence: `numbers` take the places of its characters "#", one after the other.
-void RespondError(const char* code, const char* sentence,
+void RespondError(const char *code, const char *sentence,
                   std::initializer_list<int64_t> numbers = {});
 
 }  // namespace micronet
 
-#endif  // MICRONET_RECOGNITION_RESPONDER_H_
+#endif  // MICRONET_RECOGNITION_RESPONDER_H

@@ -9,7 +9,7 @@ namespace {
 
 alignas(16) uint8_t arena[ChosenArenaBytes(MICRONET_MODEL_ROWS_ARENA_BYTES)];
 
-const char* MessageOf(micronet_status status) {
+const char *MessageOf(micronet_status status) {
   return status == MICRONET_OK ? nullptr : micronet_status_message(status);
 }
 
@@ -19,7 +19,7 @@ int32_t NeededArenaBytes() { return micronet_model_rows_arena_size(); }
 
 int32_t ArenaBytes() { return sizeof(arena); }
 
-const char* StartRecognizer(ModelDescription* model) {
+const char *StartRecognizer(ModelDescription *model) {
   model->runtime = "static";
   model->identifier = micronet_model_identifier;
   model->input_height = MICRONET_MODEL_INPUT_HEIGHT;
@@ -30,13 +30,13 @@ const char* StartRecognizer(ModelDescription* model) {
   return MessageOf(micronet_model_rows_init(arena, sizeof(arena)));
 }
 
-const char* BeginImage() { return MessageOf(micronet_model_rows_begin(arena)); }
+const char *BeginImage() { return MessageOf(micronet_model_rows_begin(arena)); }
 
-const char* PushImageRow(const int8_t* row) {
+const char *PushImageRow(const int8_t *row) {
   return MessageOf(micronet_model_rows_push(arena, row));
 }
 
-const char* RecognizeImage(const int8_t** scores) {
+const char *RecognizeImage(const int8_t **scores) {
   const micronet_status status = micronet_model_rows_run(arena);
   *scores = micronet_model_rows_output(arena);
   return MessageOf(status);

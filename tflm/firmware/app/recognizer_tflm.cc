@@ -35,19 +35,19 @@ Room<OpResolver> operators_room;
 Room<tflite::MicroInterpreter> interpreter_room;
 char sentence[kSentenceBytes];
 
-TfLiteTensor* input = nullptr;
-TfLiteTensor* output = nullptr;
+TfLiteTensor *input = nullptr;
+TfLiteTensor *output = nullptr;
 int32_t row_bytes = 0;
 int32_t rows = 0;         // of an image
 int32_t rows_pushed = 0;  // of this one
 
 // Once it has been made.
-tflite::MicroInterpreter& Interpreter() {
-  return *std::launder(reinterpret_cast<tflite::MicroInterpreter*>(interpreter_room.bytes));
+tflite::MicroInterpreter &Interpreter() {
+  return *std::launder(reinterpret_cast<tflite::MicroInterpreter *>(interpreter_room.bytes));
 }
 
 // Makes `sentence` of a format of printf, without floating-point numbers.
-const char* Sentence(const char* format, ...) {
+const char *Sentence(const char *format, ...) {
   std::va_list arguments;
   va_start(arguments, format);
   DebugVsnprintf(sentence, sizeof(sentence), format, arguments);
@@ -56,7 +56,7 @@ const char* Sentence(const char* format, ...) {
 }
 
 // Before the interpreter reads the model, which it does not check.
-const char* CheckModelData() {
+const char *CheckModelData() {
   if (kModelDataLength != static_cast<std::size_t>(kModelBytes)) {
     return Sentence("model_data.cc must have the %d bytes of model_settings.h. Received: %zu bytes",
                     kModelBytes, kModelDataLength);
@@ -75,7 +75,7 @@ const char* CheckModelData() {
   return nullptr;
 }
 
-const char* CheckTensors() {
+const char *CheckTensors() {
   if (Interpreter().inputs_size() != 1 || Interpreter().outputs_size() != 1) {
     return Sentence("the model must have 1 input and 1 output. Received: %zu and %zu",
                     Interpreter().inputs_size(), Interpreter().outputs_size());
@@ -96,15 +96,15 @@ const char* CheckTensors() {
 }
 
 // A sentence about what failed, with the interpreter's reason if it has given one.
-const char* Failure(const char* what) {
-  const char* reason = FirstMessage();
+const char *Failure(const char *what) {
+  const char *reason = FirstMessage();
   return Sentence("TensorFlow Lite Micro %s%s%s", what, reason[0] == '\0' ? "" : ": ", reason);
 }
 
 // Makes the interpreter and lets it share out the arena.
-const char* PrepareModel() {
+const char *PrepareModel() {
   ForgetMessages();
-  auto* operators = new (operators_room.bytes) OpResolver;
+  auto *operators = new (operators_room.bytes) OpResolver;
   if (AddOperators(*operators) != kTfLiteOk) return Failure("cannot register the operators");
   new (interpreter_room.bytes)
       tflite::MicroInterpreter(tflite::GetModel(kModelData), *operators, arena, sizeof(arena));
@@ -121,12 +121,12 @@ void EndAfterHalt() {
 
 int32_t ArenaBytes() { return sizeof(arena); }
 
-// Measured where pointers have 64 bits. With 32 the interpreter uses less in the end, but more for a
-// while, and where there is no room some of its operators follow null pointers.
+// Measured where pointers have 64 bits. With 32 the interpreter uses less in the end, but more for
+// a while, and where there is no room some of its operators follow null pointers.
 int32_t NeededArenaBytes() { return kArenaBytes; }
 
-const char* StartRecognizer(ModelDescription* model) {
-  const char* message = CheckModelData();
+const char *StartRecognizer(ModelDescription *model) {
+  const char *message = CheckModelData();
   if (message == nullptr) message = PrepareModel();
   if (message == nullptr) message = CheckTensors();
   if (message != nullptr) return message;
@@ -140,21 +140,20 @@ const char* StartRecognizer(ModelDescription* model) {
   return nullptr;
 }
 
-const char* BeginImage() {
+const char *BeginImage() {
   rows_pushed = 0;
   return nullptr;
 }
 
-const char* PushImageRow(const int8_t* row) {
-  if (rows_pushed == rows) return Sentence("an image must have %d rows. Received: one more",
-                                           static_cast<int>(rows));
-  std::memcpy(input->data.int8 + rows_pushed * row_bytes, row,
-              static_cast<std::size_t>(row_bytes));
+const char *PushImageRow(const int8_t *row) {
+  if (rows_pushed == rows)
+    return Sentence("an image must have %d rows. Received: one more", static_cast<int>(rows));
+  std::memcpy(input->data.int8 + rows_pushed * row_bytes, row, static_cast<std::size_t>(row_bytes));
   ++rows_pushed;
   return nullptr;
 }
 
-const char* RecognizeImage(const int8_t** scores) {
+const char *RecognizeImage(const int8_t **scores) {
   if (rows_pushed != rows) {
     return Sentence("an image must have %d rows. Received: %d", static_cast<int>(rows),
                     static_cast<int>(rows_pushed));

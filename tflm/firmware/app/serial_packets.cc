@@ -11,7 +11,7 @@ constexpr uint8_t kEscapedEnd = 0xDC;
 constexpr uint8_t kEscapedEscape = 0xDD;
 constexpr int32_t kChecksumBytes = 4;
 
-uint32_t LittleEndian(const uint8_t* bytes) {
+uint32_t LittleEndian(const uint8_t *bytes) {
   return static_cast<uint32_t>(bytes[0]) | static_cast<uint32_t>(bytes[1]) << 8 |
          static_cast<uint32_t>(bytes[2]) << 16 | static_cast<uint32_t>(bytes[3]) << 24;
 }

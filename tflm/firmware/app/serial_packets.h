@@ -1,7 +1,7 @@
 // Packets of a serial line: a kind, a body and a CRC-32 over both (little-endian), framed by SLIP
 // (RFC 1055).
-#ifndef MICRONET_SERIAL_PACKETS_H_
-#define MICRONET_SERIAL_PACKETS_H_
+#ifndef MICRONET_SERIAL_PACKETS_H
+#define MICRONET_SERIAL_PACKETS_H
 
 #include <stdint.h>
 
@@ -17,7 +17,7 @@ enum class PacketEvent {
 
 struct Packet {
   uint8_t kind;
-  const uint8_t* body;
+  const uint8_t *body;
   int32_t body_size;
 };
 
@@ -30,7 +30,7 @@ class PacketReceiver {
 
   // memory: `size` bytes, which must be there as long as the receiver. The largest packet has a
   //     body of size - kOverhead bytes.
-  constexpr PacketReceiver(uint8_t* memory, int32_t size) : memory_(memory), size_(size) {}
+  constexpr PacketReceiver(uint8_t *memory, int32_t size) : memory_(memory), size_(size) {}
 
   // Takes the next byte of the line.
   PacketEvent Take(uint8_t byte);
@@ -44,7 +44,7 @@ class PacketReceiver {
 
   enum class State : uint8_t { kInPacket, kAfterEscape, kSkipping, kFinished };
 
-  uint8_t* memory_;
+  uint8_t *memory_;
   int32_t size_;
   int32_t length_ = 0;
   State state_ = State::kSkipping;
@@ -52,4 +52,4 @@ class PacketReceiver {
 
 }  // namespace micronet
 
-#endif  // MICRONET_SERIAL_PACKETS_H_
+#endif  // MICRONET_SERIAL_PACKETS_H

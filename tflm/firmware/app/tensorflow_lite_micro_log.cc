@@ -27,14 +27,14 @@ struct Arguments {
 // Writes what fits, as snprintf does, and counts what it is given.
 class TextBuffer {
  public:
-  TextBuffer(char* memory, std::size_t bytes) : memory_(memory), bytes_(bytes) {}
+  TextBuffer(char *memory, std::size_t bytes) : memory_(memory), bytes_(bytes) {}
 
   void Append(char character) {
     if (length_ + 1 < bytes_) memory_[length_] = character;
     ++length_;
   }
 
-  void AppendText(const char* text) {
+  void AppendText(const char *text) {
     for (; *text != '\0'; ++text) Append(*text);
   }
 
@@ -55,7 +55,7 @@ class TextBuffer {
   }
 
  private:
-  char* memory_;
+  char *memory_;
   std::size_t bytes_;
   std::size_t length_ = 0;
 };
@@ -64,7 +64,7 @@ class TextBuffer {
 enum class Size { kInt, kLong, kLongLong, kSize };
 
 // Reads the letters before a conversion that say the size of its argument.
-Size ReadSize(const char** format) {
+Size ReadSize(const char **format) {
   Size size = Size::kInt;
   for (;; ++*format) {
     switch (**format) {
@@ -86,7 +86,7 @@ Size ReadSize(const char** format) {
   }
 }
 
-std::int64_t TakeSigned(Size size, Arguments* arguments) {
+std::int64_t TakeSigned(Size size, Arguments *arguments) {
   switch (size) {
     case Size::kInt:
       return va_arg(arguments->list, int);
@@ -100,7 +100,7 @@ std::int64_t TakeSigned(Size size, Arguments* arguments) {
   return va_arg(arguments->list, std::ptrdiff_t);
 }
 
-std::uint64_t TakeUnsigned(Size size, Arguments* arguments) {
+std::uint64_t TakeUnsigned(Size size, Arguments *arguments) {
   switch (size) {
     case Size::kInt:
       return va_arg(arguments->list, unsigned int);
@@ -115,20 +115,20 @@ std::uint64_t TakeUnsigned(Size size, Arguments* arguments) {
 }
 
 // Skips flags, width and precision: numbers are written in as many digits as they have.
-void SkipLayout(const char** format, Arguments* arguments) {
+void SkipLayout(const char **format, Arguments *arguments) {
   for (; **format != '\0' && std::strchr("-+ #.0123456789*", **format) != nullptr; ++*format) {
     if (**format == '*') va_arg(arguments->list, int);
   }
 }
 
-void AppendSigned(std::int64_t number, TextBuffer* text) {
+void AppendSigned(std::int64_t number, TextBuffer *text) {
   if (number < 0) text->Append('-');
   const std::uint64_t bits = static_cast<std::uint64_t>(number);
   text->AppendNumber(number < 0 ? 0 - bits : bits, 10);
 }
 
 // Writes one argument by the conversion that `conversion` names.
-void AppendArgument(char conversion, Size size, Arguments* arguments, TextBuffer* text) {
+void AppendArgument(char conversion, Size size, Arguments *arguments, TextBuffer *text) {
   switch (conversion) {
     case 'd':
     case 'i':
@@ -139,12 +139,12 @@ void AppendArgument(char conversion, Size size, Arguments* arguments, TextBuffer
     case 'X':
       return text->AppendNumber(TakeUnsigned(size, arguments), 16);
     case 'p':
-      return text->AppendNumber(
-          reinterpret_cast<std::uintptr_t>(va_arg(arguments->list, void*)), 16);
+      return text->AppendNumber(reinterpret_cast<std::uintptr_t>(va_arg(arguments->list, void *)),
+                                16);
     case 'c':
       return text->Append(static_cast<char>(va_arg(arguments->list, int)));
     case 's': {
-      const char* argument = va_arg(arguments->list, const char*);
+      const char *argument = va_arg(arguments->list, const char *);
       return text->AppendText(argument != nullptr ? argument : "(none)");
     }
     case 'a':
@@ -159,7 +159,7 @@ void AppendArgument(char conversion, Size size, Arguments* arguments, TextBuffer
   }
 }
 
-void AppendFormatted(const char* format, Arguments* arguments, TextBuffer* text) {
+void AppendFormatted(const char *format, Arguments *arguments, TextBuffer *text) {
   while (*format != '\0') {
     if (*format != '%') {
       text->Append(*format++);
@@ -174,7 +174,7 @@ void AppendFormatted(const char* format, Arguments* arguments, TextBuffer* text)
 }
 
 // Keeps a part of a message; a control character, such as a line's end, ends the message.
-void Keep(const char* part) {
+void Keep(const char *part) {
   for (; *part != '\0' && !is_first_message_complete; ++part) {
     if (static_cast<unsigned char>(*part) >= ' ') {
       if (first_message_length + 1 < kMessageBytes) first_message[first_message_length++] = *part;
@@ -187,7 +187,7 @@ void Keep(const char* part) {
 
 }  // namespace
 
-const char* FirstMessage() { return first_message; }
+const char *FirstMessage() { return first_message; }
 
 void ForgetMessages() {
   first_message[0] = '\0';
@@ -197,7 +197,7 @@ void ForgetMessages() {
 
 }  // namespace micronet
 
-extern "C" int DebugVsnprintf(char* buffer, std::size_t buf_size, const char* format,
+extern "C" int DebugVsnprintf(char *buffer, std::size_t buf_size, const char *format,
                               std::va_list vlist) {
   micronet::Arguments arguments;
   va_copy(arguments.list, vlist);
@@ -207,17 +207,17 @@ extern "C" int DebugVsnprintf(char* buffer, std::size_t buf_size, const char* fo
   return static_cast<int>(text.End());
 }
 
-extern "C" void DebugLog(const char* format, std::va_list args) {
+extern "C" void DebugLog(const char *format, std::va_list args) {
   char part[micronet::kMessageBytes];
   DebugVsnprintf(part, sizeof(part), format, args);
   if (std::strcmp(part, micronet::kHalted) == 0) micronet::EndAfterHalt();
   micronet::Keep(part);
 }
 
-#ifdef __NEWLIB__
+#if defined(__NEWLIB__)
 // Headers of the library check conditions by assert, for which this C library calls a function that
 // prints.
-extern "C" void __assert_func(const char*, int, const char*, const char* condition) {
+extern "C" void __assert_func(const char *, int, const char *, const char *condition) {
   micronet::Keep(condition);
   micronet::EndAfterHalt();
 }

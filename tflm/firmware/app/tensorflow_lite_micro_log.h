@@ -3,15 +3,15 @@
 // The library prints by DebugLog, formats by DebugVsnprintf and, in some headers, checks by assert.
 // The definitions here take the place of those that need the C library's printing, and with it a
 // heap.
-#ifndef MICRONET_TENSORFLOW_LITE_MICRO_LOG_H_
-#define MICRONET_TENSORFLOW_LITE_MICRO_LOG_H_
+#ifndef MICRONET_TENSORFLOW_LITE_MICRO_LOG_H
+#define MICRONET_TENSORFLOW_LITE_MICRO_LOG_H
 
 namespace micronet {
 
 // The first message since the last ForgetMessages, cut after 159 characters and without control
 // characters; "" if there was none. The first one names the cause, those after it what failed
 // because of it.
-const char* FirstMessage();
+const char *FirstMessage();
 
 void ForgetMessages();
 
@@ -21,4 +21,4 @@ void ForgetMessages();
 
 }  // namespace micronet
 
-#endif  // MICRONET_TENSORFLOW_LITE_MICRO_LOG_H_
+#endif  // MICRONET_TENSORFLOW_LITE_MICRO_LOG_H

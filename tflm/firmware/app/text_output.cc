@@ -22,7 +22,7 @@ void WriteUnsigned(uint64_t number, int least_digits) {
 
 }  // namespace
 
-void WriteText(const char* text) {
+void WriteText(const char *text) {
   for (; *text != '\0'; ++text) WriteCharacter(*text);
 }
 
@@ -45,7 +45,7 @@ void WriteReal(double number) {
   WriteUnsigned(thousandths % 1000, 3);
 }
 
-void WritePercentEncoded(const char* text) {
+void WritePercentEncoded(const char *text) {
   for (; *text != '\0'; ++text) {
     if (*text > ' ' && *text <= '~' && *text != '%') {
       WriteCharacter(*text);
@@ -58,8 +58,8 @@ void WritePercentEncoded(const char* text) {
   }
 }
 
-void WriteTextWithNumbers(const char* text, std::initializer_list<int64_t> numbers) {
-  const int64_t* number = numbers.begin();
+void WriteTextWithNumbers(const char *text, std::initializer_list<int64_t> numbers) {
+  const int64_t *number = numbers.begin();
   for (; *text != '\0'; ++text) {
     if (*text == '#' && number != numbers.end()) {
       WriteNumber(*number++);

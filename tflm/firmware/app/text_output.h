@@ -1,6 +1,6 @@
 // Text on the serial line.
-#ifndef MICRONET_TEXT_OUTPUT_H_
-#define MICRONET_TEXT_OUTPUT_H_
+#ifndef MICRONET_TEXT_OUTPUT_H
+#define MICRONET_TEXT_OUTPUT_H
 
 #include <stdint.h>
 
@@ -8,7 +8,7 @@
 
 namespace micronet {
 
-void WriteText(const char* text);
+void WriteText(const char *text);
 
 // In decimal.
 void WriteNumber(int64_t number);
@@ -21,13 +21,13 @@ void WriteReal(double number);
 
 // As in addresses of web pages: all but visible ASCII, and "%" itself, as "%" and two hexadecimal
 // digits.
-void WritePercentEncoded(const char* text);
+void WritePercentEncoded(const char *text);
 
 // Writes `numbers` in the places of the characters "#" of `text`, one after the other.
-void WriteTextWithNumbers(const char* text, std::initializer_list<int64_t> numbers);
+void WriteTextWithNumbers(const char *text, std::initializer_list<int64_t> numbers);
 
 void EndLine();
 
 }  // namespace micronet
 
-#endif  // MICRONET_TEXT_OUTPUT_H_
+#endif  // MICRONET_TEXT_OUTPUT_H

@@ -1,11 +1,11 @@
 /* What the application needs of a board. Another board is another folder that defines these four
  * functions, and whose platform.cmake tells the build how; CMakeLists.txt says what it can set. */
-#ifndef MICRONET_PLATFORM_H_
-#define MICRONET_PLATFORM_H_
+#ifndef MICRONET_PLATFORM_H
+#define MICRONET_PLATFORM_H
 
 #include <stdint.h>
 
-#ifdef __cplusplus
+#if defined(__cplusplus)
 extern "C" {
 #endif
 
@@ -23,13 +23,13 @@ uint64_t PlatformCycles(void);
 /* Ends the program. A board that has nobody to tell stops here for ever.
  *
  * status: 0 for success, else from 1 to 255. */
-#ifdef __GNUC__
+#if defined(__GNUC__)
 __attribute__((noreturn))
 #endif
 void PlatformExit(int status);
 
-#ifdef __cplusplus
+#if defined(__cplusplus)
 }
 #endif
 
-#endif  /* MICRONET_PLATFORM_H_ */
+#endif /* MICRONET_PLATFORM_H */

@@ -89,18 +89,18 @@ static void delete_memory(kernel_memory *memory) {
 }
 
 /* Defines bind_and_run_<name>. The expressions are of `params`, `memory` and `buffer_bytes`. */
-#define OPERATOR(name, input_bytes, output_bytes, run)                               \
-  static fuzz_result bind_and_run_##name(const micronet_operands *operands) {        \
-    micronet_##name##_params params;                                                 \
-    if (micronet_##name##_bind(operands, &params) != MICRONET_OK) return FUZZ_REFUSED; \
-    const int32_t buffer_bytes = micronet_##name##_get_buffer_size(&params);         \
-    if (buffer_bytes < 0) abort();                                                   \
+#define OPERATOR(name, input_bytes, output_bytes, run)                                  \
+  static fuzz_result bind_and_run_##name(const micronet_operands *operands) {           \
+    micronet_##name##_params params;                                                    \
+    if (micronet_##name##_bind(operands, &params) != MICRONET_OK) return FUZZ_REFUSED;  \
+    const int32_t buffer_bytes = micronet_##name##_get_buffer_size(&params);            \
+    if (buffer_bytes < 0) abort();                                                      \
     if ((input_bytes) > LARGEST_MAP || (output_bytes) > LARGEST_MAP) return FUZZ_LARGE; \
-    kernel_memory memory = new_memory(input_bytes, output_bytes, buffer_bytes);      \
-    if ((run) != MICRONET_OK) abort();                                               \
-    add_to_checksum(memory.output, output_bytes);                                    \
-    delete_memory(&memory);                                                          \
-    return FUZZ_RUN;                                                                 \
+    kernel_memory memory = new_memory(input_bytes, output_bytes, buffer_bytes);         \
+    if ((run) != MICRONET_OK) abort();                                                  \
+    add_to_checksum(memory.output, output_bytes);                                       \
+    delete_memory(&memory);                                                             \
+    return FUZZ_RUN;                                                                    \
   }
 
 /* The stem in both of its forms, which must agree. Rows are in one place, each overwritten by the
@@ -165,8 +165,8 @@ OPERATOR(factorized_stem_s8, FACTORIZED_INPUT, FACTORIZED_OUTPUT,
          run_stem(&params, &memory, FACTORIZED_OUTPUT))
 OPERATOR(global_average_pool_s8, PIXELS_OF(params.channels), params.channels,
          ONE_INPUT(global_average_pool_s8))
-OPERATOR(grouped_pointwise_conv_s8, PIXELS_OF(params.groups * params.inputs),
-         PIXELS_OF(params.groups * params.outputs), ONE_INPUT(grouped_pointwise_conv_s8))
+OPERATOR(grouped_pointwise_conv_s8, PIXELS_OF(params.groups *params.inputs),
+         PIXELS_OF(params.groups *params.outputs), ONE_INPUT(grouped_pointwise_conv_s8))
 OPERATOR(residual_add_s8, params.elements, params.elements,
          micronet_residual_add_s8(&params, memory.inputs[0], memory.inputs[1], memory.output))
 

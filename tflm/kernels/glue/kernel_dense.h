@@ -16,10 +16,10 @@ struct DenseKernel : KernelDefaults {
   using Params = micronet_dense_params;
   static constexpr int kActivations = 1;
 
-  static ExpectedActivation Input(const Params& params) {
+  static ExpectedActivation Input(const Params &params) {
     return ExpectedPixels(1, params.inputs, kAnyZeroPoint);
   }
-  static ExpectedActivation Output(const Params& params) {
+  static ExpectedActivation Output(const Params &params) {
     const std::int32_t zero_point = params.has_table ? kAnyZeroPoint : params.output_zero_point;
     return ExpectedPixels(1, params.outputs, zero_point);
   }

@@ -16,10 +16,10 @@ struct FactorizedConvKernel : KernelDefaults {
   using Params = micronet_factorized_conv_params;
   static constexpr int kActivations = 1;
 
-  static ExpectedActivation Input(const Params& params) {
+  static ExpectedActivation Input(const Params &params) {
     return ExpectedMap(params.height, params.width, params.channels, params.vertical.padding);
   }
-  static ExpectedActivation Output(const Params& params) {
+  static ExpectedActivation Output(const Params &params) {
     const std::int32_t height = (params.height - 1) / params.vertical.stride + 1;
     const std::int32_t width = (params.width - 1) / params.horizontal.stride + 1;
     return ExpectedMap(height, width, params.horizontal.channels, params.horizontal.zero_point);

@@ -35,7 +35,7 @@ struct TensorFacts {
   bool is_constant;
   TfLiteType type;
   std::size_t bytes;
-  const void* data;  // of a constant
+  const void *data;  // of a constant
   int dimension_count;
   int dimensions[kMostDimensions];  // the first ones, then zeros
   int scale_count;
@@ -67,30 +67,30 @@ constexpr ExpectedActivation ExpectedPixels(std::int32_t pixels, std::int32_t ch
 struct KernelDefaults {
   // Whether activations, each of which is as expected, fit each other. If not, prints why.
   template <typename Params>
-  static bool AreConsistent(const Params&, const TensorFacts*, const TensorFacts&) {
+  static bool AreConsistent(const Params &, const TensorFacts *, const TensorFacts &) {
     return true;
   }
 };
 
 // One operator. `params` point to its own structure of parameters.
 struct KernelOperator {
-  const char* name;
+  const char *name;
   int activations;  // 1 to kMostActivations
   std::size_t params_bytes;
-  micronet_status (*bind)(const micronet_operands* operands, void* params);
-  ExpectedActivation (*input)(const void* params);  // each of them
-  ExpectedActivation (*output)(const void* params);
-  bool (*are_consistent)(const void* params, const TensorFacts* inputs, const TensorFacts& output);
-  std::int32_t (*buffer_bytes)(const void* params);
-  micronet_status (*run)(const void* params, const std::int8_t* const* inputs,
-                         std::int8_t* output, void* buffer);
+  micronet_status (*bind)(const micronet_operands *operands, void *params);
+  ExpectedActivation (*input)(const void *params);  // each of them
+  ExpectedActivation (*output)(const void *params);
+  bool (*are_consistent)(const void *params, const TensorFacts *inputs, const TensorFacts &output);
+  std::int32_t (*buffer_bytes)(const void *params);
+  micronet_status (*run)(const void *params, const std::int8_t *const *inputs, std::int8_t *output,
+                         void *buffer);
 };
 
 // What TensorFlow Lite Micro calls for a node of `kernel`.
-void* InitNode(const KernelOperator& kernel, TfLiteContext* context, const char* options,
+void *InitNode(const KernelOperator &kernel, TfLiteContext *context, const char *options,
                std::size_t options_bytes);
-TfLiteStatus PrepareNode(const KernelOperator& kernel, TfLiteContext* context, TfLiteNode* node);
-TfLiteStatus InvokeNode(const KernelOperator& kernel, TfLiteContext* context, TfLiteNode* node);
+TfLiteStatus PrepareNode(const KernelOperator &kernel, TfLiteContext *context, TfLiteNode *node);
+TfLiteStatus InvokeNode(const KernelOperator &kernel, TfLiteContext *context, TfLiteNode *node);
 
 // Makes a registration of `Kernel`, a class without objects. It has the type Params, the constants
 // kName and kActivations, and the functions Bind, Input, Output, AreConsistent, BufferBytes and
@@ -98,7 +98,7 @@ TfLiteStatus InvokeNode(const KernelOperator& kernel, TfLiteContext* context, Tf
 template <typename Kernel>
 class KernelRegistration {
  public:
-  static const TFLMRegistration* Get() {
+  static const TFLMRegistration *Get() {
     static constexpr TFLMRegistration kRegistration = {Init,    nullptr, Prepare, Invoke,
                                                        nullptr, 0,       nullptr};
     return &kRegistration;
@@ -107,38 +107,38 @@ class KernelRegistration {
  private:
   using Params = typename Kernel::Params;
 
-  static micronet_status Bind(const micronet_operands* operands, void* params) {
-    return Kernel::Bind(operands, static_cast<Params*>(params));
+  static micronet_status Bind(const micronet_operands *operands, void *params) {
+    return Kernel::Bind(operands, static_cast<Params *>(params));
   }
-  static ExpectedActivation Input(const void* params) {
-    return Kernel::Input(*static_cast<const Params*>(params));
+  static ExpectedActivation Input(const void *params) {
+    return Kernel::Input(*static_cast<const Params *>(params));
   }
-  static ExpectedActivation Output(const void* params) {
-    return Kernel::Output(*static_cast<const Params*>(params));
+  static ExpectedActivation Output(const void *params) {
+    return Kernel::Output(*static_cast<const Params *>(params));
   }
-  static bool AreConsistent(const void* params, const TensorFacts* inputs,
-                            const TensorFacts& output) {
-    return Kernel::AreConsistent(*static_cast<const Params*>(params), inputs, output);
+  static bool AreConsistent(const void *params, const TensorFacts *inputs,
+                            const TensorFacts &output) {
+    return Kernel::AreConsistent(*static_cast<const Params *>(params), inputs, output);
   }
-  static std::int32_t BufferBytes(const void* params) {
-    return Kernel::BufferBytes(static_cast<const Params*>(params));
+  static std::int32_t BufferBytes(const void *params) {
+    return Kernel::BufferBytes(static_cast<const Params *>(params));
   }
-  static micronet_status Run(const void* params, const std::int8_t* const* inputs,
-                             std::int8_t* output, void* buffer) {
-    return Kernel::Run(static_cast<const Params*>(params), inputs, output, buffer);
+  static micronet_status Run(const void *params, const std::int8_t *const *inputs,
+                             std::int8_t *output, void *buffer) {
+    return Kernel::Run(static_cast<const Params *>(params), inputs, output, buffer);
   }
 
   static constexpr KernelOperator kOperator = {
       Kernel::kName, Kernel::kActivations, sizeof(Params), Bind, Input,
       Output,        AreConsistent,        BufferBytes,    Run};
 
-  static void* Init(TfLiteContext* context, const char* options, std::size_t options_bytes) {
+  static void *Init(TfLiteContext *context, const char *options, std::size_t options_bytes) {
     return InitNode(kOperator, context, options, options_bytes);
   }
-  static TfLiteStatus Prepare(TfLiteContext* context, TfLiteNode* node) {
+  static TfLiteStatus Prepare(TfLiteContext *context, TfLiteNode *node) {
     return PrepareNode(kOperator, context, node);
   }
-  static TfLiteStatus Invoke(TfLiteContext* context, TfLiteNode* node) {
+  static TfLiteStatus Invoke(TfLiteContext *context, TfLiteNode *node) {
     return InvokeNode(kOperator, context, node);
   }
 };

@@ -15,17 +15,15 @@ struct Dense : DenseKernel {
   static constexpr auto Bind = micronet_dense_s4_bind;
   static constexpr auto BufferBytes = micronet_dense_s4_get_buffer_size;
 
-  static micronet_status Run(const Params* params, const std::int8_t* const* inputs,
-                             std::int8_t* output, void* buffer) {
+  static micronet_status Run(const Params *params, const std::int8_t *const *inputs,
+                             std::int8_t *output, void *buffer) {
     return micronet_dense_s4(params, inputs[0], output, buffer);
   }
 };
 
 }  // namespace
 
-const TFLMRegistration* Register_MICRONET_DENSE_S4() {
-  return KernelRegistration<Dense>::Get();
-}
+const TFLMRegistration *Register_MICRONET_DENSE_S4() { return KernelRegistration<Dense>::Get(); }
 
 }  // namespace micronet_kernels
 }  // namespace micro

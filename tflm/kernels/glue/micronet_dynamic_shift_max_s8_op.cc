@@ -17,22 +17,22 @@ struct DynamicShiftMax : KernelDefaults {
   static constexpr auto Bind = micronet_dynamic_shift_max_s8_bind;
   static constexpr auto BufferBytes = micronet_dynamic_shift_max_s8_get_buffer_size;
 
-  static ExpectedActivation Input(const Params& params) {
+  static ExpectedActivation Input(const Params &params) {
     return ExpectedPixels(params.pixels, params.channels, params.input_zero_point);
   }
-  static ExpectedActivation Output(const Params& params) {
+  static ExpectedActivation Output(const Params &params) {
     return ExpectedPixels(params.pixels, params.channels, params.output_zero_point);
   }
 
-  static micronet_status Run(const Params* params, const std::int8_t* const* inputs,
-                             std::int8_t* output, void* buffer) {
+  static micronet_status Run(const Params *params, const std::int8_t *const *inputs,
+                             std::int8_t *output, void *buffer) {
     return micronet_dynamic_shift_max_s8(params, inputs[0], output, buffer);
   }
 };
 
 }  // namespace
 
-const TFLMRegistration* Register_MICRONET_DYNAMIC_SHIFT_MAX_S8() {
+const TFLMRegistration *Register_MICRONET_DYNAMIC_SHIFT_MAX_S8() {
   return KernelRegistration<DynamicShiftMax>::Get();
 }
 

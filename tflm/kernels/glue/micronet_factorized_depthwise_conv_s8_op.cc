@@ -15,15 +15,15 @@ struct FactorizedDepthwiseConv : FactorizedConvKernel {
   static constexpr auto Bind = micronet_factorized_depthwise_conv_s8_bind;
   static constexpr auto BufferBytes = micronet_factorized_depthwise_conv_s8_get_buffer_size;
 
-  static micronet_status Run(const Params* params, const std::int8_t* const* inputs,
-                             std::int8_t* output, void* buffer) {
+  static micronet_status Run(const Params *params, const std::int8_t *const *inputs,
+                             std::int8_t *output, void *buffer) {
     return micronet_factorized_depthwise_conv_s8(params, inputs[0], output, buffer);
   }
 };
 
 }  // namespace
 
-const TFLMRegistration* Register_MICRONET_FACTORIZED_DEPTHWISE_CONV_S8() {
+const TFLMRegistration *Register_MICRONET_FACTORIZED_DEPTHWISE_CONV_S8() {
   return KernelRegistration<FactorizedDepthwiseConv>::Get();
 }
 

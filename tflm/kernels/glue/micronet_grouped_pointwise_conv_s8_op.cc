@@ -17,23 +17,22 @@ struct GroupedPointwiseConv : KernelDefaults {
   static constexpr auto Bind = micronet_grouped_pointwise_conv_s8_bind;
   static constexpr auto BufferBytes = micronet_grouped_pointwise_conv_s8_get_buffer_size;
 
-  static ExpectedActivation Input(const Params& params) {
+  static ExpectedActivation Input(const Params &params) {
     return ExpectedPixels(params.pixels, params.groups * params.inputs, kAnyZeroPoint);
   }
-  static ExpectedActivation Output(const Params& params) {
-    return ExpectedPixels(params.pixels, params.groups * params.outputs,
-                          params.output_zero_point);
+  static ExpectedActivation Output(const Params &params) {
+    return ExpectedPixels(params.pixels, params.groups * params.outputs, params.output_zero_point);
   }
 
-  static micronet_status Run(const Params* params, const std::int8_t* const* inputs,
-                             std::int8_t* output, void* buffer) {
+  static micronet_status Run(const Params *params, const std::int8_t *const *inputs,
+                             std::int8_t *output, void *buffer) {
     return micronet_grouped_pointwise_conv_s8(params, inputs[0], output, buffer);
   }
 };
 
 }  // namespace
 
-const TFLMRegistration* Register_MICRONET_GROUPED_POINTWISE_CONV_S8() {
+const TFLMRegistration *Register_MICRONET_GROUPED_POINTWISE_CONV_S8() {
   return KernelRegistration<GroupedPointwiseConv>::Get();
 }
 

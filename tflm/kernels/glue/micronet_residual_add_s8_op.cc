@@ -19,42 +19,43 @@ struct ResidualAdd : KernelDefaults {
   static constexpr auto Bind = micronet_residual_add_s8_bind;
   static constexpr auto BufferBytes = micronet_residual_add_s8_get_buffer_size;
 
-  static ExpectedActivation Input(const Params& params) {
+  static ExpectedActivation Input(const Params &params) {
     return {params.elements, kAnySize, kAnySize, kAnyZeroPoint};
   }
-  static ExpectedActivation Output(const Params& params) { return Input(params); }
+  static ExpectedActivation Output(const Params &params) { return Input(params); }
 
-  static bool AreConsistent(const Params& params, const TensorFacts* inputs,
-                            const TensorFacts& output) {
+  static bool AreConsistent(const Params &params, const TensorFacts *inputs,
+                            const TensorFacts &output) {
     return IsShapeOf(output, inputs[0]) && IsShapeOf(output, inputs[1]) &&
            AreMultipliersRight(params, inputs, output) && IsOffsetRight(params, inputs, output);
   }
 
-  static bool IsShapeOf(const TensorFacts& output, const TensorFacts& input) {
-    const int* expected = output.dimensions;
-    const int* received = input.dimensions;
+  static bool IsShapeOf(const TensorFacts &output, const TensorFacts &input) {
+    const int *expected = output.dimensions;
+    const int *received = input.dimensions;
     bool is_equal = true;
     for (int i = 0; i < kMostDimensions; ++i) is_equal &= received[i] == expected[i];
     if (is_equal) return true;
-    MicroPrintf("%s: an input must have the output's shape (%d, %d, %d, %d), where 0 is none. "
-                "Received: (%d, %d, %d, %d)",
-                kName, expected[0], expected[1], expected[2], expected[3], received[0],
-                received[1], received[2], received[3]);
+    MicroPrintf(
+        "%s: an input must have the output's shape (%d, %d, %d, %d), where 0 is none. "
+        "Received: (%d, %d, %d, %d)",
+        kName, expected[0], expected[1], expected[2], expected[3], received[0], received[1],
+        received[2], received[3]);
     return false;
   }
 
-  static bool AreMultipliersRight(const Params& params, const TensorFacts* inputs,
-                                  const TensorFacts& output) {
+  static bool AreMultipliersRight(const Params &params, const TensorFacts *inputs,
+                                  const TensorFacts &output) {
     const std::int32_t first = MultiplierOf(inputs[0].scale / output.scale);
     const std::int32_t second = MultiplierOf(inputs[1].scale / output.scale);
     if (IsNear(params.first_multiplier, first) && IsNear(params.second_multiplier, second)) {
       return true;
     }
-    MicroPrintf("%s: the multipliers must be the scales / the output's, times 4096: %d and %d. "
-                "Received: %d and %d",
-                kName, static_cast<int>(first), static_cast<int>(second),
-                static_cast<int>(params.first_multiplier),
-                static_cast<int>(params.second_multiplier));
+    MicroPrintf(
+        "%s: the multipliers must be the scales / the output's, times 4096: %d and %d. "
+        "Received: %d and %d",
+        kName, static_cast<int>(first), static_cast<int>(second),
+        static_cast<int>(params.first_multiplier), static_cast<int>(params.second_multiplier));
     return false;
   }
 
@@ -70,8 +71,8 @@ struct ResidualAdd : KernelDefaults {
     return one - other <= 1 && other - one <= 1;
   }
 
-  static bool IsOffsetRight(const Params& params, const TensorFacts* inputs,
-                            const TensorFacts& output) {
+  static bool IsOffsetRight(const Params &params, const TensorFacts *inputs,
+                            const TensorFacts &output) {
     const std::int32_t offset = output.zero_point * kOne + kOne / 2 -
                                 params.first_multiplier * inputs[0].zero_point -
                                 params.second_multiplier * inputs[1].zero_point;
@@ -81,15 +82,15 @@ struct ResidualAdd : KernelDefaults {
     return false;
   }
 
-  static micronet_status Run(const Params* params, const std::int8_t* const* inputs,
-                             std::int8_t* output, void*) {
+  static micronet_status Run(const Params *params, const std::int8_t *const *inputs,
+                             std::int8_t *output, void *) {
     return micronet_residual_add_s8(params, inputs[0], inputs[1], output);
   }
 };
 
 }  // namespace
 
-const TFLMRegistration* Register_MICRONET_RESIDUAL_ADD_S8() {
+const TFLMRegistration *Register_MICRONET_RESIDUAL_ADD_S8() {
   return KernelRegistration<ResidualAdd>::Get();
 }
 

@@ -121,8 +121,7 @@ static void run_kernel(void *argument) {
   kernel_work *work = argument;
   kernel_call *call = work->call;
 #if defined(RUNNER_OVERLAP)
-  work->status =
-      RUNNER_OVERLAP(&work->params, call->inputs[0], call->input_bytes[0], work->buffer);
+  work->status = RUNNER_OVERLAP(&work->params, call->inputs[0], call->input_bytes[0], work->buffer);
 #elif RUNNER_INPUTS == 2
   work->status = KERNEL(&work->params, call->inputs[0], call->inputs[1], call->output);
 #else

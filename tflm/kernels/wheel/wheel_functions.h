@@ -10,7 +10,7 @@
 struct OperatorTable {
   static constexpr unsigned int kCapacity = 200;
 
-  void* virtual_functions;
+  void *virtual_functions;
   tflite::micro::TFLMRegistration registrations[kCapacity];
   unsigned int count;
 };
@@ -18,14 +18,14 @@ struct OperatorTable {
 constexpr std::int32_t kCustomOperator = 32;
 
 // The table's own look-ups; null if there is no such operator.
-const tflite::micro::TFLMRegistration* FindBuiltin(const OperatorTable* table, std::int32_t code);
-const tflite::micro::TFLMRegistration* FindCustom(const OperatorTable* table, const char* name);
+const tflite::micro::TFLMRegistration *FindBuiltin(const OperatorTable *table, std::int32_t code);
+const tflite::micro::TFLMRegistration *FindCustom(const OperatorTable *table, const char *name);
 
 // Finds the functions. Must be called before anything else here.
 //
 // library_path: of the package's library, which the process has loaded.
 // Returns null, or the name of the function that the library does not have, or its path if it is
 // not loaded.
-MICRONET_EXPORTED const char* micronet_connect(const char* library_path);
+MICRONET_EXPORTED const char *micronet_connect(const char *library_path);
 
 #endif

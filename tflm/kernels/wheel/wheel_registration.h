@@ -7,13 +7,13 @@
 // Adds a custom operator, if the table looks as declared here.
 //
 // Returns whether it did. If not, it has printed why.
-bool AddOperator(OperatorTable* table, const char* name,
-                 const tflite::micro::TFLMRegistration* registration);
+bool AddOperator(OperatorTable *table, const char *name,
+                 const tflite::micro::TFLMRegistration *registration);
 
 // Defines the function that the package looks for by the operator's name.
-#define MICRONET_REGISTERER(name)                                                      \
-  MICRONET_EXPORTED bool name(OperatorTable* table) {                                  \
-    return AddOperator(table, #name, micronet::Register_##name());                     \
+#define MICRONET_REGISTERER(name)                                  \
+  MICRONET_EXPORTED bool name(OperatorTable *table) {              \
+    return AddOperator(table, #name, micronet::Register_##name()); \
   }
 
 #endif

@@ -20,9 +20,9 @@ typedef struct {
 #define SLOW_TIMER ((SlowTimer *)0x40002000u)
 
 static const uint32_t kTimerEnable = 1u << 0;
-static const uint32_t kSlowTimerControl = 1u << 7 |  /* enabled */
-                                          2u << 2 |  /* one tick in 256 */
-                                          1u << 1;   /* 32 bits, free running */
+static const uint32_t kSlowTimerControl = 1u << 7 | /* enabled */
+                                          2u << 2 | /* one tick in 256 */
+                                          1u << 1;  /* 32 bits, free running */
 static const uint32_t kFirstValue = 0xFFFFFFFFu;
 
 void instruction_counter_start(void) {

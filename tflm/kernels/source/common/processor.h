@@ -23,9 +23,7 @@
 static inline int32_t micronet_scale(int32_t accumulator, int32_t multiplier, int32_t offset) {
 #if defined(MICRONET_DSP)
   int32_t result;
-  __asm__("smmlar %0, %1, %2, %3"
-          : "=r"(result)
-          : "r"(accumulator), "r"(multiplier), "r"(offset));
+  __asm__("smmlar %0, %1, %2, %3" : "=r"(result) : "r"(accumulator), "r"(multiplier), "r"(offset));
   return result;
 #else
   const int64_t product = (int64_t)accumulator * multiplier + ((int64_t)1 << 31);
@@ -159,7 +157,7 @@ static inline const uint32_t *micronet_load_2_words(const uint32_t *source, uint
   uint32_t a, b;
   __asm__("ldrd %0, %1, [%2], #8"
           : "=&r"(a), "=&r"(b), "+r"(source)
-          : "m"(*(const uint32_t(*)[2])source));
+          : "m"(*(const uint32_t (*)[2])source));
   *first = a;
   *second = b;
   return source;
@@ -191,7 +189,7 @@ static inline uint32_t *micronet_store_2_words(uint32_t *destination, uint32_t f
                                                uint32_t second) {
   uint32_t *next = destination;
   __asm__("strd %2, %3, [%0], #8"
-          : "+r"(next), "=m"(*(uint32_t(*)[2])destination)
+          : "+r"(next), "=m"(*(uint32_t (*)[2])destination)
           : "r"(first), "r"(second));
   return next;
 }
@@ -209,7 +207,7 @@ static inline uint32_t *micronet_store_2_of_8_words(uint32_t *destination, uint3
                                                     uint32_t second) {
   uint32_t *next = destination;
   __asm__("strd %2, %3, [%0], #32"
-          : "+r"(next), "=m"(*(uint32_t(*)[2])destination)
+          : "+r"(next), "=m"(*(uint32_t (*)[2])destination)
           : "r"(first), "r"(second));
   return next;
 }

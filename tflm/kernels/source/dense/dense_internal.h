@@ -28,7 +28,7 @@ static inline void micronet_dense_finish_block(const micronet_dense_params *para
                                                const uint32_t *sums, int8_t *output) {
   const int32_t left = params->outputs - first;
   const int32_t count = left < MICRONET_DENSE_BLOCK ? left : MICRONET_DENSE_BLOCK;
-#if MICRONET_MVE
+#if defined(MICRONET_MVE)
   const mve_pred16_t is_output = vctp32q((uint32_t)count);
   const uint32x4_t places = vidupq_n_u32(0, 2);
   const int32_t *channels = params->channels + 2 * first;
@@ -73,9 +73,9 @@ static inline micronet_status micronet_dense_read_constants(const micronet_opera
   const void *weights, *channels, *table = 0;
   const int64_t blocks = (params->outputs + MICRONET_DENSE_BLOCK - 1) / MICRONET_DENSE_BLOCK;
   if (operands->constant_count != 2 + params->has_table) return MICRONET_CONSTANT_COUNT;
-  micronet_status status = micronet_read_constant(
-      operands, 0, blocks * micronet_dense_steps(params),
-      bits * MICRONET_DENSE_BLOCK * MICRONET_DENSE_STEP / 8, &weights);
+  micronet_status status =
+      micronet_read_constant(operands, 0, blocks * micronet_dense_steps(params),
+                             bits * MICRONET_DENSE_BLOCK * MICRONET_DENSE_STEP / 8, &weights);
   if (status != MICRONET_OK) return status;
   status = micronet_read_constant(operands, 1, params->outputs, 2 * sizeof(int32_t), &channels);
   if (status != MICRONET_OK) return status;
@@ -106,7 +106,7 @@ static inline micronet_status micronet_dense_bind(const micronet_operands *opera
   return micronet_dense_read_constants(operands, bits, params);
 }
 
-#if MICRONET_MVE
+#if defined(MICRONET_MVE)
 
 /* Inputs as int16 in the order of the weights, with zeros up to a whole step. */
 static inline void micronet_dense_expand_vectors(const int8_t *input, int32_t inputs,
@@ -123,7 +123,7 @@ static inline void micronet_dense_expand_vectors(const int8_t *input, int32_t in
 
 #endif
 
-#if MICRONET_DSP
+#if defined(MICRONET_DSP)
 
 /* A whole step; returns where the next one goes. */
 static inline uint32_t *micronet_dense_expand_step(const int8_t *input, uint32_t *expanded) {

@@ -3,9 +3,9 @@
 micronet_status micronet_dense_s4(const micronet_dense_s4_params *params, const int8_t *input,
                                   int8_t *output, void *buffer) {
   if (params == 0 || input == 0 || output == 0 || buffer == 0) return MICRONET_NULL_POINTER;
-#if MICRONET_MVE
+#if defined(MICRONET_MVE)
   micronet_dense_s4_mve(params, input, output, buffer);
-#elif MICRONET_DSP
+#elif defined(MICRONET_DSP)
   micronet_dense_s4_dsp(params, input, output, buffer);
 #else
   micronet_dense_s4_scalar(params, input, output);

@@ -6,7 +6,7 @@
  * alone, and the differences are the sums of each. In the end the eights are subtracted. */
 #include "dense_s4_internal.h"
 
-#if MICRONET_DSP
+#if defined(MICRONET_DSP)
 
 /* Two inputs for four outputs. */
 #define ADD_FOUR(inputs, four)                                  \
@@ -64,9 +64,9 @@ void micronet_dense_s4_dsp(const micronet_dense_s4_params *params, const int8_t 
   for (int32_t i = 0; i < params->outputs; i += MICRONET_DENSE_BLOCK) {
     int32_t sums[MICRONET_DENSE_BLOCK];
     weights = sum_block(buffer, weights, steps, sums);
-    const uint32_t exact[MICRONET_DENSE_BLOCK] = {
-        (uint32_t)(sums[0] - eights), (uint32_t)(sums[1] - eights), (uint32_t)(sums[2] - eights),
-        (uint32_t)sums[3]};
+    const uint32_t exact[MICRONET_DENSE_BLOCK] = {(uint32_t)(sums[0] - eights),
+                                                  (uint32_t)(sums[1] - eights),
+                                                  (uint32_t)(sums[2] - eights), (uint32_t)sums[3]};
     micronet_dense_finish_block(params, i, exact, output);
   }
 }

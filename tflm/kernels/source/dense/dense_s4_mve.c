@@ -1,7 +1,7 @@
 /* With Helium: the method of dense_s4_dsp.c, eight inputs a vector. */
 #include "dense_s4_internal.h"
 
-#if MICRONET_MVE
+#if defined(MICRONET_MVE)
 
 static inline const uint16_t *sum_block(const int16_t *expanded, const uint16_t *weights,
                                         int32_t steps, int32_t *sums) {
@@ -52,9 +52,9 @@ void micronet_dense_s4_mve(const micronet_dense_s4_params *params, const int8_t 
   for (int32_t i = 0; i < params->outputs; i += MICRONET_DENSE_BLOCK) {
     int32_t sums[MICRONET_DENSE_BLOCK];
     weights = sum_block(buffer, weights, steps, sums);
-    const uint32_t exact[MICRONET_DENSE_BLOCK] = {
-        (uint32_t)(sums[0] - eights), (uint32_t)(sums[1] - eights), (uint32_t)(sums[2] - eights),
-        (uint32_t)sums[3]};
+    const uint32_t exact[MICRONET_DENSE_BLOCK] = {(uint32_t)(sums[0] - eights),
+                                                  (uint32_t)(sums[1] - eights),
+                                                  (uint32_t)(sums[2] - eights), (uint32_t)sums[3]};
     micronet_dense_finish_block(params, i, exact, output);
   }
 }

@@ -5,7 +5,7 @@
  * is left of the first. */
 #include "dense_s8_internal.h"
 
-#if MICRONET_DSP
+#if defined(MICRONET_DSP)
 
 /* Two inputs for two outputs. */
 #define ADD_PAIR(inputs, pair, both, second)                        \

@@ -1,7 +1,7 @@
 /* With Helium: the method of dense_s8_dsp.c, eight inputs a vector. */
 #include "dense_s8_internal.h"
 
-#if MICRONET_MVE
+#if defined(MICRONET_MVE)
 
 static inline const int16_t *sum_block(const int16_t *expanded, const int16_t *weights,
                                        int32_t steps, uint32_t *sums) {

@@ -13,8 +13,8 @@ enum {
 static micronet_status read_options(const micronet_operands *operands,
                                     micronet_dynamic_shift_max_s8_params *params) {
   int32_t values[OPTION_COUNT];
-  const micronet_status status = micronet_read_options(
-      operands, MICRONET_DYNAMIC_SHIFT_MAX_S8_VERSION, values, OPTION_COUNT);
+  const micronet_status status =
+      micronet_read_options(operands, MICRONET_DYNAMIC_SHIFT_MAX_S8_VERSION, values, OPTION_COUNT);
   if (status != MICRONET_OK) return status;
   params->pixels = values[0];
   params->channels = values[1];
@@ -50,14 +50,14 @@ static micronet_status read_constants(const micronet_operands *operands,
   const struct {
     int64_t count, element_bytes;
   } expected[MOST_CONSTANTS] = {
-      {squeeze_rows * columns, 1},   {2 * squeeze_rows, 4},   {excite_rows * squeeze_rows, 1},
-      {excite_rows + multipliers, 4}, {4 * params->fusions, 2}, {params->channels, 2},
-      {params->channels, 2},         {2 * params->channels, 1},
+      {squeeze_rows * columns, 1},    {2 * squeeze_rows, 4},     {excite_rows * squeeze_rows, 1},
+      {excite_rows + multipliers, 4}, {4 * params->fusions, 2},  {params->channels, 2},
+      {params->channels, 2},          {2 * params->channels, 1},
   };
   const void *data[MOST_CONSTANTS] = {0};
   for (int32_t i = 0; i < count; ++i) {
-    const micronet_status status = micronet_read_constant(
-        operands, i, expected[i].count, expected[i].element_bytes, &data[i]);
+    const micronet_status status =
+        micronet_read_constant(operands, i, expected[i].count, expected[i].element_bytes, &data[i]);
     if (status != MICRONET_OK) return status;
   }
   params->squeeze_weights = data[0];

@@ -34,8 +34,7 @@ static void average(const shift_max_params *params, const int8_t *input, uint32_
  * loop needs all registers.
  *
  * values, end: pairs of int16, two words a block. */
-static __attribute__((noinline)) void multiply_rows(const uint32_t *blocks,
-                                                    const int32_t *biases,
+static __attribute__((noinline)) void multiply_rows(const uint32_t *blocks, const int32_t *biases,
                                                     const int32_t *multipliers,
                                                     const uint32_t *values, const uint32_t *end,
                                                     int32_t *results) {
@@ -84,8 +83,7 @@ static inline uint32_t coefficients_of(const int32_t *results, const int32_t *li
 }
 
 /* Words of a and b, those of two channels at a time. */
-static void excite(const shift_max_params *params, const uint32_t *hidden,
-                   uint32_t *coefficients) {
+static void excite(const shift_max_params *params, const uint32_t *hidden, uint32_t *coefficients) {
   const int32_t columns = micronet_dynamic_shift_max_s8_rounded_up(params->squeeze_channels);
   const int32_t channels = micronet_dynamic_shift_max_s8_rounded_up(params->channels);
   const uint32_t *blocks = (const uint32_t *)params->excite_weights;

@@ -14,14 +14,14 @@
 /* One of the two. A result is clamp(scaled sum + zero_point), where the sum is over int8 inputs as
  * they are: the bias contains the input's zero point. */
 typedef struct {
-  int32_t channels;        /* of the results: 1 to 4096 */
-  int32_t taps;            /* 1, 3, 5 or 7 */
-  int32_t stride;          /* 1 to 4 */
-  int32_t padding;         /* -128 to 127: the input's zero point */
-  int32_t zero_point;      /* -128 to 127: of the results */
-  int32_t lowest;          /* -128 to highest: limits of the results */
-  int32_t highest;         /* to 127 */
-  const int8_t *weights;   /* see the operators */
+  int32_t channels;      /* of the results: 1 to 4096 */
+  int32_t taps;          /* 1, 3, 5 or 7 */
+  int32_t stride;        /* 1 to 4 */
+  int32_t padding;       /* -128 to 127: the input's zero point */
+  int32_t zero_point;    /* -128 to 127: of the results */
+  int32_t lowest;        /* -128 to highest: limits of the results */
+  int32_t highest;       /* to 127 */
+  const int8_t *weights; /* see the operators */
   /* (channels, 2): bias and multiplier, which is the factor * 2^32 and 0 to 2^31 - 1. */
   const int32_t *requantization;
 } micronet_factorized_half;

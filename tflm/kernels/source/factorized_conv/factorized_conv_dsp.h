@@ -89,8 +89,8 @@ FACTORIZED_INLINE int8_t *factorized_two(const factorized_filter *filter, int32_
  * pairs: the padded row's first pair; the others are `pitch` int16 apart.
  * Returns the channel's place in the next row. */
 FACTORIZED_INLINE int8_t *factorized_line_1(const factorized_filter filter, int32_t taps,
-                                         const int16_t *pairs, int32_t pitch, int32_t width,
-                                         int8_t *output, int32_t step) {
+                                            const int16_t *pairs, int32_t pitch, int32_t width,
+                                            int8_t *output, int32_t step) {
   uint32_t q0 = factorized_next(&pairs, pitch), q1 = 0, q2 = 0;
   if (taps == 3) {
     for (; width >= 4; width -= 4) {
@@ -127,9 +127,9 @@ FACTORIZED_INLINE int8_t *factorized_line_1(const factorized_filter filter, int3
 }
 
 /* The same with stride 2. */
-FACTORIZED_INLINE int8_t * factorized_line_2(const factorized_filter filter, int32_t taps,
-                                         const int16_t *pairs, int32_t pitch, int32_t width,
-                                         int8_t *output, int32_t step) {
+FACTORIZED_INLINE int8_t *factorized_line_2(const factorized_filter filter, int32_t taps,
+                                            const int16_t *pairs, int32_t pitch, int32_t width,
+                                            int8_t *output, int32_t step) {
   uint32_t q0 = factorized_next(&pairs, pitch), q1 = 0, q2 = 0;
   if (taps == 3) {
     for (; width >= 4; width -= 4) {
@@ -204,8 +204,7 @@ FACTORIZED_INLINE void factorized_lines(const micronet_factorized_conv_params *p
   output += params->output_positions[channel];
   for (; rows > 0; --rows) {
     if (short_width > 0) {
-      output =
-          factorized_short_line(filter, taps, stride, pairs, pitch, short_width, output, step);
+      output = factorized_short_line(filter, taps, stride, pairs, pitch, short_width, output, step);
     } else if (stride == 1) {
       output = factorized_line_1(filter, taps, pairs, pitch, width, output, step);
     } else {

@@ -24,15 +24,15 @@ typedef struct {
 
 /* Distances in bytes, in what is read and in what is written. */
 typedef struct {
-  int32_t tap;        /* from what one weight meets to what the next one does */
-  int32_t read_lane;  /* from one lane to the next */
-  int32_t read_step;  /* from one vector to the next */
+  int32_t tap;       /* from what one weight meets to what the next one does */
+  int32_t read_lane; /* from one lane to the next */
+  int32_t read_step; /* from one vector to the next */
   int32_t write_lane;
   int32_t write_step;
 } factorized_lanes_layout;
 
-FACTORIZED_INLINE factorized_lanes_filter factorized_load_lanes_filter(
-    const micronet_factorized_half *half, int32_t channel, int32_t taps) {
+FACTORIZED_INLINE factorized_lanes_filter
+factorized_load_lanes_filter(const micronet_factorized_half *half, int32_t channel, int32_t taps) {
   const int8_t *weights = half->weights + channel * taps;
   factorized_lanes_filter filter;
   FACTORIZED_UNROLL
@@ -75,9 +75,9 @@ FACTORIZED_INLINE void factorized_vectors(const factorized_lanes_filter *filter,
       const int32x4_t values = vldrbq_gather_offset_s32(read + tap * layout->tap, read_lanes);
       sums = vmlaq_n_s32(sums, values, filter->weights[tap]);
     }
-    vstrbq_scatter_offset_s32(write, write_lanes,
-                              factorized_finish_lanes(sums, multiplier, filter->zero_point, lowest,
-                                                      highest));
+    vstrbq_scatter_offset_s32(
+        write, write_lanes,
+        factorized_finish_lanes(sums, multiplier, filter->zero_point, lowest, highest));
     read_lanes = vaddq_n_u32(read_lanes, (uint32_t)layout->read_step);
     write += layout->write_step;
   }

@@ -232,10 +232,10 @@ static void two_columns_3_2_of_7(const micronet_factorized_conv_params *params,
 
 /* Each number of taps with each stride; and, without loops, the heights and widths of the maps that
  * MicroNets make of images of 224 pixels. */
-#define COLUMNS(name, taps, stride, short_rows, is_map)                                    \
-  static void name(const micronet_factorized_conv_params *params, int32_t input_channel,   \
-                   int32_t channel, const row_strip *strip) {                              \
-    columns(params, input_channel, channel, strip, taps, stride, short_rows, is_map);      \
+#define COLUMNS(name, taps, stride, short_rows, is_map)                                  \
+  static void name(const micronet_factorized_conv_params *params, int32_t input_channel, \
+                   int32_t channel, const row_strip *strip) {                            \
+    columns(params, input_channel, channel, strip, taps, stride, short_rows, is_map);    \
   }
 COLUMNS(columns_3_1, 3, 1, 0, 0)
 COLUMNS(columns_3_1_of_7, 3, 1, 7, 0)
@@ -248,11 +248,11 @@ COLUMNS(columns_5_2, 5, 2, 0, 0)
 COLUMNS(columns_5_2_of_7, 5, 2, 7, 0)
 COLUMNS(columns_5_2_map_of_7, 5, 2, 7, 1)
 
-#define LINES(name, taps, stride, short_width)                                                   \
-  static void name(const micronet_factorized_conv_params *params, int32_t channel,               \
-                   const int16_t *pairs, int32_t rows, int8_t *output) {                         \
-    factorized_lines(params, channel, pairs, COLUMN_PITCH, 2, rows, output, taps, stride,        \
-                     short_width);                                                               \
+#define LINES(name, taps, stride, short_width)                                            \
+  static void name(const micronet_factorized_conv_params *params, int32_t channel,        \
+                   const int16_t *pairs, int32_t rows, int8_t *output) {                  \
+    factorized_lines(params, channel, pairs, COLUMN_PITCH, 2, rows, output, taps, stride, \
+                     short_width);                                                        \
   }
 LINES(lines_3_1, 3, 1, 0)
 LINES(lines_3_1_of_7, 3, 1, 7)

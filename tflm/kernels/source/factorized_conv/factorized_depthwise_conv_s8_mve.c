@@ -64,9 +64,9 @@ FACTORIZED_INLINE void partial_vector(const micronet_factorized_conv_params *par
     }
     sums = vmlaq_n_s32(sums, values, filter->weights[tap]);
   }
-  vstrbq_s32(write, factorized_finish_lanes(sums, vdupq_n_s32(filter->multiplier),
-                                            filter->zero_point, vdupq_n_s32(filter->lowest),
-                                            vdupq_n_s32(filter->highest)));
+  vstrbq_s32(write,
+             factorized_finish_lanes(sums, vdupq_n_s32(filter->multiplier), filter->zero_point,
+                                     vdupq_n_s32(filter->lowest), vdupq_n_s32(filter->highest)));
 }
 
 /* A strip of one vertical channel, four columns after the other.

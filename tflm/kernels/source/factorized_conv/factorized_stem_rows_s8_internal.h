@@ -9,8 +9,8 @@
 #include "factorized_stem_s8_internal.h"
 
 typedef struct {
-  uint32_t mark;           /* factorized_stem_rows_mark; inverted after the last row */
-  int32_t next_row;        /* of the input */
+  uint32_t mark;    /* factorized_stem_rows_mark; inverted after the last row */
+  int32_t next_row; /* of the input */
   int32_t next_output_row;
 } factorized_stem_rows_state;
 

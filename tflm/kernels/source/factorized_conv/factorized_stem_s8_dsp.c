@@ -16,8 +16,8 @@ enum { TAPS = 3, DEPTH = 3, PAIR_PITCH = 4, SECOND_CHANNEL = 2 };
  * 0, 1, 2; where there are two numbers of a kind, the first is the first channel's. */
 enum {
   BIASES = 0,
-  ROWS = 2,       /* of each row: its distance from the first row, that plus 2 bytes; */
-  ROW_SIDES = 2,  /* then weights of values 0 and 2, as a pair */
+  ROWS = 2,      /* of each row: its distance from the first row, that plus 2 bytes; */
+  ROW_SIDES = 2, /* then weights of values 0 and 2, as a pair */
   ROW_NUMBERS = 4,
   MIDDLES = ROWS + TAPS * ROW_NUMBERS, /* weights of value 1 in the first two rows, as a pair */
   LAST_MIDDLES = MIDDLES + 2,          /* weights of value 1 in the last row: of both channels */
@@ -154,10 +154,10 @@ static void vertical_row(const micronet_factorized_conv_params *params, const in
   }
 }
 
-#define LINE(name, taps, stride)                                                             \
-  static void name(const micronet_factorized_conv_params *params, int32_t channel,           \
-                   const int16_t *pairs, int8_t *output) {                                   \
-    factorized_lines(params, channel, pairs, PAIR_PITCH, 0, 1, output, taps, stride, 0);     \
+#define LINE(name, taps, stride)                                                         \
+  static void name(const micronet_factorized_conv_params *params, int32_t channel,       \
+                   const int16_t *pairs, int8_t *output) {                               \
+    factorized_lines(params, channel, pairs, PAIR_PITCH, 0, 1, output, taps, stride, 0); \
   }
 LINE(line_3_1, 3, 1)
 LINE(line_3_2, 3, 2)

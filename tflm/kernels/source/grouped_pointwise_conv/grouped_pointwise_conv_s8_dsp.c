@@ -5,7 +5,7 @@
  * its weights are expanded in the buffer, too, and each passes over four pixels' inputs at once. */
 #include "grouped_pointwise_conv_s8_internal.h"
 
-#if MICRONET_DSP
+#if defined(MICRONET_DSP)
 
 #define INLINE static inline __attribute__((always_inline))
 
@@ -243,9 +243,9 @@ static void unpack_rows(const uint32_t *pairs, int32_t words, uint32_t *first_ro
     pairs = micronet_load_2_words(pairs, &pair_0, &pair_1);
     const uint32_t second_0 = micronet_sxtb16(pair_0), second_1 = micronet_sxtb16(pair_1);
     second_row = micronet_store_2_words(second_row, second_0, second_1);
-    first_row = micronet_store_2_words(
-        first_row, micronet_sxtb16_ror8(micronet_ssub16(pair_0, second_0)),
-        micronet_sxtb16_ror8(micronet_ssub16(pair_1, second_1)));
+    first_row =
+        micronet_store_2_words(first_row, micronet_sxtb16_ror8(micronet_ssub16(pair_0, second_0)),
+                               micronet_sxtb16_ror8(micronet_ssub16(pair_1, second_1)));
   } while (pairs != end);
 }
 
@@ -290,9 +290,8 @@ static const uint32_t *convolve_group(const micronet_grouped_pointwise_conv_s8_p
   }
 }
 
-void micronet_grouped_pointwise_conv_s8_dsp(
-    const micronet_grouped_pointwise_conv_s8_params *params, const int8_t *input, int8_t *output,
-    uint32_t *buffer) {
+void micronet_grouped_pointwise_conv_s8_dsp(const micronet_grouped_pointwise_conv_s8_params *params,
+                                            const int8_t *input, int8_t *output, uint32_t *buffer) {
   const int32_t most_pixels = micronet_pointwise_tile(params);
   const int32_t input_stride = params->groups * params->inputs;
   uint32_t *rows = buffer + most_pixels * 2 * micronet_pointwise_steps(params);

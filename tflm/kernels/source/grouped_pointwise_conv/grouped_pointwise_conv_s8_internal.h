@@ -31,11 +31,9 @@ static inline int32_t micronet_pointwise_tile(
  * checked, and limits -128 and 127. */
 void micronet_grouped_pointwise_conv_s8_scalar(
     const micronet_grouped_pointwise_conv_s8_params *params, const int8_t *input, int8_t *output);
-void micronet_grouped_pointwise_conv_s8_dsp(
-    const micronet_grouped_pointwise_conv_s8_params *params, const int8_t *input, int8_t *output,
-    uint32_t *buffer);
-void micronet_grouped_pointwise_conv_s8_mve(
-    const micronet_grouped_pointwise_conv_s8_params *params, const int8_t *input, int8_t *output,
-    int8_t *buffer);
+void micronet_grouped_pointwise_conv_s8_dsp(const micronet_grouped_pointwise_conv_s8_params *params,
+                                            const int8_t *input, int8_t *output, uint32_t *buffer);
+void micronet_grouped_pointwise_conv_s8_mve(const micronet_grouped_pointwise_conv_s8_params *params,
+                                            const int8_t *input, int8_t *output, int8_t *buffer);
 
 #endif

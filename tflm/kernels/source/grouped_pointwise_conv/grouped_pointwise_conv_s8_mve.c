@@ -5,7 +5,7 @@
  * behind the group's; near the end of the input it must not be read, and those lanes are masked. */
 #include "grouped_pointwise_conv_s8_internal.h"
 
-#if MICRONET_MVE
+#if defined(MICRONET_MVE)
 
 #define INLINE static inline __attribute__((always_inline))
 
@@ -53,8 +53,7 @@ static void unpack_rows(const int16_t *weights, int32_t inputs, int32_t row, int
 
 INLINE void finish_pixel(const output_block *block, int32_t sum_0, int32_t sum_1, int32_t sum_2,
                          int32_t sum_3, int8_t *output) {
-  const int32x4_t sums =
-      micronet_join_odd(micronet_join_even(sum_0, sum_2), sum_1, sum_3);
+  const int32x4_t sums = micronet_join_odd(micronet_join_even(sum_0, sum_2), sum_1, sum_3);
   const int32x4_t scaled = vrmulhq_s32(vaddq_s32(sums, block->biases), block->multipliers);
   const int32x4_t results = vaddq_n_s32(scaled, block->zero_point);
   const int16x8_t halves = vreinterpretq_s16_s32(micronet_saturate_low_halves(results));
@@ -128,13 +127,12 @@ static void read_channels(const micronet_grouped_pointwise_conv_s8_params *param
   const uint32x4_t places = vshlq_n_u32(lanes, 1);
   block->biases = vldrwq_gather_shifted_offset_s32(channels, places);
   block->multipliers = vldrwq_gather_shifted_offset_s32(channels + 1, places);
-  block->positions = vreinterpretq_u32_s32(
-      vldrhq_gather_shifted_offset_s32(params->positions + channel, lanes));
+  block->positions =
+      vreinterpretq_u32_s32(vldrhq_gather_shifted_offset_s32(params->positions + channel, lanes));
 }
 
-void micronet_grouped_pointwise_conv_s8_mve(
-    const micronet_grouped_pointwise_conv_s8_params *params, const int8_t *input, int8_t *output,
-    int8_t *buffer) {
+void micronet_grouped_pointwise_conv_s8_mve(const micronet_grouped_pointwise_conv_s8_params *params,
+                                            const int8_t *input, int8_t *output, int8_t *buffer) {
   const int32_t length = 4 * micronet_pointwise_steps(params);
   const int16_t *weights = params->weights;
   output_block block = {.rows = buffer,

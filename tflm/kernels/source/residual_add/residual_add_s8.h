@@ -34,7 +34,6 @@ int32_t micronet_residual_add_s8_get_buffer_size(const micronet_residual_add_s8_
  * output: `elements` int8; may be `first` or `second` itself, and no other overlap.
  * Returns MICRONET_OK or MICRONET_NULL_POINTER. */
 micronet_status micronet_residual_add_s8(const micronet_residual_add_s8_params *params,
-                                         const int8_t *first, const int8_t *second,
-                                         int8_t *output);
+                                         const int8_t *first, const int8_t *second, int8_t *output);
 
 #endif

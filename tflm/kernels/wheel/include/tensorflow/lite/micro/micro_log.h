@@ -2,6 +2,6 @@
 #define MICRONET_WHEEL_MICRO_LOG_H
 
 // Prints a line on standard error.
-__attribute__((format(printf, 1, 2))) void MicroPrintf(const char* format, ...);
+__attribute__((format(printf, 1, 2))) void MicroPrintf(const char *format, ...);
 
 #endif

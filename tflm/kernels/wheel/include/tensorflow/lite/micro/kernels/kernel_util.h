@@ -17,7 +17,7 @@ enum TfLiteType { kTfLiteInt32 = 2, kTfLiteInt16 = 7, kTfLiteInt8 = 9 };
 enum TfLiteAllocationType { kTfLiteMmapRo = 1 };
 enum TfLiteQuantizationType { kTfLiteAffineQuantization = 1 };
 
-const char* TfLiteTypeGetName(TfLiteType type);
+const char *TfLiteTypeGetName(TfLiteType type);
 
 struct TfLiteContext;
 
@@ -31,14 +31,14 @@ struct TfLiteFloatArray {
 };
 
 struct TfLiteAffineQuantization {
-  TfLiteFloatArray* scale;
-  TfLiteIntArray* zero_point;
+  TfLiteFloatArray *scale;
+  TfLiteIntArray *zero_point;
   std::int32_t quantized_dimension;
 };
 
 struct TfLiteQuantization {
   TfLiteQuantizationType type;
-  void* params;
+  void *params;
 };
 
 struct TfLiteQuantizationParams {
@@ -47,14 +47,14 @@ struct TfLiteQuantizationParams {
 };
 
 union TfLitePtrUnion {
-  void* data;
+  void *data;
 };
 
 struct TfLiteTensor {
   TfLiteQuantization quantization;
   TfLiteQuantizationParams params;
   TfLitePtrUnion data;
-  TfLiteIntArray* dims;
+  TfLiteIntArray *dims;
   std::size_t bytes;
   TfLiteType type;
   TfLiteAllocationType allocation_type;
@@ -62,49 +62,49 @@ struct TfLiteTensor {
 
 struct TfLiteEvalTensor {
   TfLitePtrUnion data;
-  TfLiteIntArray* dims;
+  TfLiteIntArray *dims;
   TfLiteType type;
 };
 
 struct TfLiteNode {
-  TfLiteIntArray* inputs;
-  TfLiteIntArray* outputs;
-  TfLiteIntArray* intermediates;
-  void* user_data;
+  TfLiteIntArray *inputs;
+  TfLiteIntArray *outputs;
+  TfLiteIntArray *intermediates;
+  void *user_data;
 };
 
 struct TFLMRegistration {
-  void* (*init)(TfLiteContext* context, const char* buffer, std::size_t length);
-  void (*free)(TfLiteContext* context, void* buffer);
-  TfLiteStatus (*prepare)(TfLiteContext* context, TfLiteNode* node);
-  TfLiteStatus (*invoke)(TfLiteContext* context, TfLiteNode* node);
-  void (*reset)(TfLiteContext* context, void* buffer);
+  void *(*init)(TfLiteContext *context, const char *buffer, std::size_t length);
+  void (*free)(TfLiteContext *context, void *buffer);
+  TfLiteStatus (*prepare)(TfLiteContext *context, TfLiteNode *node);
+  TfLiteStatus (*invoke)(TfLiteContext *context, TfLiteNode *node);
+  void (*reset)(TfLiteContext *context, void *buffer);
   std::int32_t builtin_code;
-  const char* custom_name;
+  const char *custom_name;
 };
 
 // The interpreter's own object is behind the pointers; there are no others.
 class MicroContext {
  public:
-  void* AllocatePersistentBuffer(std::size_t bytes);
-  TfLiteStatus RequestScratchBufferInArena(std::size_t bytes, int* index);
-  void* GetScratchBuffer(int index);
-  TfLiteTensor* AllocateTempInputTensor(const TfLiteNode* node, int index);
-  TfLiteTensor* AllocateTempOutputTensor(const TfLiteNode* node, int index);
-  void DeallocateTempTfLiteTensor(TfLiteTensor* tensor);
+  void *AllocatePersistentBuffer(std::size_t bytes);
+  TfLiteStatus RequestScratchBufferInArena(std::size_t bytes, int *index);
+  void *GetScratchBuffer(int index);
+  TfLiteTensor *AllocateTempInputTensor(const TfLiteNode *node, int index);
+  TfLiteTensor *AllocateTempOutputTensor(const TfLiteNode *node, int index);
+  void DeallocateTempTfLiteTensor(TfLiteTensor *tensor);
 };
 
 struct TfLiteContext {
-  MicroContext* implementation;
+  MicroContext *implementation;
 };
 
-inline MicroContext* GetMicroContext(const TfLiteContext* context) {
+inline MicroContext *GetMicroContext(const TfLiteContext *context) {
   return context->implementation;
 }
 
-const TfLiteEvalTensor* GetEvalInput(const TfLiteContext* context, const TfLiteNode* node,
+const TfLiteEvalTensor *GetEvalInput(const TfLiteContext *context, const TfLiteNode *node,
                                      int index);
-TfLiteEvalTensor* GetEvalOutput(const TfLiteContext* context, const TfLiteNode* node, int index);
+TfLiteEvalTensor *GetEvalOutput(const TfLiteContext *context, const TfLiteNode *node, int index);
 
 }  // namespace micro
 }  // namespace tflite
