@@ -29,7 +29,7 @@ TFLM = [
     # are refused with a sentence (tflm.micro.wheel_kernels).
     "tflite-micro>=0.dev20260101",
 ]
-TESTS = ["hypothesis>=6.100", "pytest>=8", "pytest-xdist>=3.6", "torch>=2.6"]
+TESTS = ["hypothesis>=6.100", "pytest>=8", "pytest-xdist>=3.6", "setuptools>=77", "torch>=2.6"]
 
 setuptools.setup(
     name="keras_micronet",
@@ -37,6 +37,23 @@ setuptools.setup(
     description="MicroNet for Keras: image recognition on microcontrollers",
     long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
+    author="keras_micronet contributors",
+    license="Apache-2.0",
+    license_files=["LICENSE", "NOTICE"],
+    keywords="micronet keras tensorflow microcontroller tinyml cortex-m quantization image",
+    classifiers=[
+        "Development Status :: 4 - Beta",
+        "Intended Audience :: Developers",
+        "Intended Audience :: Science/Research",
+        "Operating System :: POSIX :: Linux",
+        "Programming Language :: C",
+        "Programming Language :: Python :: 3",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
+        "Topic :: Scientific/Engineering :: Image Recognition",
+        "Topic :: Software Development :: Embedded Systems",
+    ],
     python_requires=">=3.11",
     packages=setuptools.find_packages(
         include=[
@@ -52,8 +69,15 @@ setuptools.setup(
         ],
         "tflm.static": ["*.c"],
         "tflm.toolchains": ["emulated/*"],
-        "tflm.kernels": [f"**/*.{suffix}" for suffix in ("c", "cc", "h")],
+        # Not runner/ and fuzz/: they are for tests and measurements.
+        "tflm.kernels": [
+            f"{folder}/**/*.{suffix}"
+            for folder in ("source", "glue", "wheel")
+            for suffix in ("c", "cc", "h")
+        ],
+        **{package: ["py.typed"] for package in ("keras_micronet", "training", "tflm")},
     },
+    entry_points={"console_scripts": ["micronet = training.micronet_command:main"]},
     install_requires=["h5py>=3.11", "keras>=3.15", "numpy>=1.26", "tensorflow>=2.21"],
     extras_require={
         "quantization": QUANTIZATION,

@@ -6,6 +6,8 @@ into one folder.
 
 import pathlib
 
+from tflm.kernels.registry import FORMS
+
 FOLDER = pathlib.Path(__file__).resolve().parent
 SOURCE_FOLDER = FOLDER / "source"
 RUNNER_FOLDER = FOLDER / "runner"
@@ -51,6 +53,14 @@ def operator_sources(operator):
     if not paths:
         raise ValueError(f"An operator must have C files. Received: {operator}")
     return paths
+
+
+def sources(operator):
+    """Paths of the C files that an operator or another form of one needs, the common ones too."""
+    own = operator_sources(operator)
+    if operator in FORMS:
+        own += operator_sources(FORMS[operator])
+    return [*own, *common_sources()]
 
 
 def _c_files(pattern):

@@ -103,11 +103,7 @@ def run(calls, target, cache_folder, timeout=120.0):
 
 def sources(operator):
     """Paths of an operator's C files, with those that all operators use."""
-    operator = _OVERLAPPING.get(operator, operator)
-    own = c_files.operator_sources(operator)
-    if operator in FORMS:
-        own += c_files.operator_sources(FORMS[operator])
-    return [*own, *c_files.common_sources()]
+    return c_files.sources(_OVERLAPPING.get(operator, operator))
 
 
 def _definitions(operator):

@@ -17,7 +17,7 @@ import platform
 import stat
 import tempfile
 
-from tflm.kernels import c_files, kernel_runner
+from tflm.kernels import c_files
 from tflm.kernels.c_files import GLUE_FOLDER, WHEEL_FOLDER
 from tflm.kernels.registry import KERNELS
 from tflm.toolchains import host_compiler
@@ -226,7 +226,7 @@ def _sources_of(names):
     paths = {}
     for name in names:
         paths[GLUE_FOLDER / f"micronet_{name}_op.cc"] = None
-        paths.update(dict.fromkeys(kernel_runner.sources(name)))
+        paths.update(dict.fromkeys(c_files.sources(name)))
     return list(paths)
 
 

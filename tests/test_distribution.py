@@ -1,0 +1,78 @@
+"""What is built for users: the wheel has what exports need, and nothing of tests."""
+
+import pathlib
+import shutil
+import subprocess
+import sys
+import zipfile
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[1]
+BUILT_FROM = (
+    "LICENSE",
+    "NOTICE",
+    "README.md",
+    "pyproject.toml",
+    "setup.py",
+    "keras_micronet",
+    "tflm",
+    "training",
+)
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    """Names of the wheel's files, and its metadata; built from a copy."""
+    folder = tmp_path_factory.mktemp("distribution")
+    for name in BUILT_FROM:
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        copy(ROOT / name, folder / name)
+    command = [sys.executable, "setup.py", "--quiet", "bdist_wheel", "--dist-dir", "built"]
+    finished = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    assert finished.returncode == 0, finished.stderr
+    (path,) = (folder / "built").glob("*.whl")
+    with zipfile.ZipFile(path) as archive:
+        names = archive.namelist()
+        (metadata,) = [name for name in names if name.endswith(".dist-info/METADATA")]
+        (entry_points,) = [name for name in names if name.endswith("/entry_points.txt")]
+        return set(names), archive.read(metadata).decode(), archive.read(entry_points).decode()
+
+
+def files_of(folder, *suffixes):
+    return {
+        str(path.relative_to(ROOT))
+        for path in (ROOT / folder).rglob("*")
+        if path.suffix in suffixes
+    }
+
+
+@pytest.mark.parametrize("package", ["keras_micronet", "training", "tflm"])
+def test_wheel_has_every_module_and_says_that_it_has_types(package, wheel):
+    names, _, _ = wheel
+    assert files_of(package, ".py") | {f"{package}/py.typed"} <= names
+
+
+def test_wheel_has_all_that_exports_and_firmware_are_made_of(wheel):
+    names, _, _ = wheel
+    for folder in ("kernels/source", "kernels/glue", "kernels/wheel", "firmware", "toolchains"):
+        needed = files_of(f"tflm/{folder}", ".c", ".cc", ".h", ".cmake", ".ld")
+        assert len(needed) > 3 and needed <= names
+    assert "tflm/firmware/CMakeLists.txt" in names
+    assert "tflm/static/library_caller.c" in names
+
+
+def test_wheel_has_nothing_of_tests(wheel):
+    names, _, _ = wheel
+    tops = {name.split("/")[0] for name in names if ".dist-info" not in name}
+    assert tops == {"keras_micronet", "training", "tflm"}
+    parts = {part for name in names for part in pathlib.PurePosixPath(name).parts}
+    assert not parts & {"tests", "benchmarks", "fuzz", "runner"}
+
+
+def test_metadata(wheel):
+    names, metadata, entry_points = wheel
+    assert "License-Expression: Apache-2.0" in metadata or "License: Apache-2.0" in metadata
+    assert "Author: keras_micronet contributors" in metadata
+    assert any(name.endswith("/NOTICE") for name in names)
+    assert "micronet = training.micronet_command:main" in entry_points
