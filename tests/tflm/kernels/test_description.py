@@ -84,3 +84,29 @@ def test_packing_refuses_what_the_kernel_does_not_read(change):
         options["strides"] = 2
     with pytest.raises(ValueError, match=r"must have the options elements, .*\. Received: elem"):
         RESIDUAL_ADD.pack(options, {}, (), ())
+
+
+def has_code_for(kernel, processor):
+    return any(
+        path.stem.endswith(f"_{processor}") for path in c_files.operator_sources(kernel.name)
+    )
+
+
+def test_documentation_tells_what_there_is():
+    """docs/kernels.md: processors with code of their own, overlapping, what is absorbed."""
+    rows = {}
+    for line in (c_files.FOLDER.parents[1] / "docs" / "kernels.md").read_text().splitlines():
+        if line.startswith("| `"):
+            name, *cells = (cell.strip() for cell in line.strip("|").split("|"))
+            rows[name.strip("`")] = cells
+    assert list(rows) == sorted(KERNELS)
+    for name, (_, portable, dsp, mve, overwrites, absorbs) in rows.items():
+        kernel = KERNELS[name]
+        assert portable == "yes"
+        assert (dsp == "yes", mve == "yes") == (
+            has_code_for(kernel, "dsp"),
+            has_code_for(kernel, "mve"),
+        )
+        assert (overwrites == "yes") == kernel.may_overwrite_input
+        assert (overwrites == "in another form") == (kernel.in_place is not None)
+        assert set(absorbs.split(", ")) == {words.split()[0] for words in kernel.absorbs}
