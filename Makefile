@@ -1,5 +1,6 @@
 # make demo: digits from training to verified C arrays. make firmware: the same digits, recognised
-# by firmware on an emulated Cortex-M. make test: all tests.
+# by firmware on an emulated Cortex-M. make test: all tests. make test-fast: those that take minutes,
+# without an emulator. make lint: formats, faults and types, changing nothing. make format: formats.
 # They set up what they need in .venv first; firmware and tests need an emulator of Cortex-M, too.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -9,7 +10,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 TRAIN_DIGITS := $(BIN)/python -m training --dataset digits --model M0 \
 	--output runs/digits --overwrite
 
-.PHONY: demo firmware test clean
+.PHONY: demo firmware test test-fast lint format clean
 
 demo: .venv/ready
 	$(TRAIN_DIGITS)
@@ -27,6 +28,20 @@ runs/digits/model.keras: | .venv/ready
 test: .venv/ready
 	sh .ci/system_packages $(PYTHON) test
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+
+test-fast: .venv/ready
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m "not emulated and not slow"
+
+lint: .venv/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	git ls-files -z '*.c' '*.cc' '*.h' | xargs -0 $(BIN)/clang-format --dry-run -Werror
+
+format: .venv/ready
+	$(BIN)/ruff check --select I --fix .
+	$(BIN)/ruff format .
+	git ls-files -z '*.c' '*.cc' '*.h' | xargs -0 $(BIN)/clang-format -i
 
 .venv/ready: setup.py constraints.txt .ci/system_packages
 	sh .ci/system_packages $(PYTHON)

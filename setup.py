@@ -30,6 +30,7 @@ TFLM = [
     "tflite-micro>=0.dev20260101",
 ]
 TESTS = ["hypothesis>=6.100", "pytest>=8", "pytest-xdist>=3.6", "setuptools>=77", "torch>=2.6"]
+LINT = ["clang-format>=20", "mypy>=1.15", "ruff>=0.11"]
 
 setuptools.setup(
     name="keras_micronet",
@@ -83,6 +84,6 @@ setuptools.setup(
         "quantization": QUANTIZATION,
         "training": TRAINING,
         "tflm": TFLM,
-        "test": [*TRAINING, *TFLM, "tensorboard", *TESTS],
+        "test": [*TRAINING, *TFLM, "tensorboard", *TESTS, *LINT],
     },
 )
