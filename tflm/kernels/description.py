@@ -149,7 +149,7 @@ class KernelDescription:
             packed: `PackedOperation`.
 
         Returns:
-            A pair: numbers by member, arrays by member.
+            Three mappings by member: the options, the constants, and what `bind` finds out.
         """
         _, *values = struct.unpack(f"<{len(packed.options) // 4}i", packed.options)
         numbers = {}
@@ -161,4 +161,4 @@ class KernelDescription:
             constant.member: array
             for constant, array in zip(self.constants, packed.constants, strict=False)
         }
-        return numbers | self.more_members(packed.constants), arrays
+        return numbers, arrays, self.more_members(packed.constants)

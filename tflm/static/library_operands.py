@@ -16,7 +16,7 @@ def params(packed, variable):
     Returns:
         Definitions of constants that only their own file sees.
     """
-    members, arrays = KERNELS[packed.operator].members(packed)
+    members, arrays, more_members = KERNELS[packed.operator].members(packed)
     definitions = []
     for member, constant in arrays.items():
         array = f"{variable}_{member.replace('.', '_')}"
@@ -25,6 +25,7 @@ def params(packed, variable):
             f"{c_arrays.array(constant.ravel())};\n"
         )
         members[member] = array
+    members |= more_members
     rows = "".join(f"  .{member} = {value},\n" for member, value in members.items())
     struct_type = f"micronet_{packed.operator}_params"
     return "".join([*definitions, f"static const {struct_type} {variable} = {{\n{rows}}};\n"])

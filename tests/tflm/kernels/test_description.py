@@ -59,7 +59,7 @@ def test_operations_know_their_description(kernel):
     packed = operation.packed()
     assert packed.operator == kernel.name
     assert len(packed.input_shapes) == kernel.activations
-    numbers, arrays = kernel.members(packed)
+    numbers, arrays, _ = kernel.members(packed)
     assert set(kernel.options) <= set(numbers)
     required = {each.member for each in kernel.constants if not each.is_optional}
     assert required <= set(arrays) <= {each.member for each in kernel.constants}
