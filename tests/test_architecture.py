@@ -28,7 +28,7 @@ ROOMS = {
         "toolchains",
     ),
 }
-MOST_MODULES = 16
+MOST_MODULES = 17
 
 
 def modules(package):

@@ -19,7 +19,7 @@ from tests.tflm.hand_made_graphs import (
 )
 from tests.tflm.operator_cases import CASES
 from tflm.graph.graph import Graph
-from tflm.kernels.fused_operation import custom_name
+from tflm.kernels.registry import KERNELS
 from tflm.micro import flatbuffer
 from tflm.micro.interpreter import ArenaUsage, MicroInterpreter
 from tflm.next_steps import NextStep
@@ -533,8 +533,8 @@ def test_peak_is_marked_where_it_is():
 
 
 def test_every_fused_kernel_has_its_colour_and_its_name():
-    kinds = [custom_name(operator) for operator in library_operands.OPERATORS]
-    assert custom_name("dynamic_shift_max_s8") in kinds
+    kinds = [kernel.kind for kernel in KERNELS.values()]
+    assert KERNELS["dynamic_shift_max_s8"].kind in kinds
     costs = [types.SimpleNamespace(kind=kind) for kind in kinds]
     labels = [handle.get_label() for handle in plots._legend(costs)]
     assert len(labels) == len(kinds) and "Dynamic Shift-Max" in labels
