@@ -10,6 +10,7 @@ VERSION = re.search(
     r'^__version__ = "(.+)"$', (ROOT / "keras_micronet" / "__init__.py").read_text(), re.MULTILINE
 ).group(1)
 
+PACKAGES = ("keras_micronet", "micronet_commands", "tflm", "training")
 QUANTIZATION = ["tensorflow-model-optimization>=0.8.1"]
 TRAINING = [
     *QUANTIZATION,
@@ -57,11 +58,7 @@ setuptools.setup(
     ],
     python_requires=">=3.11",
     packages=setuptools.find_packages(
-        include=[
-            f"{name}{suffix}"
-            for name in ("keras_micronet", "micronet_commands", "tflm", "training")
-            for suffix in ("", ".*")
-        ]
+        include=[f"{name}{suffix}" for name in PACKAGES for suffix in ("", ".*")]
     ),
     package_data={
         "tflm.firmware": [
@@ -76,9 +73,9 @@ setuptools.setup(
             for folder in ("source", "glue", "wheel")
             for suffix in ("c", "cc", "h")
         ],
-        **{package: ["py.typed"] for package in ("keras_micronet", "training", "tflm")},
+        **{package: ["py.typed"] for package in PACKAGES},
     },
-    entry_points={"console_scripts": ["micronet = training.micronet_command:main"]},
+    entry_points={"console_scripts": ["micronet = micronet_commands.micronet:main"]},
     install_requires=["h5py>=3.11", "keras>=3.15", "numpy>=1.26", "tensorflow>=2.21"],
     extras_require={
         "quantization": QUANTIZATION,

@@ -51,7 +51,7 @@ def training_step(model, batch_size):
         with tf.GradientTape() as tape:
             loss = loss_function(labels, model(images, training=True))
         gradients = tape.gradient(loss, model.trainable_variables)
-        optimizer.apply_gradients(zip(gradients, model.trainable_variables))
+        optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
         return loss
 
     return lambda: step(images, labels).numpy()

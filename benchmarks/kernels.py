@@ -129,7 +129,9 @@ def measure(graph, cache_folder, targets=TARGETS):
                 counts[index][target.name] = result.instructions
     return [
         Row(node.outputs[0], packed.operator, packed.output_shape, integers.multiply_adds, count)
-        for node, integers, (packed, _), count in zip(graph.operations, operations, calls, counts)
+        for node, integers, (packed, _), count in zip(
+            graph.operations, operations, calls, counts, strict=True
+        )
     ]
 
 

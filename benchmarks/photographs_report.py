@@ -141,16 +141,16 @@ def _draw_panel(axes, results, cost):
         if accuracy is not None and value is not None:
             points.setdefault(network, []).append((value, 100 * accuracy, size))
     for network, group in points.items():
-        values, accuracies, sizes = zip(*sorted(group))
+        values, accuracies, sizes = zip(*sorted(group), strict=True)
         style = "s--" if network in RIVALS else "o-"
         axes.plot(values, accuracies, style, label=_title(network), markersize=5)
-        for value, accuracy, size in zip(values, accuracies, sizes):
+        for value, accuracy, size in zip(values, accuracies, sizes, strict=True):
             axes.annotate(
                 f"{size}", (value, accuracy), (4, 4), textcoords="offset points", fontsize=8
             )
     front = pareto_front([point[:2] for group in points.values() for point in group])
     if front:
-        costs, accuracies = zip(*front)
+        costs, accuracies = zip(*front, strict=True)
         style = {"color": "0.7", "linewidth": 4, "zorder": 0, "label": "Pareto front"}
         axes.step(costs, accuracies, where="post", **style)
     axes.grid(alpha=0.3)

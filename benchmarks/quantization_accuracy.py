@@ -247,7 +247,9 @@ def main():
     print(table(results))
     if options.write:
         write_text(RESULT, table(results))
-        by_name = {case.name: measured for case, measured in zip(cases, results.values())}
+        by_name = {
+            case.name: measured for case, measured in zip(cases, results.values(), strict=True)
+        }
         write_text(CASES, json.dumps(by_name, indent=1) + "\n")
 
 

@@ -75,7 +75,7 @@ def _shift_max(layer, images):
     coefficients = 4.0 * (keras.ops.hard_sigmoid(logits) - 0.5) + initial
     shifted = keras.ops.take(images, layer.permutation.astype("int32"), axis=-1)
     parts = keras.ops.split(coefficients, 2 * layer.fusions, axis=-1)
-    fused = [a * images + b * shifted for a, b in zip(parts[::2], parts[1::2])]
+    fused = [a * images + b * shifted for a, b in zip(parts[::2], parts[1::2], strict=True)]
     return fused[0] if len(fused) == 1 else keras.ops.maximum(*fused)
 
 

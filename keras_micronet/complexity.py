@@ -121,7 +121,7 @@ def _checked_shape(input_shape, known_shapes):
     received = tuple(input_shape)
     expected = known_shapes[0][1:]
     agree = len(known_shapes) == 1 and len(received) == len(expected)
-    if not agree or any(k not in (None, size) for k, size in zip(expected, received)):
+    if not agree or any(k not in (None, size) for k, size in zip(expected, received, strict=True)):
         raise ValueError(
             "`input_shape` must agree with the one input of the model. "
             f"Received: input_shape={received}, model input shapes={known_shapes}"
@@ -168,7 +168,7 @@ def _calls(model, input_shapes):
     """The calls of the layers of a model for inputs of the given shapes, in order."""
     inputs = [
         keras.Input(batch_shape=shape, dtype=tensor.dtype)
-        for shape, tensor in zip(input_shapes, model.inputs)
+        for shape, tensor in zip(input_shapes, model.inputs, strict=True)
     ]
     # A new model of the same layers: a compiled one would have its loss copied too.
     bare = keras.Model(model.inputs, model.outputs)
@@ -261,6 +261,6 @@ def _cells(row):
 
 
 def _aligned(cells, widths):
-    left = "  ".join(cell.ljust(width) for cell, width in zip(cells[:3], widths[:3]))
-    right = "  ".join(cell.rjust(width) for cell, width in zip(cells[3:], widths[3:]))
+    left = "  ".join(cell.ljust(width) for cell, width in zip(cells[:3], widths[:3], strict=True))
+    right = "  ".join(cell.rjust(width) for cell, width in zip(cells[3:], widths[3:], strict=True))
     return f"{left}  {right}"

@@ -2,8 +2,8 @@
 
 | file | content |
 |---|---|
-| `model.keras` | the model; `import keras_micronet`, then `keras.saving.load_model`. It takes raw RGB \
-in [0, 255], channels last, and gives one probability a class |
+| `model.keras` | the model; `import keras_micronet`, then `keras.saving.load_model`. It takes raw \
+RGB in [0, 255], channels last, and gives one probability a class |
 | `class_names.txt` | UTF-8, one name a line; line n (from 0) names the model's output n |
 | `calibration.npz` | `images` uint8 `(n, height, width, 3)` and `labels` `(n,)`: training images, \
 about equally many of each class |

@@ -5,7 +5,8 @@ metrics. A step of MicroNet has ten thousand operations, so that tracing is what
 of a training are spent on.
 """
 
-import keras
+import contextlib
+
 import tensorflow as tf
 
 
@@ -61,12 +62,11 @@ def _make_metric_variables(model, iterator):
     labels, *weights = element[1:]
     if not all(isinstance(spec, tf.TensorSpec) and spec.shape.rank for spec in element[1:]):
         return
-    try:
+    # Zeros may be no values for somebody's metric: then the trace makes its variables.
+    with contextlib.suppress(Exception):
         model.compute_metrics(
             None, _zeros(labels), _zeros(tf.TensorSpec(model.output_shape)), *map(_zeros, weights)
         )
-    except Exception:  # somebody's metric that zeros are no values for: the trace makes its own
-        pass
     model.reset_metrics()
 
 

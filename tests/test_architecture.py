@@ -9,8 +9,9 @@ import pytest
 ROOT = pathlib.Path(__file__).parents[1]
 PACKAGES = {  # each may import itself and those
     "keras_micronet": (),
-    "training": ("keras_micronet",),
-    "tflm": ("keras_micronet",),
+    "micronet_commands": (),
+    "training": ("keras_micronet", "micronet_commands"),
+    "tflm": ("keras_micronet", "micronet_commands"),
 }
 # A room may import those behind it.
 ROOMS = {

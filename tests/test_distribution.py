@@ -16,6 +16,7 @@ BUILT_FROM = (
     "pyproject.toml",
     "setup.py",
     "keras_micronet",
+    "micronet_commands",
     "tflm",
     "training",
 )
@@ -47,7 +48,7 @@ def files_of(folder, *suffixes):
     }
 
 
-@pytest.mark.parametrize("package", ["keras_micronet", "training", "tflm"])
+@pytest.mark.parametrize("package", ["keras_micronet", "micronet_commands", "training", "tflm"])
 def test_wheel_has_every_module_and_says_that_it_has_types(package, wheel):
     names, _, _ = wheel
     assert files_of(package, ".py") | {f"{package}/py.typed"} <= names
@@ -65,7 +66,7 @@ def test_wheel_has_all_that_exports_and_firmware_are_made_of(wheel):
 def test_wheel_has_nothing_of_tests(wheel):
     names, _, _ = wheel
     tops = {name.split("/")[0] for name in names if ".dist-info" not in name}
-    assert tops == {"keras_micronet", "training", "tflm"}
+    assert tops == {"keras_micronet", "micronet_commands", "training", "tflm"}
     parts = {part for name in names for part in pathlib.PurePosixPath(name).parts}
     assert not parts & {"tests", "benchmarks", "fuzz", "runner"}
 
@@ -75,4 +76,4 @@ def test_metadata(wheel):
     assert "License-Expression: Apache-2.0" in metadata or "License: Apache-2.0" in metadata
     assert "Author: keras_micronet contributors" in metadata
     assert any(name.endswith("/NOTICE") for name in names)
-    assert "micronet = training.micronet_command:main" in entry_points
+    assert "micronet = micronet_commands.micronet:main" in entry_points

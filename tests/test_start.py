@@ -151,7 +151,7 @@ def test_a_sentence_is_all_that_a_refusal_writes(words, status, tmp_path):
 )
 def test_errors_are_no_chatter(line, is_chatter, monkeypatch):
     for has_card in (False, True):
-        monkeypatch.setattr(os.path, "exists", lambda path: has_card)
+        monkeypatch.setattr(os.path, "exists", lambda path, has_card=has_card: has_card)
         # Who has a graphics card wants to know that it does not work.
         expected = not has_card if is_chatter is None else is_chatter
         assert quiet_tensorflow.is_chatter(line) == expected

@@ -44,7 +44,7 @@ def file_names(folder):
         report = read_json(pathlib.Path(folder) / _REPORT)
     except DamagedFileError:
         return set()
-    if not _FIGURES <= set(report):
+    if not set(report) >= _FIGURES:
         return set()
     kernels = [*c_files.SOURCE_FOLDER.glob("*/*"), *c_files.GLUE_FOLDER.glob("*")]
     return _NAMES | {f"{OUTPUT_FOLDER}/{path.name}" for path in kernels if path.is_file()}

@@ -1,8 +1,8 @@
 """The folder that an export is written to, as a whole.
 
 An export takes a new or empty folder or, if the user says so, that of an earlier one. One that is
-refused leaves its report alone there; or, if an earlier export is there, beside it, in a folder with
-"-refused" behind the name. Nobody needs that report afterwards, so that the next export, refused
+refused leaves its report alone there; or, if an earlier export is there, beside it, in a folder
+with "-refused" behind the name. Nobody needs that report afterwards, so that the next export, refused
 or not, replaces it without being told to.
 """
 

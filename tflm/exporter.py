@@ -183,7 +183,6 @@ def quantized_model(run, announce=lambda line: None, kernels=FUSED):
         kernels: those that will compute on the device.
     """
     is_aware = isinstance(run.model, QuantizeAwareModel)
-    float_model = run.model.float_model if is_aware else run.model
     images = run.calibration.images
     if not is_aware:
         announce(f"quantizing after training, on {len(images)} images")

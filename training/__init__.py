@@ -2,6 +2,6 @@
 
 Data flows one way: `datasets` → `input_pipeline` (with `augmentation`) → `trainer` → `run_folder`.
 A quantize-aware training (`quantize_aware_run`) starts from the folder of an earlier run, which
-`float_run` reads, and goes the same way. `evaluate` and `predict` ask a finished run of either kind,
-which `saved_run` reads.
+`float_run` reads, and goes the same way. `evaluate` and `predict` ask a finished run of either
+kind, which `saved_run` reads.
 """

@@ -458,8 +458,8 @@ def _add_most_pixels(add):
         "--most-pixels",
         type=int,
         metavar="COUNT",
-        help="refuse images of more pixels, as decoding takes up to 20 bytes of memory for each, and "
-        f"progressive JPEGs of as much work (default: {MOST_PIXELS:,})",
+        help="refuse images of more pixels, as decoding takes up to 20 bytes of memory for each, "
+        f"and progressive JPEGs of as much work (default: {MOST_PIXELS:,})",
     )
 
 

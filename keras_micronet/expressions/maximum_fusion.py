@@ -44,7 +44,7 @@ def shift_max(images, coefficients, permutation):
         shifted = rows(permute_channels(images, permutation))
         row_factors = factor_rows(coefficients)
         own, neighbours = row_factors[::2], row_factors[1::2]
-        fused = [a * inputs + b * shifted for a, b in zip(own, neighbours)]
+        fused = [a * inputs + b * shifted for a, b in zip(own, neighbours, strict=True)]
         outputs = fused[0] if len(fused) == 1 else tf.maximum(*fused)
 
         def gradient(upstream):
@@ -74,5 +74,5 @@ def _shares(upstream, fused):
 
 
 def _dot(factors, shares):
-    products = [factor * share for factor, share in zip(factors, shares)]
+    products = [factor * share for factor, share in zip(factors, shares, strict=True)]
     return products[0] if len(products) == 1 else products[0] + products[1]

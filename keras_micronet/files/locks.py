@@ -16,7 +16,7 @@ import time
 try:
     import fcntl
 except ImportError:  # not a POSIX system
-    fcntl = None
+    fcntl = None  # type: ignore[assignment]
 
 from keras_micronet.files.text import shorten
 
@@ -24,7 +24,7 @@ LOCK_NAME = ".micronet-lock"
 _MOST_BYTES = 4096
 _TRIES, _SECONDS_BETWEEN_TRIES = 5, 0.02
 
-_held = {}  # this process's `Lock` by path: one process may open a folder twice
+_held: dict = {}  # this process's `Lock` by path: one process may open a folder twice
 
 
 class FolderInUseError(ValueError):

@@ -89,7 +89,9 @@ class DynamicShiftMax(ImageLayer):
 
     def initial_coefficients(self):
         """The 2 * K initial values in the order of `coefficients`."""
-        return [value for pair in zip(self.initial_a, self.initial_b) for value in pair]
+        return [
+            value for pair in zip(self.initial_a, self.initial_b, strict=True) for value in pair
+        ]
 
     def get_config(self):
         return {

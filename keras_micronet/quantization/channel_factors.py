@@ -61,7 +61,7 @@ def without_limited(factors, planned, batches):
 def _around_limited_coefficients(planned, batches):
     """Yields what activations read and make whose coefficients reach a limit."""
     recorders = [_CoefficientRecorder() for _ in batches]
-    for recorder, batch in zip(recorders, batches):
+    for recorder, batch in zip(recorders, batches, strict=True):
         Execution(planned, recorder, BUILTIN).run(batch)
     for item in planned:
         if item.step.kind == "shift_max":
@@ -70,7 +70,7 @@ def _around_limited_coefficients(planned, batches):
             largest = max(
                 np.abs(recorder.values[name] - initial).max()
                 for recorder in recorders
-                for name, initial in zip(names, initial_values)
+                for name, initial in zip(names, initial_values, strict=True)
             )
             if largest > _NEARLY * COEFFICIENT_HALF_RANGE:
                 yield recorders[0].sources[item.result]

@@ -38,7 +38,7 @@ def dense_layers(planned):
             yield DenseLayer(names.squeeze, names.pool, _numpy(layer.squeeze.kernel))
             kernel = _numpy(layer.excite.kernel) * COEFFICIENT_SLOPE
             parts = np.split(kernel, len(names.coefficients), axis=-1)
-            for name, part in zip(names.coefficients, parts):
+            for name, part in zip(names.coefficients, parts, strict=True):
                 yield DenseLayer(name, names.squeeze, part)
         if item.stores_something:
             source = item.result or step.name

@@ -95,6 +95,7 @@ class Rounding(abc.ABC):
 
     def followed(self, name, values):
         """Shows a value that is not rounded to 8 bits, but whose range is learned."""
+        return
 
     def hidden(self, products):
         """Told when the weights are known by which a fused Dynamic Shift-Max squeezes."""
@@ -291,7 +292,7 @@ class Execution:
         coefficients = compute(item, source, _coefficient_layers(step))
         terms = [
             values[:, tf.newaxis, tf.newaxis, :] * operand
-            for values, operand in zip(coefficients, operands * step.layer.fusions)
+            for values, operand in zip(coefficients, operands * step.layer.fusions, strict=True)
         ]
         if not is_fused:
             terms = self._stored_terms(item, source, terms)
@@ -308,7 +309,8 @@ class Execution:
             *(
                 rounding.layer(Products((within.squeeze,), each.name), each.kernel, each.bias)
                 for each in layers
-            )
+            ),
+            strict=True,
         )
         limits = [each.limits for each in layers]
         fine = rounding.fine_arithmetic(item, source, limits)
@@ -319,7 +321,7 @@ class Execution:
         rounding.followed(within.squeeze, squeezed)
         return [
             tf.clip_by_value(tf.matmul(squeezed, kernel) + each, *ends)
-            for kernel, each, ends in zip(kernels, biases, limits)
+            for kernel, each, ends in zip(kernels, biases, limits, strict=True)
         ]
 
     def _stored_coefficients(self, item, source, layers):
@@ -335,7 +337,7 @@ class Execution:
             layer.permutation, source.channel_factors, rounding.channel_factors(item.result)
         )
         coefficients = []
-        for each, ratio in zip(layers, ratios * layer.fusions):
+        for each, ratio in zip(layers, ratios * layer.fusions, strict=True):
             products = Products((within.squeeze,), each.name)
             kernel, bias = rounding.layer(products, each.kernel * ratio, each.bias * ratio)
             limits = [limit * ratio for limit in each.limits]
@@ -353,7 +355,9 @@ class Execution:
                 term if factors is None else term / factors,
                 Products((coefficient, source.range_name)),
             )
-            for name, coefficient, term in zip(within.terms, within.coefficients, terms)
+            for name, coefficient, term in zip(
+                within.terms, within.coefficients, terms, strict=True
+            )
         ]
         return stored if factors is None else [term * factors for term in stored]
 

@@ -75,7 +75,10 @@ class ShiftMaxNames:
     def terms(self):
         """The products that are added, in the order of the coefficients."""
         operands = ("map", "shifted") * self.fusions
-        return [f"{name}_times_{operand}" for name, operand in zip(self.coefficients, operands)]
+        return [
+            f"{name}_times_{operand}"
+            for name, operand in zip(self.coefficients, operands, strict=True)
+        ]
 
     @property
     def sums(self):

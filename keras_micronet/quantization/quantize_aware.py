@@ -186,7 +186,7 @@ def _better(frugal, careful, batches):
     def error(model):
         return sum(
             np.sum((model.logits(batch) - outputs) ** 2)
-            for batch, outputs in zip(batches, expected)
+            for batch, outputs in zip(batches, expected, strict=True)
         )
 
     return frugal if error(frugal) <= _TOLERATED_RATIO * error(careful) else careful

@@ -408,7 +408,7 @@ class _Named(keras.layers.Layer):
         return self._layers_in_order[self._names.index(name)]
 
     def items(self):
-        return zip(self._names, self._layers_in_order)
+        return zip(self._names, self._layers_in_order, strict=True)
 
     def values(self):
         return list(self._layers_in_order)

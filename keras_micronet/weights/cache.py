@@ -20,7 +20,7 @@ from keras_micronet.weights.release_layout import checked_values
 try:
     import fcntl
 except ImportError:  # not on Windows; downloads are not continued there
-    fcntl = None
+    fcntl = None  # type: ignore[assignment]
 
 URL_VARIABLE = "KERAS_MICRONET_WEIGHTS_URL"
 DIGEST_VARIABLE = "KERAS_MICRONET_WEIGHTS_SHA256"

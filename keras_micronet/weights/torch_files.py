@@ -189,7 +189,7 @@ def _is_contiguous(shape, strides):
     if len(shape) != len(strides):
         return False
     expected = 1
-    for size, stride in zip(reversed(shape), reversed(strides)):
+    for size, stride in zip(reversed(shape), reversed(strides), strict=True):
         if size != 1 and stride != expected and 0 not in shape:
             return False
         expected *= size

@@ -48,7 +48,7 @@ def test_it_keeps_the_same_moving_statistics(networks, images):
     model, stock = networks
     saved = [network.get_weights() for network in networks]
     after = []
-    for network, weights in zip(networks, saved):
+    for network, weights in zip(networks, saved, strict=True):
         network(images, training=True)
         after.append([v.numpy() for v in network.non_trainable_weights if "moving" in v.path])
         network.set_weights(weights)

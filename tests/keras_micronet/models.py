@@ -75,5 +75,5 @@ def weight_values(layer):
 def assert_same_weights(layer, values):
     """Every weight of the layer equals the saved value, bit by bit."""
     assert len(layer.weights) == len(values)
-    for variable, value in zip(layer.weights, values):
+    for variable, value in zip(layer.weights, values, strict=True):
         np.testing.assert_array_equal(np.array(variable), value, err_msg=variable.path)

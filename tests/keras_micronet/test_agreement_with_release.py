@@ -34,7 +34,7 @@ def test_stem_and_blocks(variant, released_model):
     expected = golden.measured(variant)
     names = [f"features_{index}_64" for index in range(len(stages))]
     assert set(names) == {name for name in expected if name.startswith("features_")}
-    for name, outputs in zip(names, features(golden.images(64))):
+    for name, outputs in zip(names, features(golden.images(64)), strict=True):
         assert relative_error(np.array(outputs), expected[name]) <= TOLERANCE, name
 
 

@@ -309,7 +309,7 @@ def test_full_rank_partner_has_the_same_widths_and_depth(variant, released_model
     assert [layer.name for layer in partner.layers] == [layer.name for layer in factorized.layers]
     shapes = [[layer.output.shape for layer in model.layers] for model in (factorized, partner)]
     assert shapes[0] == shapes[1]
-    for layer, thin in zip(partner.layers, factorized.layers):
+    for layer, thin in zip(partner.layers, factorized.layers, strict=True):
         if isinstance(layer, layers.FactorizedStem):
             (convolution,) = layer.convolutions
             assert convolution.kernel.shape == (3, 3, 3, layer.channels[0] * layer.channels[1])

@@ -26,7 +26,7 @@ def plain_convolution(images, kernel, strides, bias):
 
 
 def plain_grouped_convolution(images, kernel, groups, bias):
-    parts = zip(tf.split(images, groups, axis=-1), tf.split(kernel, groups, axis=-1))
+    parts = zip(tf.split(images, groups, axis=-1), tf.split(kernel, groups, axis=-1), strict=True)
     return tf.concat([tf.nn.conv2d(part, k, 1, "VALID") for part, k in parts], axis=-1) + bias
 
 
@@ -49,7 +49,7 @@ def plain_shift_max(images, coefficients, permutation):
     factors = coefficients.shape[-1] // images.shape[-1]
     parts = [tf.reshape(part, shape) for part in tf.split(coefficients, factors, axis=-1)]
     shifted = tf.gather(images, permutation, axis=-1)
-    fused = [a * images + b * shifted for a, b in zip(parts[::2], parts[1::2])]
+    fused = [a * images + b * shifted for a, b in zip(parts[::2], parts[1::2], strict=True)]
     return fused[0] if len(fused) == 1 else tf.maximum(*fused)
 
 
@@ -387,5 +387,7 @@ def test_persistent_tape_gives_the_same_gradient_twice(name):
     with tf.GradientTape(persistent=True) as tape:
         tape.watch(inputs)
         total = tf.reduce_sum(tf.sin(fast(*inputs)))
-    for first, second in zip(tape.gradient(total, inputs), tape.gradient(total, inputs)):
+    for first, second in zip(
+        tape.gradient(total, inputs), tape.gradient(total, inputs), strict=True
+    ):
         np.testing.assert_array_equal(first, second)

@@ -473,7 +473,7 @@ def test_all_that_does_not_fit_is_named_at_once():
     lines = str(raised.value).splitlines()
     names = ["first", "second", "third", "fourth", "fifth/activation"]
     assert len(lines) == len(names)
-    for line, name in zip(lines, names):
+    for line, name in zip(lines, names, strict=True):
         assert f"layer {name!r}" in line.split("Received: ")[1]
 
 

@@ -69,10 +69,10 @@ def test_one_step_reaches_every_weight(variant, full_rank):
     with tf.GradientTape() as tape:
         loss = tf.reduce_mean(tf.square(model(images, training=True) - 1.0))
     gradients = tape.gradient(loss, [weight.value for weight in model.trainable_weights])
-    for weight, gradient in zip(model.trainable_weights, gradients):
+    for weight, gradient in zip(model.trainable_weights, gradients, strict=True):
         assert np.all(np.isfinite(gradient)), weight.path
         assert np.any(gradient), weight.path
-    for weight, value in zip(model.non_trainable_weights, before):
+    for weight, value in zip(model.non_trainable_weights, before, strict=True):
         assert not np.array_equal(np.array(weight), value), weight.path
 
 

@@ -13,6 +13,8 @@ def run(graph, image):
         integers, output = operation.options["integers"], operation.outputs[0]
         activations = [name for name in operation.inputs if not graph.tensors[name].is_constant]
         shapes = integers.packed().input_shapes
-        inputs = [values[name].reshape(shape) for name, shape in zip(activations, shapes)]
+        inputs = [
+            values[name].reshape(shape) for name, shape in zip(activations, shapes, strict=True)
+        ]
         values[output] = integers.reference(*inputs).reshape(graph.tensors[output].shape[1:])
     return values

@@ -27,7 +27,7 @@ NEW = {"a.txt": "new a", "kernels/k.c": "new k", "kernels/l.c": b"new l"}
 REPORT = {"report.md": "old"}
 NEW_REPORT = {"report.md": "new", "report.json": "{}"}
 
-# What is there, what is written and whether that is a refused export's report, and where it must be.
+# What is there, what is written, whether that is a refused export's report, where it must be.
 PLACES = {
     "export over export": (EXPORT, NEW, False, "out"),
     "export over report": (REPORT, NEW, False, "out"),

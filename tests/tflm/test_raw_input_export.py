@@ -12,7 +12,7 @@ from tflm import command_line
 
 K = keras.layers
 FIRST_LAYERS = {
-    "nothing": lambda: [],
+    "nothing": list,
     "rescaling": lambda: [K.Rescaling(1 / 255)],
     "rescaling_and_normalization": lambda: [
         K.Rescaling(1 / 255),

@@ -271,7 +271,7 @@ def _unit_of_cycles(options):
 
 
 def _summary(recognitions, labels, unit):
-    right = sum(each.class_index == label for each, label in zip(recognitions, labels))
+    right = sum(each.class_index == label for each, label in zip(recognitions, labels, strict=True))
     cycles = [each.cycles for each in recognitions]
     fewest, most = min(cycles), max(cycles)
     numbers = f"{fewest:,}" if fewest == most else f"{fewest:,} to {most:,}"

@@ -63,7 +63,7 @@ def _convolution(images, weights, bias, strides, padding, activation="NONE"):
     parts = [
         tf.nn.conv2d(part, part_kernel, [1, *strides, 1], padding)
         for part, part_kernel in zip(
-            tf.split(images, groups, axis=-1), tf.split(kernel, groups, axis=-1)
+            tf.split(images, groups, axis=-1), tf.split(kernel, groups, axis=-1), strict=True
         )
     ]
     return _activated(tf.concat(parts, axis=-1) + bias, activation)
@@ -86,7 +86,7 @@ def _symmetric_padding(kernel):
 def _explicit_padding(sizes, kernel, strides, padding):
     """Padding for stride 1 such that every stride-th output is one of the strided convolution."""
     amounts = [[0, 0]]
-    for size, taps, stride in zip(sizes, kernel, strides):
+    for size, taps, stride in zip(sizes, kernel, strides, strict=True):
         total = max((-(-size // stride) - 1) * stride + taps - size, 0) if padding == "SAME" else 0
         amounts.append([total // 2, total - total // 2])
     return [*amounts, [0, 0]]
@@ -117,14 +117,19 @@ def _shift_max(
     dynamic = tf.clip_by_value(logits, -COEFFICIENT_HALF_RANGE, COEFFICIENT_HALF_RANGE)
     coefficients = [
         _broadcast(part + initial, 4)
-        for part, initial in zip(tf.split(dynamic, len(initial_values), axis=-1), initial_values)
+        for part, initial in zip(
+            tf.split(dynamic, len(initial_values), axis=-1), initial_values, strict=True
+        )
     ]
     ratios = coefficient_factors(permutation, input_factors, output_factors)
     coefficients = [
-        values * ratio for values, ratio in zip(coefficients, ratios * (len(coefficients) // 2))
+        values * ratio
+        for values, ratio in zip(coefficients, ratios * (len(coefficients) // 2), strict=True)
     ]
     shifted = tf.gather(images, permutation, axis=-1)
-    fusions = [a * images + b * shifted for a, b in zip(coefficients[::2], coefficients[1::2])]
+    fusions = [
+        a * images + b * shifted for a, b in zip(coefficients[::2], coefficients[1::2], strict=True)
+    ]
     return fusions[0] if len(fusions) == 1 else tf.maximum(*fusions)
 
 

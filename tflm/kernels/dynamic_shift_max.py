@@ -198,7 +198,10 @@ class DynamicShiftMax(FusedKernel):
         images = images.astype(np.int64) - self.input_zero_point
         coefficients = self.coefficients(images)
         shifted = images[..., self.shift]
-        sums = [a * images + b * shifted for a, b in zip(coefficients[::2], coefficients[1::2])]
+        sums = [
+            a * images + b * shifted
+            for a, b in zip(coefficients[::2], coefficients[1::2], strict=True)
+        ]
         half = 1 << self.coefficient_shift - 1
         fused = np.max(sums, axis=0) + half >> self.coefficient_shift
         results = np.clip(fused + self.output_zero_point, self.lowest, self.highest)

@@ -107,7 +107,7 @@ class FactorizedConv(FusedKernel):
         check_zero_points(self, "input_zero_point", "middle_zero_point", "output_zero_point")
         check_limits(self)
         check_limits(self, "middle_")
-        for half, zero_point in zip(_HALVES, self._read_zero_points):
+        for half, zero_point in zip(_HALVES, self._read_zero_points, strict=True):
             weights = getattr(self, f"{half}_weights")
             if weights.shape[1] not in TAPS:
                 raise ValueError(
@@ -204,7 +204,7 @@ class FactorizedConv(FusedKernel):
             "horizontal.highest": self.highest,
         }
         constants = {"output_positions": self.output_positions}
-        for half, zero_point in zip(_HALVES, self._read_zero_points):
+        for half, zero_point in zip(_HALVES, self._read_zero_points, strict=True):
             weights, biases, multipliers = (
                 getattr(self, f"{half}_{part}") for part in ("weights", "biases", "multipliers")
             )

@@ -86,7 +86,7 @@ class ResidualAdd(FusedKernel):
     @property
     def offset(self):
         """What is added before the shift: zero points, and the half that rounds."""
-        zero = sum(m * z for m, z in zip(self.multipliers, self.zero_points))
+        zero = sum(m * z for m, z in zip(self.multipliers, self.zero_points, strict=True))
         return (self.output_zero_point << SHIFT) + (1 << SHIFT - 1) - zero
 
     def packed(self):

@@ -45,7 +45,7 @@ _LINK_FLAGS = ("-shared", "-Wl,-z,defs", "-ldl")
 _OTHERS_CAN_WRITE = stat.S_IWGRP | stat.S_IWOTH
 # Names of the open files that libraries were loaded from, by device and inode. They stay open: a
 # name that leads to another file later would be taken for the library that was loaded by it.
-_loaded_from = {}
+_loaded_from: dict = {}
 
 
 class KernelLibraryError(RuntimeError):
@@ -159,7 +159,7 @@ def _is_safe(library):
 
 
 def _safe_name(library):
-    """A name by which a library can be loaded that has been looked at: of an open file, if possible.
+    """A name by which a library can be loaded that was looked at: of an open file, if possible.
 
     Raises `KernelLibraryError` if others could have written it.
     """

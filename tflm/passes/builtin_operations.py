@@ -84,7 +84,7 @@ class _Builder(GraphRewriter):
             padding = "SAME"
             taps = [
                 trailing_zero_taps(size, kernel, stride)
-                for size, kernel, stride in zip(sizes, weights.shape[1:3], strides)
+                for size, kernel, stride in zip(sizes, weights.shape[1:3], strides, strict=True)
             ]
             weights = np.pad(weights, ((0, 0), (0, taps[0]), (0, taps[1]), (0, 0)))
         names = [
@@ -109,8 +109,10 @@ class _Builder(GraphRewriter):
         )
         shifted = self._emit("GATHER", [images, indices], f"{names.name}/shifted", shape, axis=3)
         fused = []
-        pairs = zip(coefficients[::2], coefficients[1::2], names.terms[::2], names.terms[1::2])
-        for name, (a, b, first, second) in zip(names.sums, pairs):
+        pairs = zip(
+            coefficients[::2], coefficients[1::2], names.terms[::2], names.terms[1::2], strict=True
+        )
+        for name, (a, b, first, second) in zip(names.sums, pairs, strict=True):
             terms = [
                 self._emit("MUL", [images, a], first, shape),
                 self._emit("MUL", [shifted, b], second, shape),
@@ -144,6 +146,7 @@ class _Builder(GraphRewriter):
             np.split(excite_bias * COEFFICIENT_SLOPE, len(initial_values)),
             initial_values,
             [ratio.numpy() for ratio in ratios] * (len(initial_values) // 2),
+            strict=True,
         )
         return [
             self._dense(

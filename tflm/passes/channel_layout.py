@@ -129,7 +129,9 @@ class _Rewriter:
             order = self.order[name]
         within_group = (order % weights.shape[-1]).reshape(groups, -1)
         per_group = np.split(weights, groups)
-        sorted_weights = [part[..., inner] for part, inner in zip(per_group, within_group)]
+        sorted_weights = [
+            part[..., inner] for part, inner in zip(per_group, within_group, strict=True)
+        ]
         self._append(operation, [np.concatenate(sorted_weights), bias], np.arange(len(bias)))
 
     def _prefers_dense(self, operation, groups, needs_gather):
@@ -169,7 +171,7 @@ class _Rewriter:
     def _append(self, operation, constants, order, **changed_options):
         names = [
             self.result.add_constant(name, value)
-            for name, value in zip(operation.inputs[1:], constants)
+            for name, value in zip(operation.inputs[1:], constants, strict=True)
         ]
         output = operation.outputs[0]
         name = self.result.add_operation(

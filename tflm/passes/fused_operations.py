@@ -65,9 +65,9 @@ def fuse(graph):
     Returns:
         An equivalent float `Graph` without `CHANNEL_PERMUTATION`. Operations whose
         kind begins with MICRONET have the options `layer` (what of the model they compute),
-        `result` (the name by which the range of their result is known), `activation` ("NONE", "RELU", "RELU6", "HARD_SWISH"),
-        for the last `activation_result` (the name of its range), and
-        `permutation`: channel i of the output is channel `permutation[i]` of the operation.
+        `result` (the name by which the range of their result is known), `activation` ("NONE",
+        "RELU", "RELU6", "HARD_SWISH"), for the last `activation_result` (the name of its range),
+        and `permutation`: channel i of the output is channel `permutation[i]` of the operation.
         Their outputs have the name of the last operation that went into them.
     """
     builder = _Builder(graph)

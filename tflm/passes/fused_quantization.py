@@ -293,6 +293,7 @@ def _dynamic_shift_max(operands):
             np.split(excite_weights, len(initial_values)),
             np.split(excite_bias, len(initial_values)),
             initial_values,
+            strict=True,
         )
     )
     limits = [

@@ -129,7 +129,7 @@ class _Builder:
         constants = [
             self.graph.add_constant(f"{name}/{dense.name}/{part}", value)
             for dense in (layer.squeeze, layer.excite)
-            for part, value in zip(("weights", "bias"), _dense_weights(dense))
+            for part, value in zip(("weights", "bias"), _dense_weights(dense), strict=True)
         ]
         self._append(
             "DYNAMIC_SHIFT_MAX",

@@ -119,7 +119,7 @@ def predictions_png(report):
         panels = figure.subplots(rows, columns, squeeze=False).flatten()
         for panel in panels:
             panel.set_axis_off()
-        for panel, example in zip(panels, report.examples):
+        for panel, example in zip(panels, report.examples, strict=True):
             panel.imshow(example.image, interpolation="nearest")
             is_right = example.prediction == example.class_name
             text = example.prediction
@@ -133,8 +133,8 @@ def _examples_title(report):
     wrong = sum(example.prediction != example.class_name for example in report.examples)
     right = len(report.examples) - wrong
     return (
-        f"{wrong} {'mistake' if wrong == 1 else 'mistakes'} first, then {right} test images that are recognised: of all, "
-        f"{report.cost.int8_accuracy:.2%} are"
+        f"{wrong} {'mistake' if wrong == 1 else 'mistakes'} first, then {right} test images that "
+        f"are recognised: of all, {report.cost.int8_accuracy:.2%} are"
     )
 
 

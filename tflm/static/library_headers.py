@@ -167,7 +167,7 @@ def _about_rows(name):
 def _constants(prefix, tensor):
     """Definitions of a tensor's sizes and quantization."""
     sizes = tensor.shape[1:]
-    values = dict(zip(_SIDES[-len(sizes) :], sizes))
+    values = dict(zip(_SIDES[-len(sizes) :], sizes, strict=True))
     values["BYTES"] = math.prod(sizes)
     values["SCALE"] = c_arrays.number(tensor.quantization.scale[0])
     values["ZERO_POINT"] = f"({int(tensor.quantization.zero_point[0])})"

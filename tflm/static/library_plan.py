@@ -86,7 +86,10 @@ def occupied_bytes(graph, plan):
     return memory_plan.occupied_bytes(
         graph,
         {**frame.tensor_offsets, graph.inputs[0]: plan.input_offset},
-        [None if offset is None else (offset, size) for offset, size in zip(offsets, sizes)],
+        [
+            None if offset is None else (offset, size)
+            for offset, size in zip(offsets, sizes, strict=True)
+        ],
     )
 
 

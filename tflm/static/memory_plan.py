@@ -35,6 +35,9 @@ class Overlaps:
     in_place: dict = dataclasses.field(default_factory=dict)
 
 
+NO_OVERLAPS = Overlaps()
+
+
 @dataclasses.dataclass(frozen=True)
 class MemoryPlan:
     """Places in the arena, in bytes from its beginning.
@@ -72,7 +75,7 @@ class Block:
         return self.first <= other.last and other.first <= self.last
 
 
-def plan(graph, buffer_bytes, outside=(), lowest=(), overlaps=Overlaps()):
+def plan(graph, buffer_bytes, outside=(), lowest=(), overlaps=NO_OVERLAPS):
     """Plans the memory of a graph.
 
     The graph's inputs are in use from before the first operation until the last one
@@ -97,7 +100,7 @@ def plan(graph, buffer_bytes, outside=(), lowest=(), overlaps=Overlaps()):
     memory = _memory(graph, buffer_bytes, outside, used)
     first = tuple(memory.keys.index(memory.owners[name]) for name in lowest)
     offsets = arrange(memory.blocks, first, memory.leads)
-    places = dict(zip(memory.keys, offsets))
+    places = dict(zip(memory.keys, offsets, strict=True))
     return MemoryPlan(
         tensor_offsets={name: places[owner] for name, owner in memory.owners.items()},
         buffer_offsets=tuple(places.get(position) for position in range(len(graph.operations))),
@@ -209,13 +212,15 @@ def lower_bound(blocks, leads=None):
 
 def arena_bytes(blocks, offsets):
     """Size of the arena in which blocks lie at these offsets."""
-    return max((offset + block.size for offset, block in zip(offsets, blocks)), default=0)
+    return max(
+        (offset + block.size for offset, block in zip(offsets, blocks, strict=True)), default=0
+    )
 
 
 def _bytes_in_use(blocks, leads, time):
     """At least so many bytes are in use at a time: blocks of a pair share some."""
     in_use = [block.first <= time <= block.last for block in blocks]
-    total = sum(block.size for block, is_in_use in zip(blocks, in_use) if is_in_use)
+    total = sum(block.size for block, is_in_use in zip(blocks, in_use, strict=True) if is_in_use)
     for (read, written), lead in leads.items():
         if in_use[read] and in_use[written]:
             total -= max(0, blocks[written].size - lead)

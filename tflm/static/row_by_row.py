@@ -8,7 +8,7 @@ import dataclasses
 
 from tflm.kernels.registry import BY_KIND
 from tflm.static import memory_plan
-from tflm.static.memory_plan import ALIGNMENT
+from tflm.static.memory_plan import ALIGNMENT, NO_OVERLAPS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +49,7 @@ def form(graph):
     return BY_KIND[graph.operations[0].kind].rows
 
 
-def plan(graph, buffer_bytes, overlaps=memory_plan.Overlaps()):
+def plan(graph, buffer_bytes, overlaps=NO_OVERLAPS):
     """Plans the memory of a graph.
 
     Args:

@@ -50,9 +50,9 @@ def build(target, arguments, languages=C):
 def _remove_leftovers(folder):
     """Removes what compilations have left that were killed: nobody compiles for a day."""
     for path in folder.glob(f"{_UNFINISHED}*"):
-        if path.is_dir() and not path.is_symlink():
-            if time.time() - path.stat().st_mtime > _MOST_SECONDS:
-                shutil.rmtree(path, ignore_errors=True)
+        is_folder = path.is_dir() and not path.is_symlink()
+        if is_folder and time.time() - path.stat().st_mtime > _MOST_SECONDS:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _find(*names):

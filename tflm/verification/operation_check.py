@@ -112,8 +112,10 @@ def _defined(graph, real_graph, operation, values):
     if "integers" in operation.options:
         integers = operation.options["integers"]
         shapes = integers.packed().input_shapes
-        inputs = [values[name].reshape(-1, *shape) for name, shape in zip(names, shapes)]
-        defined = np.stack([integers.reference(*image) for image in zip(*inputs)])
+        inputs = [
+            values[name].reshape(-1, *shape) for name, shape in zip(names, shapes, strict=True)
+        ]
+        defined = np.stack([integers.reference(*image) for image in zip(*inputs, strict=True)])
     else:
         reals = {name: graph.tensors[name].quantization.dequantize(values[name]) for name in names}
         computed = float_execution.run_operation(real_graph, operation, reals)

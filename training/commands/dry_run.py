@@ -1,5 +1,6 @@
 """A run that is only told of: what it would do and how long it would take; nothing is written."""
 
+import contextlib
 import math
 import time
 
@@ -86,7 +87,7 @@ def _estimate(prepared, clock):
     recipe = settings.recipe
     timer = _StepTimer(clock)
     start = clock()
-    try:
+    with contextlib.suppress(_Measured):
         train(
             prepared.model,
             dataset,
@@ -97,8 +98,6 @@ def _estimate(prepared, clock):
             strategy=prepared.strategy,
             precision=settings.precision,
         )
-    except _Measured:
-        pass
     first = timer.ends[0] - start
     # A training of a single step has no other.
     step = (timer.ends[-1] - timer.ends[0]) / (len(timer.ends) - 1) if timer.ends[1:] else first

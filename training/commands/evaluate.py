@@ -61,9 +61,8 @@ def prepare(settings):
     """
     run = SavedRun.read(settings.run)
     output = settings.output
-    if output is not None and output.exists():
-        if not output.is_dir() or _holds_files(output):
-            raise ValueError(f"output must be a new or empty folder. Received: output={output}")
+    if output is not None and output.exists() and (not output.is_dir() or _holds_files(output)):
+        raise ValueError(f"output must be a new or empty folder. Received: output={output}")
     dataset = load_dataset(
         run.dataset if settings.dataset is None else settings.dataset,
         run.recipe.image_size,
@@ -139,7 +138,7 @@ def _execute(prepared, report):
         report(f"Top-5 accuracy {result.top_5:.2%}")
     report("Accuracy of each class:")
     counts = result.confusion.sum(axis=1)
-    for name, accuracy, count in zip(run.class_names, result.class_accuracies, counts):
+    for name, accuracy, count in zip(run.class_names, result.class_accuracies, counts, strict=True):
         share = "no images" if count == 0 else f"{accuracy:.2%} of {count:,}"
         report(f"  {name}: {share}")
     if settings.output is not None:
@@ -165,7 +164,9 @@ def _summary(prepared, result):
         "top_5_accuracy": result.top_5,
         "classes": [
             {"name": name, "images": count, "accuracy": accuracy}
-            for name, count, accuracy in zip(prepared.run.class_names, counts, accuracies)
+            for name, count, accuracy in zip(
+                prepared.run.class_names, counts, accuracies, strict=True
+            )
         ],
         "confusion": result.confusion.tolist(),
     }

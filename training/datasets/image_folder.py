@@ -192,8 +192,8 @@ def _class_names(folder):
             folder,
             [
                 f"a folder of images must have at least 2 sub-folders, one a class{advice}. "
-                f"Received: {folder} with {_some_names(names) if names else 'none'} (symbolic links are not "
-                "followed)"
+                f"Received: {folder} with {_some_names(names) if names else 'none'} "
+                "(symbolic links are not followed)"
             ],
         )
     return names
@@ -331,7 +331,7 @@ def _classes_too_small_to_split(parts, class_names):
     missing = _missing_parts(parts)
     counts = np.bincount(parts["train"].labels, minlength=len(class_names))
     needed = 1 + len(missing)
-    scarce = [name for name, count in zip(class_names, counts) if 0 < count < needed]
+    scarce = [name for name, count in zip(class_names, counts, strict=True) if 0 < count < needed]
     if scarce:
         yield (
             f"every class must have at least {needed} images, one for each of "
@@ -404,7 +404,7 @@ def _keep_pictures(paths, sizes, image_size, most_pixels, smallest_part):
 
     def fit(byte_limit):
         byte_count = 0
-        for path, size in zip(paths, sizes):
+        for path, size in zip(paths, sizes, strict=True):
             reduced = read_image_size(path, reduced_side(size), most_pixels)
             byte_count += 3 * int(np.prod(reduced))
             if byte_count > byte_limit:

@@ -218,7 +218,7 @@ class RunFolder:
         except DamagedFileError:
             return False
         versions = summary.get("versions")
-        is_whole = _SECTIONS <= set(summary) and isinstance(versions, dict)
+        is_whole = set(summary) >= _SECTIONS and isinstance(versions, dict)
         return is_whole and "keras_micronet" in versions
 
     def _is_unfinished(self, found):

@@ -129,7 +129,7 @@ def test_channels_first_is_channels_last_transposed(case, training):
     outputs = np.array(first(transposed, training=training))
     expected = np.array(last(images, training=training))
     np.testing.assert_allclose(outputs.transpose(0, 2, 3, 1), expected, atol=1e-5)
-    for got, wanted in zip(first.get_weights(), last.get_weights()):
+    for got, wanted in zip(first.get_weights(), last.get_weights(), strict=True):
         np.testing.assert_allclose(got, wanted, atol=1e-6)
 
 
@@ -176,22 +176,24 @@ def test_gradient_agrees_with_finite_differences(case, training):
     direction = [generator.standard_normal(source.shape) for source in sources]
 
     def loss():
-        for variable, value in zip(layer.non_trainable_variables, statistics):
+        for variable, value in zip(layer.non_trainable_variables, statistics, strict=True):
             variable.assign(value)
         return tf.reduce_sum(layer(images, training=training) * projection)
 
     def loss_after_step(length):
-        for source, component in zip(sources, direction):
+        for source, component in zip(sources, direction, strict=True):
             source.assign_add(length * component)
         value = loss().numpy()
-        for source, component in zip(sources, direction):
+        for source, component in zip(sources, direction, strict=True):
             source.assign_sub(length * component)
         return value
 
     with tf.GradientTape() as tape:
         value = loss()
     gradients = [np.array(gradient) for gradient in tape.gradient(value, sources)]
-    slope = sum(np.sum(gradient * part) for gradient, part in zip(gradients, direction))
+    slope = sum(
+        np.sum(gradient * part) for gradient, part in zip(gradients, direction, strict=True)
+    )
     difference = (loss_after_step(1e-6) - loss_after_step(-1e-6)) / 2e-6
     largest = max(np.abs(gradient).max() for gradient in gradients)
     assert abs(difference - slope) <= 1e-6 * largest + 1e-7
@@ -229,7 +231,8 @@ def test_thawed_layer_trains_again(case):
     before = models.weight_values(layer)
     layer(random_images(case.input_shape), training=True)
     changed = sum(
-        not np.array_equal(old, new) for old, new in zip(before, models.weight_values(layer))
+        not np.array_equal(old, new)
+        for old, new in zip(before, models.weight_values(layer), strict=True)
     )
     assert changed == case.statistics
 

@@ -107,7 +107,7 @@ def test_xla_trains_and_predicts_as_eager_execution_does():
         losses.append(history.history["loss"])
     assert xla.jit_compile is True
     np.testing.assert_allclose(losses[1], losses[0], rtol=1e-4)
-    for got, expected in zip(xla.get_weights(), eager.get_weights()):
+    for got, expected in zip(xla.get_weights(), eager.get_weights(), strict=True):
         np.testing.assert_allclose(got, expected, atol=1e-4)
     np.testing.assert_allclose(
         xla.predict(images, verbose=0), eager.predict(images, verbose=0), atol=1e-4

@@ -238,7 +238,9 @@ def test_kernels_start_as_in_the_release(layer, deviation):
     layer.build((None, None, None, 512))
     assert np.array(layer.kernel).std() == pytest.approx(deviation, rel=0.05)
     assert abs(np.array(layer.kernel).mean()) < 0.1 * deviation
-    for weight, value in zip(references.normalization_weights(layer), (1.0, 0.0, 0.0, 1.0)):
+    for weight, value in zip(
+        references.normalization_weights(layer), (1.0, 0.0, 0.0, 1.0), strict=True
+    ):
         np.testing.assert_array_equal(weight, np.full_like(weight, value))
 
 

@@ -30,8 +30,9 @@ def uneven_model(spread=3.0):
     return model
 
 
-def spread_channels(model, spread, order=np.arange(8)):
+def spread_channels(model, spread, order=None):
     """Makes the channels behind "mix" of very different size; "depthwise" undoes it."""
+    order = np.arange(8) if order is None else order
     sizes = 2.0 ** np.linspace(-spread, spread, 8)
     normalization = model.get_layer("mix").batch_normalization
     normalization.gamma.assign(sizes)

@@ -22,7 +22,7 @@ def dense_model(*kernels):
     ]
     pool = keras.layers.GlobalAveragePooling2D()
     model = chains.chain((1, 1, len(kernels[0])), pool, *layers)
-    for layer, kernel in zip(layers, kernels):
+    for layer, kernel in zip(layers, kernels, strict=True):
         layer.kernel.assign(kernel)
         layer.bias.assign(np.zeros(kernel.shape[1]))
     return model

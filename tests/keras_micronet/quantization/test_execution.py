@@ -98,9 +98,9 @@ def test_training_pass_is_that_of_the_float_model(build):
     actual = execution.run(images)
     expected = expected_model(images, training=True)
     assert_near(actual, expected)
-    for weight, expected_weight in zip(model.weights, expected_model.weights):
+    for weight, expected_weight in zip(model.weights, expected_model.weights, strict=True):
         np.testing.assert_allclose(weight, expected_weight, rtol=1e-5, atol=1e-6)
-    moved = [not np.array_equal(*pair) for pair in zip(model.get_weights(), before)]
+    moved = [not np.array_equal(*pair) for pair in zip(model.get_weights(), before, strict=True)]
     assert sum(moved) == len(model.non_trainable_weights)
 
 
@@ -117,7 +117,7 @@ def test_gradients_are_those_of_the_float_model(build):
 
     actual = gradients(lambda: Execution(planned, Unrounded()).run(images))
     expected = gradients(lambda: model(images, training=False))
-    for weight, one, other in zip(model.trainable_weights, actual, expected):
+    for weight, one, other in zip(model.trainable_weights, actual, expected, strict=True):
         scale = np.abs(other).max() + 1e-12
         np.testing.assert_allclose(one, other, rtol=0, atol=1e-4 * scale, err_msg=weight.path)
 

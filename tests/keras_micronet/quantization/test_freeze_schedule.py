@@ -49,7 +49,7 @@ class Journal(keras.callbacks.Callback):
         quantized = self.quantized
         self.settings.append((quantized.batch_normalization_is_frozen, quantized.ranges_are_frozen))
         state = self._state()
-        self.movements.append(tuple(a != b for a, b in zip(state, self._before)))
+        self.movements.append(tuple(a != b for a, b in zip(state, self._before, strict=True)))
         self._before = state
 
     def _state(self):

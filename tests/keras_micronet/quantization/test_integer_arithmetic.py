@@ -85,7 +85,6 @@ def test_averaged_integers(count, low, high):
 
 def test_halves_of_means_go_away_from_the_integer_zero():
     """The zero point is part of the integers: real means may go either way."""
-    affine = Affine(scale=1.0, zero_point=-10)
     means = np.array([-0.5, 0.5, 9.5, 10.5, 11.5])  # integers -10.5, -9.5, -0.5, 0.5, 1.5
     simulated = averaged(tf.constant(means, tf.float32), 1.0, -10.0)
     np.testing.assert_array_equal(rounded(simulated, 1.0) - 10, [-11, -10, -1, 1, 2])

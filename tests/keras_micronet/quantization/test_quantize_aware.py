@@ -148,8 +148,8 @@ GOOD = np.ones((2, 4, 4, 3), np.float32)
             lambda: model_with(UsersLayer(name="mine")),
             GOOD,
             "int8",
-            "must consist of the layers of keras_micronet, Conv2D, .*build it of these, or quantize "
-            "and export only the part that is. Received: layer 'mine' of type UsersLayer",
+            "must consist of the layers of keras_micronet, Conv2D, .*build it of these, or "
+            "quantize and export only the part that is. Received: layer 'mine' of type UsersLayer",
         ),
         (
             lambda: model_with(keras.layers.ELU(name="elu")),
@@ -221,7 +221,7 @@ def test_weights_of_4_bits_take_at_most_15_values(per_channel):
     # Normal weights are clipped: 600 and more with one end, 60 with an end of their own.
     clippings = [quantized.weight_roundings[layer.name].clipping for layer in found]
     assert max(clipping.min() for clipping in clippings) < 0.95
-    for layer, clipping in zip(found, clippings):
+    for layer, clipping in zip(found, clippings, strict=True):
         assert clipping.shape == (layer.matrix.shape[1] if per_channel else 1,)
         rounded = quantized.weight_quantizers[layer.name].call(tf.constant(layer.matrix)).numpy()
         largest = np.abs(layer.matrix).max(axis=0 if per_channel else None)

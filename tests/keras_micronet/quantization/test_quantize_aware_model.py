@@ -187,7 +187,9 @@ def test_every_trained_weight_is_reached(scheme):
     weights = quantized.trainable_weights
     with tf.GradientTape() as tape:
         loss = tf.reduce_sum(quantized(images, training=True)[..., :2] ** 2)
-    for weight, gradient in zip(weights, tape.gradient(loss, [item.value for item in weights])):
+    for weight, gradient in zip(
+        weights, tape.gradient(loss, [item.value for item in weights]), strict=True
+    ):
         assert np.all(np.isfinite(gradient)), weight.path
         is_shift = weight.name == "bias" and "dense" in weight.path  # taken out by normalization
         assert np.any(gradient) or is_shift, weight.path
@@ -221,7 +223,7 @@ def test_saved_model_is_the_same_and_goes_on_training(scheme, tmp_path):
     for model in (quantized, loaded):  # one more step, momentum included, is the same step
         compiled_loss = model.train_on_batch(images, labels)
         assert np.isfinite(compiled_loss)
-    for weight, value in zip(loaded.weights, quantized.get_weights()):
+    for weight, value in zip(loaded.weights, quantized.get_weights(), strict=True):
         np.testing.assert_allclose(weight, value, rtol=1e-5, atol=1e-7)
 
 

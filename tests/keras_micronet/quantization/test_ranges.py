@@ -118,11 +118,11 @@ def test_percentile_range_leaves_a_ten_thousandth_out(name):
 
 
 def test_rules_by_name():
-    assert RANGE_RULES == {
+    assert {
         "least_error": least_error_range,
         "percentile": percentile_range,
         "extremes": extreme_range,
-    }
+    } == RANGE_RULES
 
 
 def clipped_and_rounded(matrix, ends, limit):

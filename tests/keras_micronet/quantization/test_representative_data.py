@@ -11,7 +11,7 @@ IMAGES = np.arange(70 * 24, dtype=np.uint8).reshape(70, *SHAPE)
 
 
 def generator(*sizes, labelled=False):
-    for start, stop in zip(np.cumsum((0, *sizes)), np.cumsum(sizes)):
+    for start, stop in zip(np.cumsum((0, *sizes)), np.cumsum(sizes), strict=False):
         batch = IMAGES[start:stop]
         yield (batch, np.zeros(len(batch))) if labelled else batch
 

@@ -39,7 +39,7 @@ def test_zero_points_are_those_of_the_rounding(seed):
     lows = -generator.uniform(0.1, 9, 40).astype(np.float32)
     # Symmetric ranges have a zero point of -1/2, and -126.5 / 255 : 128.5 / 255 one of -3/2.
     lows[:15], lows[15:30] = -highs[:15], -highs[15:30] * np.float32(126.5 / 128.5)
-    for low, high in zip(lows, highs):
+    for low, high in zip(lows, highs, strict=True):
         lowest = tf.quantization.fake_quant_with_min_max_vars(np.float32([-99.0]), low, high)
         scale = (np.float64(high) - np.float64(low)) / 255
         expected = -128 - np.round(lowest.numpy()[0] / scale)

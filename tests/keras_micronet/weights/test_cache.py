@@ -174,7 +174,7 @@ def test_without_top_and_for_other_classes(torch_file, folder, released_model, m
     other = models.logits_model("M0", classes=3)
     before = other.get_layer("classifier_dense").get_weights()
     cache.load_imagenet(other, VARIANTS["M0"], skip_classifier=True)
-    for got, wanted in zip(other.get_layer("classifier_dense").get_weights(), before):
+    for got, wanted in zip(other.get_layer("classifier_dense").get_weights(), before, strict=True):
         np.testing.assert_array_equal(got, wanted)
     np.testing.assert_array_equal(
         other.get_layer("head_dense").kernel, released_model("M0").get_layer("head_dense").kernel

@@ -244,7 +244,9 @@ class RealShiftMax:
         x = (images.astype(np.float64) - self.input_zero_point) * self.input_scale
         hidden = np.maximum(self.squeeze @ x.mean(axis=(0, 1)) + self.squeeze_biases, 0)
         values = (self.excite @ hidden + self.excite_biases).reshape(2 * self.fusions, -1)
-        values = [np.clip(value, *limits) for value, limits in zip(values, self.limits)]
+        values = [
+            np.clip(value, *limits) for value, limits in zip(values, self.limits, strict=True)
+        ]
         sums = [
             values[2 * k] * x + values[2 * k + 1] * x[..., self.shift] for k in range(self.fusions)
         ]

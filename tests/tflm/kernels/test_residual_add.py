@@ -61,7 +61,7 @@ def test_reference_is_close_to_real_numbers(scales):
     inputs = random_inputs(np.random.default_rng(0), shape)
     real = sum(
         scale * (values.astype(np.float64) - zero_point)
-        for scale, values, zero_point in zip(scales, inputs, zero_points)
+        for scale, values, zero_point in zip(scales, inputs, zero_points, strict=True)
     )
     expected = np.clip(np.round(real / output_scale) + output_zero_point, -128, 127)
     differences = np.abs(operation.reference(*inputs) - expected)

@@ -62,7 +62,7 @@ def test_device_computes_the_kernels_definitions(variant):
     inputs = np.random.default_rng(0).integers(-128, 128, (3, *shape)).astype(np.int8)
     outputs = interpreter.run(inputs)
     assert len(np.unique(outputs.reshape(3, -1), axis=0)) == 3  # it tells images apart
-    for image, output in zip(inputs, outputs):
+    for image, output in zip(inputs, outputs, strict=True):
         expected = fused_models.run(graph, image)[graph.outputs[0]]
         np.testing.assert_array_equal(output.reshape(expected.shape), expected)
 

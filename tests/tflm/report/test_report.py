@@ -26,7 +26,6 @@ from tflm.next_steps import NextStep
 from tflm.report import plots, report
 from tflm.report.tensor_noise import TensorNoise
 from tflm.runtimes import MicroRuntime, StaticRuntime
-from tflm.static import library_operands
 from tflm.verification.accuracy_cost import AccuracyCost
 from tflm.verification.operation_check import OperationCheck
 from tflm.verification.verification import OutputCheck, Verification

@@ -44,7 +44,7 @@ def check_by_running(graph, plan, buffer_bytes, overlaps=NO_OVERLAPS):
         return range(start, start + graph.tensors[name].shape[1])
 
     def write(places, mark):
-        assert 0 <= places.start and places.stop <= plan.arena_bytes
+        assert places.start >= 0 and places.stop <= plan.arena_bytes
         assert places.start % 16 == 0
         memory[places.start : places.stop] = mark
 
@@ -132,7 +132,7 @@ def chain(*sizes):
     """A graph of operations that read what the last one made: x, a, b, ..., y."""
     names = ["x", *"abcdefgh"[: len(sizes) - 2], "y"]
     operations = [(OTHER, read, made) for read, made in itertools.pairwise(names)]
-    return graph_of(dict(zip(names, sizes)), operations)
+    return graph_of(dict(zip(names, sizes, strict=True)), operations)
 
 
 def test_output_lies_a_lead_before_its_input():
@@ -309,10 +309,10 @@ def random_leads(generator, blocks):
     """For some pairs of a block that ends and another that begins at the same time."""
     leads = {}
     for (i, read), (j, written) in itertools.permutations(enumerate(blocks), 2):
-        if read.first < read.last == written.first < written.last and generator.random() < 0.7:
-            if not {i, j} & {index for pair in leads for index in pair}:
-                least = max(0, written.size - read.size) // 16
-                leads[i, j] = 16 * generator.randint(least, written.size // 16)
+        follow = read.first < read.last == written.first < written.last
+        if follow and generator.random() < 0.7 and not {i, j} & set(itertools.chain(*leads)):
+            least = max(0, written.size - read.size) // 16
+            leads[i, j] = 16 * generator.randint(least, written.size // 16)
     return leads
 
 
@@ -346,7 +346,9 @@ def test_large_arrangements_end_in_time_and_are_valid():
     """60 blocks, of which many are in use at the same time: near what is needed at least."""
     blocks = random_blocks(random.Random(0), 60)
     offsets = memory_plan.arrange(blocks)
-    for (offset, block), (other_offset, other) in itertools.combinations(zip(offsets, blocks), 2):
+    for (offset, block), (other_offset, other) in itertools.combinations(
+        zip(offsets, blocks, strict=True), 2
+    ):
         if overlap_in_time(block, other):
             assert offset + block.size <= other_offset or other_offset + other.size <= offset
     size = memory_plan.arena_bytes(blocks, offsets)

@@ -11,7 +11,7 @@ from tflm.kernels.factorized_stem import FactorizedStem
 from tflm.static import memory_plan, row_by_row
 from tflm.static.memory_plan import Overlaps
 
-# (input shape), (vertical, horizontal taps), strides, (input channels' multiplier, depth multiplier)
+# (input shape), (vertical, horizontal taps), strides, (multiplier of the input, depth multiplier)
 SHAPES = [
     ((224, 224, 3), (3, 3), (2, 2), (2, 2)),
     ((224, 224, 3), (3, 3), (2, 2), (4, 3)),
@@ -56,7 +56,7 @@ def stem_and_depthwise(sides, multipliers, depth):
     )
     graph = Graph(inputs=["image"], outputs=["sum"])
     shapes = (stem.input_shape, stem.output_shape, *2 * [depthwise.output_shape])
-    for name, shape in zip(("image", "stem", "depthwise", "sum"), shapes):
+    for name, shape in zip(("image", "stem", "depthwise", "sum"), shapes, strict=True):
         graph.add_tensor(name, (1, *shape))
     graph.operations = [
         Operation("MICRONET_FACTORIZED_STEM_S8", ["image"], ["stem"], {"integers": stem}),

@@ -16,7 +16,7 @@ def int8_outputs(classes, count=3):
 def probabilities(classes, margins):
     """Of three classes, the best and the second so far apart, the third impossible."""
     values = np.zeros((len(classes), 3))
-    for row, best, margin in zip(values, classes, margins):
+    for row, best, margin in zip(values, classes, margins, strict=True):
         row[best], row[(best + 1) % 3] = (1 + margin) / 2, (1 - margin) / 2
     return values
 

@@ -51,7 +51,7 @@ def largest_likelihood_variance(only_first, only_second, count, difference):
 def test_ends_are_where_a_score_test_begins_to_reject(counts):
     quantile = scipy.stats.norm.ppf((1 + CONFIDENCE) / 2)
     only_first, only_second, count = counts
-    for end, sign in zip(paired_interval(*counts), (1, -1)):
+    for end, sign in zip(paired_interval(*counts), (1, -1), strict=True):
         variance = largest_likelihood_variance(*counts, end)
         score = only_first - only_second - count * end
         assert sign * score / np.sqrt(variance) == pytest.approx(quantile, rel=1e-3)

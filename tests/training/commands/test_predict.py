@@ -26,7 +26,7 @@ def test_names_the_most_probable_classes_one_line_an_image(small_run, pictures, 
         probabilities = model.predict(image[None].astype("float32"), verbose=0)[0]
         name, words = line.split(": ")
         assert name == str(path)
-        expected = sorted(zip(probabilities, ("a", "b")), reverse=True)
+        expected = sorted(zip(probabilities, ("a", "b"), strict=True), reverse=True)
         for word, (probability, class_name) in zip(words.split(", "), expected, strict=True):
             named, percent = word.split()
             assert named == class_name

@@ -206,7 +206,7 @@ def test_labels_stay_distributions_and_images_in_their_range():
     for _ in range(5):
         images, mixed = augment(noise(16), labels)
         assert images.shape == (16, *SIZE, 3)
-        assert -1e-3 <= images.min() and images.max() <= 255 + 1e-3
+        assert images.min() >= -1e-3 and images.max() <= 255 + 1e-3
         assert mixed.min() >= 0
         assert np.abs(mixed.sum(axis=1) - 1).max() < 1e-5
 
@@ -277,7 +277,7 @@ def test_strong_colours_stay_in_the_range():
     images = np.zeros((32, *SIZE, 3), np.float32)
     images[..., 0] = 255
     changed = make_augmentation(recipe(saturation=1.0), seed=0)(images)[0]
-    assert 0 <= changed.min() and changed.max() <= 255
+    assert changed.min() >= 0 and changed.max() <= 255
     # Towards grey they do change.
     assert changed[..., 1].max() > 30
 

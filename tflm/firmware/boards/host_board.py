@@ -23,7 +23,7 @@ class HostBoard:
             program: path of a program that `build.build` has made for the platform `host`.
         """
         self._program = pathlib.Path(program).resolve()
-        self._messages = tempfile.TemporaryFile()
+        self._messages = tempfile.TemporaryFile()  # noqa: SIM115 -- closed at the end
         self._process = subprocess.Popen(
             [self._program],
             stdin=subprocess.PIPE,

@@ -191,7 +191,7 @@ class SerialClient:
         for index, row in enumerate(image):
             packet = serial_packets.frame_row(index, row.tobytes())
             if index < height - 1:
-                self._ask(packet, lambda answer: answer == RowTaken(index))
+                self._ask(packet, lambda answer, index=index: answer == RowTaken(index))
         return self._ask(packet, lambda answer: isinstance(answer, Recognition))
 
     def _ask(self, packet, is_wanted, passed_over=()):

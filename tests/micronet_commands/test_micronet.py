@@ -6,7 +6,7 @@ import types
 
 import pytest
 
-from training import micronet_command
+from micronet_commands import micronet
 
 
 @pytest.fixture
@@ -17,19 +17,19 @@ def reached(monkeypatch):
     def import_module(name):
         return types.SimpleNamespace(main=lambda words: calls.append((name, words)) or 7)
 
-    monkeypatch.setattr(micronet_command.importlib, "import_module", import_module)
+    monkeypatch.setattr(micronet.importlib, "import_module", import_module)
     return calls
 
 
-@pytest.mark.parametrize("word", micronet_command.COMMANDS)
+@pytest.mark.parametrize("word", micronet.COMMANDS)
 def test_words_reach_their_commands(word, reached):
-    command = micronet_command.COMMANDS[word]
-    assert micronet_command.main([word, "RUN", "--help"]) == 7
+    command = micronet.COMMANDS[word]
+    assert micronet.main([word, "RUN", "--help"]) == 7
     assert reached == [(command.module, [*command.words, "RUN", "--help"])]
 
 
 def test_unknown_command_names_the_nearest(capsys):
-    assert micronet_command.main(["exprot"]) == 2
+    assert micronet.main(["exprot"]) == 2
     message = capsys.readouterr().err
     assert "Did you mean export?" in message
     assert message.rstrip().endswith("Received: exprot")
@@ -39,16 +39,16 @@ def test_missing_extra_is_named(monkeypatch, capsys):
     def import_module(name):
         raise ModuleNotFoundError("No module named 'matplotlib'", name="matplotlib")
 
-    monkeypatch.setattr(micronet_command.importlib, "import_module", import_module)
-    assert micronet_command.main(["export", "RUN"]) == 2
+    monkeypatch.setattr(micronet.importlib, "import_module", import_module)
+    assert micronet.main(["export", "RUN"]) == 2
     assert "matplotlib: pip install 'keras_micronet[tflm]'" in capsys.readouterr().err
 
 
 def test_help_lists_all_and_imports_nothing_else():
     code = (
-        "import sys; from training import micronet_command; micronet_command.main(['--help']); "
+        "import sys; from micronet_commands import micronet; micronet.main(['--help']); "
         "assert not {'keras', 'tensorflow', 'numpy', 'tflm'} & set(sys.modules)"
     )
     finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert finished.returncode == 0, finished.stderr
-    assert all(f"  {word} " in finished.stdout for word in micronet_command.COMMANDS)
+    assert all(f"  {word} " in finished.stdout for word in micronet.COMMANDS)
