@@ -2,8 +2,8 @@
 
 An export takes a new or empty folder or, if the user says so, that of an earlier one. One that is
 refused leaves its report alone there; or, if an earlier export is there, beside it, in a folder
-with "-refused" behind the name. Nobody needs that report afterwards, so that the next export, refused
-or not, replaces it without being told to.
+with "-refused" behind the name. Nobody needs that report afterwards, so that the next export,
+refused or not, replaces it without being told to.
 """
 
 import contextlib

@@ -10,8 +10,9 @@
     __asm__ volatile(".rept " #count "\n nop\n .endr\n bx lr\n");   \
   }
 NOPS(0)
-NOPS(1) NOPS(2) NOPS(3) NOPS(4) NOPS(5) NOPS(6) NOPS(7) NOPS(8) NOPS(9) NOPS(10) NOPS(11) NOPS(12)
-    NOPS(13) NOPS(14) NOPS(15) NOPS(16) NOPS(17) NOPS(31) NOPS(100) NOPS(999) NOPS(1000)
+NOPS(1)
+NOPS(2) NOPS(3) NOPS(4) NOPS(5) NOPS(6) NOPS(7) NOPS(8) NOPS(9) NOPS(10) NOPS(11) NOPS(12) NOPS(13)
+    NOPS(14) NOPS(15) NOPS(16) NOPS(17) NOPS(31) NOPS(100) NOPS(999) NOPS(1000)
 
     /* Each an instruction that takes several cycles on hardware, and the return. */
     __attribute__((naked)) static void load_multiple(void *argument) {
