@@ -11,6 +11,7 @@ _PROGRAM = "python -m tflm"
 _EXTRA = "tflm"
 # What setup.py lists for the extra, by the names that are imported.
 _MODULES = (
+    "ai_edge_litert",
     "flatbuffers",
     "matplotlib",
     "ml_dtypes",
