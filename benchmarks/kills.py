@@ -12,11 +12,11 @@ export are killed before and after each such change, without the work before. Wh
 
     python -m benchmarks.kills FOLDER --kills 200 --write
 
-takes an hour on two cores, writes `results/kills.md`, and keeps in FOLDER what it makes. So that a
-kill costs seconds, the network is the smallest that can be exported, the data are small pictures
-that it makes, and the commands are forked from one process that has imported TensorFlow. Where the
-folder is read between two commands, as by `python -m tflm`, what a killed command has begun to move
-is finished first, as every command does.
+writes `results/kills.md` and keeps in FOLDER what it makes; each kill takes seconds of both cores,
+and `--minutes` ends it before. So that it is not minutes, the network is the smallest that can be
+exported, the data are small pictures that it makes, and the commands are forked from one process
+that has imported TensorFlow. Where the folder is read between two commands, as by `python -m tflm`,
+what a killed command has begun to move is finished first, as every command does.
 """
 
 import argparse
