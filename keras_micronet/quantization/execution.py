@@ -95,7 +95,7 @@ class Rounding(abc.ABC):
 
     def followed(self, name, values):
         """Shows a value that is not rounded to 8 bits, but whose range is learned."""
-        return
+        return None
 
     def hidden(self, products):
         """Told when the weights are known by which a fused Dynamic Shift-Max squeezes."""

@@ -85,13 +85,13 @@ def test_source_after_dynamic_shift_max():
 @pytest.mark.parametrize(("fusions", "result"), [(1, "fuse/fusion1"), (2, "fuse/maximum")])
 def test_reading_a_dynamic_shift_max(fusions, result):
     fuse = layers.DynamicShiftMax(2, fusions=fusions, reduction_ratio=1, name="fuse")
-    model = chains.chain((2, 2, 4), fuse, keras.layers.Dense(2, name="dense"))
+    model = chains.chain((1, 1, 4), fuse, keras.layers.Dense(2, name="dense"))
     assert described(model)["dense"] == result
 
 
 def test_first_layer_reads_the_images():
-    """Dense layers of Keras take images too, pixel by pixel."""
-    model = chains.chain((2, 2, 4), keras.layers.Dense(3, name="dense"))
+    """Dense layers of Keras take images too, if they have one pixel."""
+    model = chains.chain((1, 1, 4), keras.layers.Dense(3, name="dense"))
     assert described(model) == {"dense": INPUT}
 
 
