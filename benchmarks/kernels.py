@@ -128,7 +128,7 @@ def measure(graph, cache_folder, targets=TARGETS):
             for index, result in zip(chosen, results, strict=True):
                 counts[index][target.name] = result.instructions
     return [
-        Row(node.outputs[0], packed.operator, packed.output_shape, integers.multiply_adds, count)
+        Row(node.name, packed.operator, packed.output_shape, integers.multiply_adds, count)
         for node, integers, (packed, _), count in zip(
             graph.operations, operations, calls, counts, strict=True
         )

@@ -28,7 +28,7 @@ from training.fitting.trainer import (
 )
 from training.models import build_model, build_partner, check_request, load_teacher
 from training.recipes.options import format_value
-from training.recipes.recipes import RECIPES
+from training.recipes.recipes import RECIPES, QuantizeAwareRecipe
 from training.runs import plots, run_folder
 from training.runs.run_folder import RunFolder
 from training.settings import FLOAT32, RunSettings
@@ -37,6 +37,7 @@ from training.settings import FLOAT32, RunSettings
 CALIBRATION_IMAGES = 300
 TEST_IMAGES = 1000
 _FEW_TEST_IMAGES = 100
+_FEW_STEPS = 200  # of a training from random weights, which has hardly begun to learn by then
 
 
 @dataclasses.dataclass(frozen=True)
@@ -297,6 +298,7 @@ def introduction(prepared):
     settings, dataset, cost = prepared.settings, prepared.dataset, prepared.cost
     recipe = settings.recipe
     height, width = recipe.image_size
+    steps = dataset.train.size // recipe.batch_size
     yield (
         f"MicroNet{settings.model}: {cost.trainable_parameters:,} trainable parameters, "
         f"{cost.multiply_adds:,} multiply-adds an image of {height} x {width} pixels."
@@ -316,8 +318,18 @@ def introduction(prepared):
     yield from prepared.folder.notes
     yield (
         f"Recipe {recipe.name}, version {recipe.version}{_changes(recipe)}: {recipe.epochs} epochs "
-        f"of {dataset.train.size // recipe.batch_size} steps of {recipe.batch_size} images."
+        f"of {_counted(steps, 'step')} of {recipe.batch_size} images."
     )
+    is_from_scratch = settings.weights is None and not isinstance(recipe, QuantizeAwareRecipe)
+    if is_from_scratch and recipe.epochs * steps < _FEW_STEPS:
+        yield (
+            f"{_counted(recipe.epochs * steps, 'step')} in all are few to learn from: a smaller "
+            "--batch-size makes more of an epoch, or give more --epochs."
+        )
+
+
+def _counted(count, noun):
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def _certainty(images):

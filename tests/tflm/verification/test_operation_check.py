@@ -64,7 +64,7 @@ def test_corrupted_constant_of_a_fused_kernel_is_named(monkeypatch):
         check_operations(graph, images_for(graph))
     message = str(raised.value)
     assert "Every operation on the device must compute what it is defined to" in message
-    named = [op for op in graph.operations if op.outputs[0] + " (" in message]
+    named = [op for op in graph.operations if op.name + " (" in message]
     assert [op.kind for op in named] == ["MICRONET_DYNAMIC_SHIFT_MAX_S8"]
     assert named[0].options["integers"].fusions == 2
     assert "Please report it" in message

@@ -146,6 +146,18 @@ def test_a_run_that_is_interrupted_early_has_no_checkpoint(
     assert main([*arguments, str(tmp_path / "run")]) == 0
 
 
+def test_few_steps_are_told_before_the_training(arguments, tmp_path, monkeypatch, capsys):
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(train, "train", stop)
+    assert main([*arguments, str(tmp_path / "few")]) == 130  # 28 images, 2 epochs
+    text = capsys.readouterr().out
+    assert "2 epochs of 2 steps of 14 images.\n4 steps in all are few to learn from" in text
+    assert main([*arguments, str(tmp_path / "enough"), "--epochs", "100"]) == 130
+    assert "are few to learn from" not in capsys.readouterr().out
+
+
 def test_few_test_images_are_told_before_the_training(arguments, tmp_path, monkeypatch, capsys):
     def stop(*_, **__):
         raise KeyboardInterrupt
