@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # make demo: digits from training to verified C arrays. make firmware: the same digits, recognised
 # by firmware on an emulated Cortex-M. make test: all tests. make test-fast: those that take minutes,
 # without an emulator. make lint: formats, faults and types, changing nothing. make format: formats.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Packaging of keras_micronet, its training commands and its deployment tools."""
 
 import pathlib

@@ -1,1 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
 """Measurements that the design rests on; nothing imports them but their tests."""

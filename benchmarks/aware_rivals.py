@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Trains rivals with quantization simulated, by TensorFlow's toolkit and Keras 2.
 
 `tensorflow-model-optimization` takes models of Keras 2 (`tf_keras`) only, so that the trained

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`python -m benchmarks.calibration_choices`: what each tool of the calibration is worth.
 
 Takes the trained models of `benchmarks.quantization_accuracy`, quantizes them after training with

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`python -m benchmarks.companions`: what M0 gains from a partner or a teacher while it is trained.
 
 Trains M0 from the same seeds by the labels alone, by mutual learning with its full-rank partner,

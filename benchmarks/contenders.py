@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What speed is compared of: the variants, copies of stock layers, and MobileNetV3-Small."""
 
 import keras

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`python -m benchmarks.export_size`: what the export of each variant takes on a device.
 
 Beside it, the same network with stock Keras layers through TensorFlow's own converter. Operations,

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the first step of a training costs, most of which is tracing: CPU seconds of `fit`.
 
 Run with `python -m benchmarks.first_step`. Each measurement is in a process of its own, from the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`python -m benchmarks.fused_accuracy`: do the fused kernels answer as well as the builtin ones?
 
 Takes the trained models of `benchmarks.quantization_accuracy`, quantizes them after training and

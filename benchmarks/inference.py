@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Inference time on the CPU, against stock layers and MobileNetV3-Small.
 
 Run with `python -m benchmarks.inference`. One image at a time, in one `tf.function`. Contenders

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How fast training images are read, against M0's training step on the same machine.
 
 Run with `python -m benchmarks.input_pipeline`. The images are a folder of synthetic photographs of

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`python -m benchmarks.kernels`: instructions of the fused kernels, by operation and model.
 
 Every operation of each variant at 224x224 and 1000 classes, with its real shape, runs alone on an

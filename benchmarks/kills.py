@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How many kills a training, a quantize-aware training and an export survive without a loss.
 
 Each command is killed (`SIGKILL`), one kill a run, and then given again. Some kills strike at any

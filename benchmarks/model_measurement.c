@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Measures a library of static_c on an emulated processor, for benchmarks/models.py.
  *
  * A file that includes this one has included the library's header for rows and defined

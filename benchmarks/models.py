@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`python -m benchmarks.models`: instructions, RAM and flash of whole models on Cortex-M.
 
 Every variant as a static library (`static_c`) with 1000 classes runs on emulated Cortex-M4, M7 and

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`python -m benchmarks.photograph_recipes DATA`: which recipe suits photographs, by short runs.
 
 Trains M0 from scratch for a few epochs by each of a list of recipes that differ in one value or

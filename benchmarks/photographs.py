@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`python -m benchmarks.photographs DATA`: MicroNet on photographs, beside what else one may pick.
 
 Trains each network at each size from scratch, all for the same epochs with the same random changes

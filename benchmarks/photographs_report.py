@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The study of photographs as a table and a plot."""
 
 import matplotlib.figure

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`python -m benchmarks.quantization_accuracy`: what quantization costs, and training wins back.
 
 Trains each variant on each dataset from several seeds, quantizes it by each scheme, after training

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Contenders that take turns, so that a machine that is busy for a while disturbs all alike."""
 
 import statistics

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Where benchmarks keep their results, and how they write them."""
 
 import pathlib

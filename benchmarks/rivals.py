@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Networks that users of microcontrollers pick beside MicroNet, of Keras's own layers.
 
 All take raw RGB images in [0, 255] and give probabilities. What a device computes is `core`, which

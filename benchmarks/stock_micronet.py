@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A MicroNet written with the layers that Keras ships: the obvious port, to compare with.
 
 Every convolution is a grouped `keras.layers.Conv2D` followed by `keras.layers.BatchNormalization`,

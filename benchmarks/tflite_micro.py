@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Measures models in a user's own TensorFlow Lite Micro on an emulated Cortex-M4.
 
 The tree is one in which its own build has been run with CMSIS-NN, as its documentation says

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Measures a model in a user's TensorFlow Lite Micro on an emulated processor, for tflite_micro.py,
 // which compiles it together with MODEL_HEADER: the model's bytes and the operators it needs.
 //

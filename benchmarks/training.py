@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Images per second of training on the CPU: bare steps, and whole trainings that read photographs.
 
 Run with `python -m benchmarks.training`. First the step alone, on a batch that is in memory,

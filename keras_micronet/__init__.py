@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """MicroNet for Keras: image recognition with 3 to 18 million multiply-adds."""
 
 import keras

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """MicroNetM0 to MicroNetM3, with the habits of `keras.applications`.
 
 Paper: Li et al., "MicroNet: Improving Image Recognition with Extremely Low

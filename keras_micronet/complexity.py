@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a model costs: parameters and multiply-adds, layer by layer."""
 
 import dataclasses

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Keras's own convolutions in the form of the library's: one kernel, one bias.
 
 For models that mix the library's layers with `Conv2D` and `DepthwiseConv2D`.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A model as the flat chain of steps that a device runs.
 
 Blocks and nested models are unrolled into their layers, each with a name that

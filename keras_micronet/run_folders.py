@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The run folder: what an export starts from, written and read by one rule.
 
 | file | content |

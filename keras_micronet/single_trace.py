@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Training and test steps that TensorFlow traces once.
 
 TensorFlow traces a step twice if the first trace makes variables, those of the optimizer and of the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The four MicroNets as data: the tables of the authors' ICCV 2021 release.
 
 Names: `MicroNetM0` ... `MicroNetM3` are the models of the ICCV paper (arXiv

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the commands of `training` and `tflm` have in common: how they start, and what they print.
 
 It is a package of its own because nothing here may import Keras, as `keras_micronet` does:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Output that no terminal refuses: what it has no characters for is escaped."""
 
 import io

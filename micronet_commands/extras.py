@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What `pip install` must have brought for a command, told before anything is imported."""
 
 import importlib.util

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The command `micronet`: all of `python -m training`, `tflm` and `tflm.firmware` by one name.
 
 It begins at once, for it imports nothing but the command that is asked for, and that by name: the

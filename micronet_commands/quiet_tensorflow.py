@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Imports TensorFlow without the lines that it writes at every start.
 
 Neither Python's nor TensorFlow's settings silence them all: its libraries write to the standard

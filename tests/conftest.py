@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What every test relies on: quiet TensorFlow, fixed seeds, Keras's global settings restored."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The rooms of ARCHITECTURE.md: who may import whom, how full a folder may be."""
 
 import ast

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is built for users: the wheel has what exports need, and nothing of tests."""
 
 import pathlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How the commands start: at once, quietly, and on every terminal."""
 
 import os

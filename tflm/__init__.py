@@ -1,1 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
 """From a trained Keras model to int8 sources for TensorFlow Lite Micro."""

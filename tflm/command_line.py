@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`python -m tflm`: exports a trained run to a folder of sources for a microcontroller."""
 
 import argparse

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Exports of versions that did not mark their folders yet: known by what only they hold."""
 
 import pathlib

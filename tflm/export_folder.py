@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The folder that an export is written to, as a whole.
 
 An export takes a new or empty folder or, if the user says so, that of an earlier one. One that is

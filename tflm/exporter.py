@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From a trained run to verified sources for a microcontroller: the steps in order."""
 
 import dataclasses

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a user can do about an export that loses too much accuracy, best first."""
 
 import dataclasses

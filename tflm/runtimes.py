@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What runs a model on a device: the memory it takes, and how firmware calls it.
 
 A report tells both of the runtime of its export.

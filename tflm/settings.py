@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What can be chosen for an export. Nothing is imported, so that `--help` takes no time."""
 
 BUILTIN, FUSED = KERNELS = ("builtin", "fused")

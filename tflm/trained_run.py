@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What an export starts from: a complete run folder, as `keras_micronet.run_folders` describes it.
 
 Its `run.json` also tells what came before a quantize-aware training.

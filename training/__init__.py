@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Training of MicroNets: from a dataset of images to a run folder (`python -m training --help`).
 
 Data flows one way: `datasets` → `input_pipeline` (with `augmentation`) → `trainer` → `run_folder`.

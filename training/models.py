@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Building the model to train, with the weights to start from."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How the library's few operations are written in TensorFlow: speed lives here and nowhere else.
 
 TensorFlow's own grouped and depthwise convolutions are either missing (gradients of grouped

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Convolutions with symmetric padding of half the kernel on each convolved axis.
 
 Each takes an optional bias `(out_channels,)`, which is added where TensorFlow can fuse it, except

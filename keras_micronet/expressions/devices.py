@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the expressions need to know of the machine."""
 
 import tensorflow as tf

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Kernels of grouped and depthwise convolutions spread out into dense ones.
 
 A dense convolution has no grouped structure to respect, so it runs at the speed of a matrix

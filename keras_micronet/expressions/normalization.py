@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Scaling and normalization of channels, over whole rows of pixels."""
 
 import tensorflow as tf

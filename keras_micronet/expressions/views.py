@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Views of image batches with a wide innermost axis: reshapes, which cost nothing.
 
 A CPU works on vectors, and TensorFlow's kernels make them along the innermost axis. The largest

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Files: written so that nothing is lost, read so that nobody's file can harm.
 
 Private to this project. It is here, and not in `training` or `tflm`, because both write folders

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Reading files that anyone may have made: limits before values, one kind of failure.
 
 The decoders of NumPy, zip, JSON and HDF5 raise two dozen types for damaged files, and allocate what

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Writing one file: whoever reads it finds the old one or the new one, whole, after a kill too."""
 
 import contextlib

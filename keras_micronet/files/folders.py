@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A folder that a command writes as a whole, and replaces as a whole.
 
 A new folder appears by one renaming. An earlier one is exchanged with its successor, which is one

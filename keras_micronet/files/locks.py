@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A lock: two commands never write to one folder at the same time.
 
 The kernel releases it when the process ends, however it ends: nobody ever has to remove a lock

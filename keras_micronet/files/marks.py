@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The mark of this project on a folder: which files in it one of its commands has written.
 
 Names alone prove nothing: others, too, have a `report.json` or a folder `checkpoints`.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Text of unknown origin in messages: one printable line of limited length."""
 
 _LONGEST = 300

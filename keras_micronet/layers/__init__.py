@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The public layers: each usable alone in any Keras model."""
 
 from keras_micronet.layers.channel_shuffle import ChannelShuffle

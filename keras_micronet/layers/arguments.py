@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Checks of layer arguments: each returns a plain Python value or states the rule."""
 
 import math

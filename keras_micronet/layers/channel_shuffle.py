@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Channel shuffle: the fixed permutation Φ of micro-factorized pointwise convolution."""
 
 import keras

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Dynamic Shift-Max: the maximum of input-dependent fusions of a map and its channel shift."""
 
 import keras

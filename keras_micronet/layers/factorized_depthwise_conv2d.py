@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Micro-factorized depthwise convolution: k x k as k x 1 followed by 1 x k."""
 
 import keras

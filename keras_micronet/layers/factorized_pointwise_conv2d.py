@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Micro-factorized pointwise convolution W = P Φ Qᵀ."""
 
 import math

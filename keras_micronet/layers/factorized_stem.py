@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The stem: a 3 x 1 and a 1 x 3 convolution that halve the image and widen it."""
 
 import keras

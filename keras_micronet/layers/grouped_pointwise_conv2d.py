@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Grouped 1x1 convolution: one sparse factor of micro-factorized pointwise convolution."""
 
 import keras

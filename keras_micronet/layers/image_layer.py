@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What all layers of the library share: image batches in either data format."""
 
 import keras

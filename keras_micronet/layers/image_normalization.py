@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Normalization of raw images by a fixed mean and variance of each channel."""
 
 import keras

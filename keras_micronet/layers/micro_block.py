@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Micro-Block-A, -B and -C: one row of a variant's table."""
 
 import keras

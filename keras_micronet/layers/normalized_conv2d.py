@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Convolution followed by batch normalization: the unit that MicroNet is made of.
 
 Every convolution of the paper has no bias and is normalized. As one layer the

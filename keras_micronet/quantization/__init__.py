@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Quantization: post-training, and aware of it while training.
 
 Method: Jacob et al. 2018, arXiv 1712.05877, by TensorFlow Lite's definition of

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What values are like over representative images, before anything is rounded."""
 
 import dataclasses

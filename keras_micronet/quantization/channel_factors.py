@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Factors that give each channel of a map the scale that suits it, chosen by calibration.
 
 int8 with one scale spends its steps on the widest channel. Where a map's neighbours take factors

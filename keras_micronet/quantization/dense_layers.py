@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The dense layers of a chain as plain matrices, those within Dynamic Shift-Max among them."""
 
 import dataclasses

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which 8-bit dense layers keep a scale for each output: as few as cost no accuracy."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Computes a chain as a device does, with its layers' weights: every stored value is rounded.
 
 How values and weights are rounded is left to a `Rounding`, so that the same

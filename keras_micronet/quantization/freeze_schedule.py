@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """When statistics stop moving in quantization-aware training."""
 
 import keras

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Dynamic Shift-Max as the fused kernel rounds it: the mean in 64ths of the input's unit, what is
 squeezed in 15 bits, coefficients in 16.
 

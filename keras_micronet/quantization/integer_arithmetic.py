@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Rounding that integer kernels, TensorFlow Lite's and this project's, do on the way to int8.
 
 Simulated at inference, so that a model's answers are those of the device; while

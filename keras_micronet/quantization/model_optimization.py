@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The quantizers of tensorflow-model-optimization, without the side effects of importing it.
 
 Importing the package sets TF_USE_LEGACY_KERAS for this process and its children

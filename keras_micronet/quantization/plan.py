@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which values of a chain a device stores, and by what name: where rounding happens.
 
 A device computes an activation within the operation before it, so that only

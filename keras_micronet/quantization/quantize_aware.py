@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From a trained float model to one that knows the integers of a device."""
 
 import dataclasses

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The Keras model that computes as an int8 device does and learns from it."""
 
 import math

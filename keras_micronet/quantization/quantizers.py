@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Rounding while training: values and weights as the integers of a device represent them.
 
 Gradients pass through rounding unchanged and are zero outside the range

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Ranges that lose least: narrower than the extremes where these are rare."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Checks the images that ranges are observed on, before any time is spent on them."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every scale: what one step of the integers stands for that a device stores.
 
 One definition for the simulation and for the export. Arguments are tensors, or numbers and NumPy

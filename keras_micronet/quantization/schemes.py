@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is stored in how many bits: data, by name."""
 
 import dataclasses

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Weights: files of several frameworks, the ImageNet cache and downloads for it.
 
 `loading` is what others call. A file's bytes become a state dict (`files`, with a reader for each

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`.npz` files of NumPy: the shapes first, and never an object."""
 
 import math

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The ImageNet weights: from the cache, or from the first address that gives the right ones.
 
 The cache is Keras's (`KERAS_HOME`, else `.keras` in the home folder, and there `models`). It keeps

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Downloads that end: in time, within a size, and where an earlier one stopped.
 
 A download is written to a partial file. One that was interrupted goes on from there if the server

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """State dicts from files and mappings: one reader for whatever a user or a server has.
 
 Files come from anywhere. Nothing in them is run, nothing is allocated because a file says so, and

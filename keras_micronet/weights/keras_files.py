@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Keras's own `.keras` and `.weights.h5` files of a MicroNet; the classifier may be left out.
 
 Keras itself reads them, into a twin of the model: nothing is assigned before all is known to fit.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Weights for a MicroNet, wherever they are."""
 
 import collections.abc

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`.pdparams` files of PaddlePaddle, read without it.
 
 `paddle.save` of a state dict pickles a dictionary of NumPy arrays, with protocol 2 (PaddlePaddle

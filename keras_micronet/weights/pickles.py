@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Pickles of plain data, read without running code.
 
 A pickle is a program for a small stack machine. Python's own `pickle` runs it with the whole

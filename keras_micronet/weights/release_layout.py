@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Where the variables of a MicroNet stand in the state dicts of its two public implementations.
 
 The authors (repository liyunsheng13/micronet, MIT) publish one state dict for each variant; its

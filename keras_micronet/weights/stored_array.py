@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """An array in a file: its shape before its values."""
 
 import dataclasses

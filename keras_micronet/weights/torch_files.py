@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`.pth` files of PyTorch, read without it.
 
 `torch.save` writes an uncompressed zip archive: `data.pkl`, the structure, is a pickle in which

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A model that the benchmarks' tests can afford to run."""
 
 import keras

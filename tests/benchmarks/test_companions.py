@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The study of partners and teachers: its table from figures made up by hand, and its cases."""
 
 import dataclasses

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is compared: which networks, and that a training step trains."""
 
 import numpy as np

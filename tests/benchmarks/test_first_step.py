@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The benchmark's arithmetic and its command line (its times are not tested)."""
 
 import pytest

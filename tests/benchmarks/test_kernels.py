@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The kernels stay as fast as they were: instruction counts are exact, so they can be compared."""
 
 import json

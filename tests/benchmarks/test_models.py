@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Whole models keep what they take of a processor: counts are exact, so they can be compared."""
 
 import dataclasses

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The search of a recipe for photographs: its trials, its table, and what is measured once."""
 
 import json

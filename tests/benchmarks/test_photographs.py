@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The study of photographs: table and plot of figures made up by hand, and its cases."""
 
 import json

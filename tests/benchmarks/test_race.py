@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Who runs when in a race, and the arithmetic of its times."""
 
 from benchmarks.race import WARM_UP_RUNS, race, ratio

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The networks beside MicroNet are those that their authors published."""
 
 import keras

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The network that the benchmarks compare with is the same network."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The benchmark's arithmetic, its ways of training and its command line (not its times)."""
 
 import keras

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Models that several test modules share; building them costs seconds.
 
 The models must not be changed: no training, no new weights.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The layers' mathematics written a second time, with PyTorch's operations and plain loops.
 
 Nothing here calls the library or TensorFlow. Images are float64 NumPy arrays,

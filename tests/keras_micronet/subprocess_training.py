@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Run by `test_training`: trains and evaluates on one device, then on two at once.
 
 In a process of its own, because TensorFlow decides when it is imported whether oneDNN's kernels,

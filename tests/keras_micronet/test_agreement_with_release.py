@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every variant gives the numbers of the authors' code: block by block, and at the logits."""
 
 import keras

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """MicroNetM0 to MicroNetM3 keep the habits of `keras.applications`."""
 
 import inspect

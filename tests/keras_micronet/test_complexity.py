@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`summarize` against the release's figures, and against counts by hand."""
 
 import math

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The models leave Keras: SavedModel and TensorFlow Lite."""
 
 import numpy as np

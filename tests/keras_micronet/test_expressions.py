@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every expression equals the plain operation that it stands for: values and gradients.
 
 The plain operations are TensorFlow's and NumPy's own, written without any of the views, packed

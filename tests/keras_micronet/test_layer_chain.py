@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A model as a flat chain of named steps, or the reason why it is none."""
 
 import keras

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The package as a whole: what is public is documented, and imports go one way."""
 
 import ast

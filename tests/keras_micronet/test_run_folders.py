@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The folder of an own model: written whole or not at all, and read as anyone may have made it."""
 
 import json

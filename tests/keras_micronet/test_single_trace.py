@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`fit` and `evaluate` trace once what Keras's own models trace twice, and compute the same."""
 
 import copy

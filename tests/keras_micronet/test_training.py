@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The models learn: in half precision, on frozen features, with oneDNN and without, on two
 devices.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The variants as data, against the tables of the paper's release written out once more."""
 
 import dataclasses

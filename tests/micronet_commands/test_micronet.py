@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`micronet`: each word reaches the command that it stands for."""
 
 import subprocess

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A trained run, made once for all tests of the export."""
 
 import keras

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A graph of fused operations computed in NumPy, by the kernels' own definitions."""
 
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Small quantized graphs, put together by hand."""
 
 import numpy as np

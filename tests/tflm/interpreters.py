@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Both interpreters, driven directly: what the exporter's own wrapper is checked against."""
 
 from ai_edge_litert import interpreter as litert

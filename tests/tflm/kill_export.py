@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Kills the writing of an export at each of its changes in turn, and looks at what is left.
 
 Arguments: one of `PLACES`; an empty folder. Prints the number of kills. It runs in a process of its

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """MicroNets with random weights in which every number matters, for tests of the export."""
 
 import keras

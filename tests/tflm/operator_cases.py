@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A graph of each operator, beside the operator's definition.
 
 The definitions compute with real numbers, in float64, as a textbook would. They

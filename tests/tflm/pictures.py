@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Small pictures of near classes, as photographs are: nobody can tell all of them apart."""
 
 import keras

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Where exports go: nobody's file is lost, and what is refused never takes an export's place."""
 
 import json

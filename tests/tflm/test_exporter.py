@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The whole way: a run folder becomes a verified deployment folder, or a refusal."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a refusal advises: complete commands, the best first."""
 
 import pathlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Exports of a model that is far from always right, as those of photographs are.
 
 What is wrong is found out on any number of them; what is lost is the user's to accept.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Networks of Keras's own layers, trained on raw pixels, or with layers that scale them first."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Run folders as anyone may have made them: read whole, or refused in a sentence."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the tests of `training` share: a tiny dataset, model and recipe, and a finished run."""
 
 import dataclasses

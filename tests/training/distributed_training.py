@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A training of a small network of MicroNet's layers on several devices, for tests.
 
 Arguments: `one`, `mirrored` (two CPU devices in this process) or `worker` (TF_CONFIG says which);

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Kills a run's writing at each of its changes in turn, and looks at what is left, for tests.
 
 Arguments: `new`, or `overwrite` for a run that replaces another; an empty folder. Prints the number

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A training that kills its own process in the middle of an epoch, for tests.
 
 Arguments: the folder of checkpoints, the number of the epoch, from 0.

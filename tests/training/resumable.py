@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A small training with everything random in it, that checkpoints are written of."""
 
 import dataclasses

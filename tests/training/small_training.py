@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`python -m training` of a small model: a MicroNet's first step would take half a minute.
 
 Takes the options of the command, but those that are set here.

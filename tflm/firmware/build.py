@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Builds the firmware of an exported model with CMake."""
 
 import dataclasses

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`python -m tflm.firmware`: feeds images to the firmware over the serial line."""
 
 import argparse

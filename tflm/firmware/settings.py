@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What can be chosen for `python -m tflm.firmware`. Nothing that takes time is imported."""
 
 ANSWER_SECONDS = 30.0  # of real time until a device that does not answer counts as silent

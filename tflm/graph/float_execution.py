@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Runs a float graph with TensorFlow: what the device would compute without rounding.
 
 It takes graphs of `lowering` as well as those of TensorFlow Lite kinds made of them.

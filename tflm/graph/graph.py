@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The deployment graph: tensors and operations between a Keras model and a device.
 
 Everything in `tflm` passes a `Graph` on: `lowering` makes one from a trained

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the exporter knows of operators, TensorFlow Lite's and those of `tflm.kernels`: a row each.
 
 A row says which inputs an operator takes, how its options are written, which

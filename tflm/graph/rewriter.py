@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What makes a new graph of another, operation by operation."""
 
 from tflm.graph.graph import Graph

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Checks a quantized graph before it is written to a file.
 
 Much of what is wrong in a graph is not noticed by an interpreter: TensorFlow Lite

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Fused int8 kernels for Cortex-M, in C, and the Python that packs and checks them.
 
 Each operator has one name everywhere: `residual_add.py` holds its integers, packs them for the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Where the kernels' C files are: a folder for each family of operators, one for what they share.
 
 No two files have the same name, so that a compiler finds headers, and an export puts all of them

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Fully connected layer with weights of 8 or 4 bits: `dense_s8`, `dense_s4`."""
 
 import dataclasses

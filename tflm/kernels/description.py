@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is said once of a fused kernel, for all that packs, plans, calls, runs or documents it.
 
 Each kernel's Python module has its `KernelDescription`; `registry` lists them.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Dynamic Shift-Max, whose coefficients depend on its input: `dynamic_shift_max_s8`."""
 
 import dataclasses

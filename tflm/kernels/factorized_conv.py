@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Two convolutions in a row, k x 1 and 1 x k, as one operator: what both such operators share."""
 
 import dataclasses

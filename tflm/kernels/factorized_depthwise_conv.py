@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Depthwise k x 1 convolution and depthwise 1 x k convolution: `factorized_depthwise_conv_s8`."""
 
 import dataclasses

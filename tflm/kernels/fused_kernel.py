@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the integers of all fused kernels have in common."""
 
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Mean of a map over its pixels: `global_average_pool_s8`."""
 
 import dataclasses

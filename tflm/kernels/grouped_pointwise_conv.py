@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Convolution 1 x 1 in groups of channels: `grouped_pointwise_conv_s8`."""
 
 import dataclasses

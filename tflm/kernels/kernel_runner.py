@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Runs the C kernels: on this computer with sanitizers, or on an emulated Cortex-M that counts.
 
 For tests and measurements. Each operator is one program; one start of it serves many calls.

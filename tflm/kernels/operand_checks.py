@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the kernels' operands must be: the checks that several operators share.
 
 Each function raises `ValueError` that states the rule and what was received.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One operator of `tflm.kernels` as it stands in a model file."""
 
 import dataclasses

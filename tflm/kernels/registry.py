@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """All fused kernels. A new one is a line here, behind its own files (CONTRIBUTING.md)."""
 
 from tflm.kernels import (

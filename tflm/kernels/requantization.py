@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From int32 sums to int8: the rounding that all kernels share.
 
 A sum is multiplied by `multiplier / 2**32` and rounded once, halves up. TensorFlow Lite rounds

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Sum of two maps: `residual_add_s8`."""
 
 import dataclasses

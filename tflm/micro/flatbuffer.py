@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Writes a quantized graph as a TensorFlow Lite file (schema version 3).
 
 The file is about as small as the format admits. A flatbuffer is a graph of tables

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Asserts that a written model computes in integers only, from the first tensor to the last.
 
 The model's file is read again for that, not the graph that it was written from: what

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Runs models in the real TensorFlow Lite Micro, from its Python wheel.
 
 Needs the package `tflite-micro`. The interpreter inside is the C++ code that runs

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`op_resolver.h`: exactly the operators that a model uses, so that no other is linked."""
 
 from tflm.graph.operators import OPERATORS

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Adds the kernels of `tflm.kernels` to the interpreter of the tflite-micro wheel.
 
 The kernels and their glue for TensorFlow Lite Micro, the sources that a device

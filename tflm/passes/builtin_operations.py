@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Deployment operations in TensorFlow Lite's builtin vocabulary.
 
 Nothing of a map is copied only to be padded, and no mean is taken by a general

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Gives the channels of a float graph's maps scales of their own, by exact changes of weights.
 
 A map with channel factors holds its values divided by them. The weights before and behind it take

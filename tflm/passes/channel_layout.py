@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Removes channel permutations by giving each tensor its own channel order.
 
 A permutation costs a device a pass over the whole map, yet depthwise

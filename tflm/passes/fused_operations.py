@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Deployment operations in the vocabulary of `tflm.kernels`: few and large.
 
 Channel shuffles and activations go into the operation before them, the two halves

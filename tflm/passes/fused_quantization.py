@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Integers of the fused operations: ranges and weights become operands of `tflm.kernels`.
 
 Weights are the same integers as of builtin operators. Between the halves of a

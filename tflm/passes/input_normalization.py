@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From the camera's uint8 RGB to the model's input, in float and in integers."""
 
 import dataclasses

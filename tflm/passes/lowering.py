@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A trained Keras model as a deployment graph: the one place that knows both worlds.
 
 The result is float, small and free of Keras: batch normalization is folded,

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Attaches TensorFlow Lite's int8 quantization to a float graph.
 
 Activations: asymmetric, one scale and zero point each. Weights: symmetric in

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Activations and weights in TensorFlow Lite's int8 quantization: scales and integers.
 
 The scales are those of `keras_micronet.quantization.scales`, as in the simulation.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Plots of an `ExportReport`: where work and flash go, and how memory fills and empties."""
 
 import io

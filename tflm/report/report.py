@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What an exported model costs and how well it works: for engineers, and as JSON.
 
 `operation_costs` and `live_bytes` compute exact figures from a graph;

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Where quantization loses accuracy: each activation on the device against its float value.
 
 The device's values come from TensorFlow Lite Micro itself (`device_activations`).

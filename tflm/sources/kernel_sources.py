@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which operators of `tflm.kernels` a graph uses, and the sources that a device needs for them."""
 
 import re

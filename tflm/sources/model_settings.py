@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`model_settings.h`: what firmware must know to feed a model and to read its output."""
 
 import dataclasses

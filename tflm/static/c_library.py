@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A quantized graph of fused kernels as a C99 library: no interpreter, no heap, no variables.
 
 The calls of the kernels stand in the text one after the other, their operands are

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A library of `static_c`, compiled for this computer and compared with the interpreter.
 
 It runs in this process, where a fault of it ends the process. What a model decides of its text

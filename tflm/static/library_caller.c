@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What firmware does with an image, as functions of one form: for compiled_library.py.
  *
  * It is compiled for one library: NAME, the same in capitals CAPITALS, HEADER, and ROWS_HEADER if

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Operands of fused kernels as C text: constants, and the structs that the kernels take."""
 
 from tflm.kernels.registry import KERNELS

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a static library calls, and where its data lies in the arena."""
 
 import dataclasses

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Where in one block of memory, the arena, a graph's activations and its kernels' buffers lie.
 
 What is not needed at the same time may share its place; and some kernels may write over what

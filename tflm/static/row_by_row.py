@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Memory of a model whose first operation, the stem, takes the image row by row.
 
 The image need not be in memory at all; or it is, and the stem's output takes the place

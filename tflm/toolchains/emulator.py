@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Builds C programs for Cortex-M processors and runs them in QEMU, with exact instruction counts.
 
 A program reads its input and writes its output with `host.h` and counts instructions with

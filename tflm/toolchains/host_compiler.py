@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The C and C++ compiler of this computer."""
 
 import os

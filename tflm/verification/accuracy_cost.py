@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What does int8 cost? A model's answers without rounding and on the device, image by image.
 
 That is the user's decision: an export is refused only if it certainly loses more than was allowed.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """All activations of a quantized model as TensorFlow Lite Micro computes them.
 
 It runs the graph with every activation made an output, so that none is overwritten.

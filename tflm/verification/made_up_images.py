@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Images that nobody took, on which a device is compared with its own definition.
 
 They go where photographs rarely do: into saturation, to no contrast at all, to contrast between

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Each operation on the device against its own definition, from the inputs that it has there.
 
 So a wrong operation is named, and what comes after it is not blamed. A kernel of `tflm.kernels` is

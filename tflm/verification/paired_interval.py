@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How sure one can be of a difference between two answers to the same questions.
 
 Two models that answer the same images are right or wrong together most of the time; what tells

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Is it right? The device's integers against what they are defined to be.
 
 That is a question of its own: what quantization costs in accuracy is another (`accuracy_cost`),

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A run that is only told of: what it would do and how long it would take; nothing is written."""
 
 import contextlib

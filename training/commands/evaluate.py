@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`python -m training evaluate`: a finished run measured on a part of a dataset."""
 
 import contextlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A quantize-aware training: a finished float run in, a `run.PreparedRun` out.
 
 The new run has the float run's dataset, split, image size and variant. It is then executed as every

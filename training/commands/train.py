@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One whole run: dataset and model in, run folder out."""
 
 import dataclasses

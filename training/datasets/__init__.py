@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Datasets of labelled images, all loaded as one type: `image_dataset.ImageDataset`."""
 
 import pathlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From a dataset's parts to the batches that training and evaluation read."""
 
 import dataclasses

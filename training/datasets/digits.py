@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The handwritten digits bundled with scikit-learn: real images without a download.
 
 1797 greyscale images of 8 x 8 pixels from 13 writers. The split is by image, as is usual for this

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Fashion-MNIST: 70,000 real photographs of clothes, 28 x 28 pixels, greyscale, in 10 classes.
 
 Source: Xiao, Rasul and Vollgraf 2017, arXiv 1708.07747; MIT licence, copyright Zalando SE. Not

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The type that every dataset is loaded as."""
 
 import dataclasses

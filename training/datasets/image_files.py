@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Reading image files that nobody has checked: JPEG, PNG, BMP and WebP."""
 
 import concurrent.futures

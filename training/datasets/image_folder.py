@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A folder of images with one sub-folder a class.
 
 Either the classes stand directly in the folder, and the images are split here,

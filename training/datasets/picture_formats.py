@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Files that are no images for training, told by name and content, and what to do about them."""
 
 import dataclasses

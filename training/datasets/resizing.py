@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The one way in which images of any size become the model's input: bicubic with antialiasing.
 
 It serves random crops, too, although the release's were bilinear: training and evaluation then see

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Splitting labelled examples into training, validation and test parts, class by class."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Datasets of the TensorFlow Datasets catalogue, by name.
 
 They are downloaded once and kept where TensorFlow Datasets keeps them (`~/tensorflow_datasets`, or

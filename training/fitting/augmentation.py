@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Random changes to training images: Keras's preprocessing layers, some of them made faster."""
 
 import keras

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Checkpoints of an unfinished training, from which it continues as if it had not stopped.
 
 A checkpoint is a NumPy archive: plain arrays, each with a checksum, and a JSON text. Nothing in it

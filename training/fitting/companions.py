@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Models that a network learns from, or together with, while it is trained.
 
 Their losses are Keras's, which divide by the number of a strategy's replicas as the network's own

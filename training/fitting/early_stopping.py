@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Ending a training that no longer gets better, with the weights of its best epoch."""
 
 import keras

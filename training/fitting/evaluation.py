@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a network knows about a part of a dataset: loss, accuracies and the confusion of classes."""
 
 import dataclasses

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The optimizers of the recipes, and how their learning rate moves."""
 
 import keras

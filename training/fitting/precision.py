@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The numbers that a training computes with: float32, or half precision for most of it.
 
 Half precision is Keras's mixed precision: weights, batch normalization's statistics, probabilities

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Progress of a training, for people: one line an epoch, with throughput and time left."""
 
 import math

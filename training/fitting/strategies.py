@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Devices and machines to train on: TensorFlow's distribution strategies by name."""
 
 import contextlib

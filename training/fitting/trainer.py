@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Training one model on one dataset by one recipe."""
 
 import dataclasses

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What `fit` trains: a network, random changes of its images, and perhaps a companion.
 
 The same class serves one device and any `tf.distribute.Strategy`.

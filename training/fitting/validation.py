@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Measuring a network on images that it does not learn from."""
 
 import keras

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The command line's options for the values of a recipe: one for each field of the dataclass."""
 
 import argparse

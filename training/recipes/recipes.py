@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Recipes: the named values that decide how a model is trained.
 
 A recipe is plain data, so that it can be compared, saved with a run and changed one value at a

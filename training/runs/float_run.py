@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The finished float run that a quantize-aware training starts from.
 
 Its folder may come from anyone: nothing in it is run as code, and what does not fit together is

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The run folder of a training: everything it leaves behind, and what deployment starts from.
 
 The folder is an interface: programs that deploy a model read these files and need none of this

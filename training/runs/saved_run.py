@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A finished run, float or quantize-aware, to be measured or asked.
 
 Its folder may come from anyone: nothing in it is run as code, and what does not fit together is

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Kills the writing of a folder at each of its changes in turn, and looks at what is left.
 
 Arguments: one of `PLACES` or `new`, where nothing is replaced; an empty folder. Prints the number

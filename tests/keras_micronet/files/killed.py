@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Kills a process at a chosen change of the file system, for tests of what is left then.
 
 A child process runs a function in which the system calls that change files are counted; at the

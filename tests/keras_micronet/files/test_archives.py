@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One kind of failure for whatever somebody made up, and limits before values."""
 
 import io

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Folders that are replaced as a whole: nobody's file goes, and never both the old and the new."""
 
 import os

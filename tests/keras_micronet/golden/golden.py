@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Outputs of the authors' MicroNet, and the weights and images that gave them.
 
 The numbers in this folder were measured on the authors' released PyTorch code

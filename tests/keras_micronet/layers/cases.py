@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every public layer with arguments, an input shape and what must come of it."""
 
 import dataclasses

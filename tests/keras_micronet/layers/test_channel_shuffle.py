@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """ChannelShuffle is the release's permutation, and undone by its counterpart."""
 
 import hypothesis

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """DynamicShiftMax against the paper's formula in loops, and at its initial coefficients."""
 
 import keras

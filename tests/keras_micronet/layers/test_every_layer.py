@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What holds for every public layer, checked on every case of `cases`."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """FactorizedStem against its definition; the golden figures check it once more."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The layers as parts of somebody else's model: Sequential, subclassed, compiled."""
 
 import keras

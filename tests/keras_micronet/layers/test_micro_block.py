@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """MicroBlock against its definition written out in PyTorch and NumPy.
 
 The golden figures check the rows of the four tables; here are rows that no

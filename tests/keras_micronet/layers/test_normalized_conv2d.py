@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The convolution layers against PyTorch's convolutions and NumPy's normalization."""
 
 import hypothesis

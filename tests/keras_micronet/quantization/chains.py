@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Models small enough to run eagerly in which every kind of step occurs."""
 
 import keras

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """TensorFlow Lite's int8 kernels a second time, in NumPy's integers (as gemmlowp defines them)."""
 
 import dataclasses

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Run by `test_new_process`: loads a quantized model, then trains on one device and on two.
 
 Takes a folder with `model.keras`, `images.npy` and its `outputs.npy`; prints what happened as JSON.

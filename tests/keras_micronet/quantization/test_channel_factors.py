@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Scales of channels: which maps have them, how they are chosen, what they are worth."""
 
 import keras

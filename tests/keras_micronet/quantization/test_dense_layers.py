@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The dense layers of a chain, by their names, sources and matrices."""
 
 import keras

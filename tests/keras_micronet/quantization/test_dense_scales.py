@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A dense layer has one scale for all outputs unless that is measurably worse."""
 
 import keras

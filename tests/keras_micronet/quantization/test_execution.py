@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A pass without rounding is the float model's, and every stored value passes by its name."""
 
 import keras

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """When statistics and ranges stop moving, as Keras counts its steps."""
 
 import keras

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Simulated rounding of the kernels, against the kernels in integers."""
 
 import math

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """tensorflow-model-optimization is imported without what importing it does to a process."""
 
 import os

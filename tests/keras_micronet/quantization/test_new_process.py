@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What only a new process can show: imports without side effects, loading, two devices."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which values a device stores, and by what name."""
 
 import pytest

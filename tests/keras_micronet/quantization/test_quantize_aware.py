@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From a float model to one that rounds: ranges, formats, biases, and what is refused."""
 
 import keras

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The model that rounds: a device's integers, saving, training."""
 
 import keras

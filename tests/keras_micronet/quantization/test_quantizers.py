@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Rounding against TensorFlow Lite's definition of int8, worked out by hand or in NumPy."""
 
 import numpy as np

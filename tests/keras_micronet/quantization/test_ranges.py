@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Ranges that lose least, against rounding simulated in NumPy."""
 
 import numpy as np

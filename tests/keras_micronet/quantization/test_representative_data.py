@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What users give as representative data becomes small batches, or is refused."""
 
 import numpy as np

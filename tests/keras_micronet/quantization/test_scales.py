@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every scale, worked out by hand; the simulation's FakeQuant agrees with the zero points."""
 
 import numpy as np

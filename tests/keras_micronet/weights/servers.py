@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A server on the loopback device that plays every kind of source."""
 
 import contextlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The ImageNet weights: every source in its turn, and a cache that nothing wrong ever enters."""
 
 import hashlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Damaged files of every format end in one sentence, quickly and in little memory."""
 
 import io

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Downloads from servers of every kind end in a file or in one sentence, in time."""
 
 import json

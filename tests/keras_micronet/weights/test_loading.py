@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Weights from files and mappings end to end, and every way they can be wrong."""
 
 import os

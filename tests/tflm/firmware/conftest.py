@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A model so small that thousands of its images go over a serial line."""
 
 import dataclasses

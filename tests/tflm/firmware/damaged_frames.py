@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Frames that were damaged on their way, each in one way, from a seed."""
 
 import dataclasses

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Resizes the frames of the standard input. Each is three numbers of 32 bits, which resizer of the
 // list below, width and height, and its pixels. For each the output has the number of rows that
 // came out, or -1 if the resizer refused the frame; and the rows, each behind a number that tells

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The device's side of the serial line in Python, written from the protocol alone.
 
 It tells what a device must answer to any bytes, and stands in for one in tests of the client.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The firmware as a whole: builds, checks of the model at the start, images in and results out.
 
 Damaged packets are the subject of test_wire.py.

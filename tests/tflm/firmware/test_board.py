@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Boards that run the firmware, its build, and the command that feeds them."""
 
 import os

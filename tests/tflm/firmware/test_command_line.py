@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`python -m tflm.firmware`: what it refuses, and that it does so before it builds."""
 
 import os

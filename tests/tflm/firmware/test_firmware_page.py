@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """docs/firmware.md: what it names exists, and its code and its example do what it says."""
 
 import re

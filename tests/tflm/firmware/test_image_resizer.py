@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The firmware's resizer against that of training, on this computer with sanitizers."""
 
 import pathlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The firmware's recognizer in TensorFlow Lite Micro: what its build refuses, and what it answers.
 
 The tests that need TensorFlow Lite Micro run if the environment variable TFLM_ROOT names the root

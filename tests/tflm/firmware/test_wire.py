@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The firmware's serial line: whatever comes over it, the next good image is recognised.
 
 `MICRONET_DAMAGED_FRAMES=100000 python -m pytest tests/tflm/firmware/test_wire.py` sends as many

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Graphs with one fault each: all are refused, in words that name the fault."""
 
 import ml_dtypes

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Model files with fused operators, written with the schema alone."""
 
 import flatbuffers

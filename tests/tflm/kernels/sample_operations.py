@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Small operations of each fused operator, for tests of what all of them have in common."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The fully connected layers: NumPy integers against floats, and kernels against the integers."""
 
 import dataclasses

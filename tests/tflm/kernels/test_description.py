@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is said of kernels is what their C files, their samples and model files say."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Tests of Dynamic Shift-Max in integers: the NumPy reference, the kernels, what bind refuses."""
 
 import dataclasses

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Dynamic Shift-Max over its input: equal to the reference, and what it costs."""
 
 import ctypes

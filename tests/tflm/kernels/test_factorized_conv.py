@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Tests of both factorized convolutions: NumPy reference, kernels, what bind refuses."""
 
 import dataclasses

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The depthwise convolution whose output overlaps its input: the lead that this needs is enough."""
 
 import dataclasses

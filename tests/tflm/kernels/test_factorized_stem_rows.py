@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The stem that takes its image row by row: equal to the reference, and the order of its calls."""
 
 import ctypes

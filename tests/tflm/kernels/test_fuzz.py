@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Mutations of valid operands: `bind` refuses them or the kernel keeps within its memory."""
 
 import struct

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The glue for TensorFlow Lite Micro: no warnings, in all standards that it is compiled in."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The convolution 1 x 1 in groups: NumPy integers against floats, kernels against the integers."""
 
 import dataclasses

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Fused operators in the interpreter of the tflite-micro wheel: results and refusals."""
 
 import ctypes

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Tests of the sum of two maps: the NumPy reference, the kernels, what bind refuses."""
 
 import dataclasses

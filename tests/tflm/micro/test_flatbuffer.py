@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every operator, written to a file and run by two interpreters, and the file itself."""
 
 import flatbuffers

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Models of integers only pass; a float tensor or a conversion anywhere in them is named."""
 
 import warnings

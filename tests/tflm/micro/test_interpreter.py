@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The wrapper of the tflite-micro wheel: results, memory figures, and refusals."""
 
 import os

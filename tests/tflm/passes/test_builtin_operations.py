@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Composite operations in TensorFlow Lite's vocabulary."""
 
 import numpy as np

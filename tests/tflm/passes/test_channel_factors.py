@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Scales of channels: the same function, in every form that a graph takes on its way."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Permutations are folded into weights; only grouped convolutions still gather."""
 
 import numpy as np

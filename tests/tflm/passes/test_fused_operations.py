@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The fused graph: what goes into one operation, and what stays outside."""
 
 import collections

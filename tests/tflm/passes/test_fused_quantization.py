@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Models of fused kernels in TensorFlow Lite Micro: right to the byte, and near the float model."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every option of Keras's own layers that is accepted: simulated, lowered and on the device.
 
 Each is compared by values with what Keras computes.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The deployment graph computes what the Keras model computes."""
 
 import collections

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The integers that stand for real values, against TensorFlow Lite's definition."""
 
 import ml_dtypes

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Scales of weights and values that are zero, tiny or far apart: simulation and device are one.
 
 The device is TensorFlow Lite Micro; what it puts out is compared with the simulation at inference,

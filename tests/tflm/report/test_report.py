@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Costs and lifetimes against counts by hand, and what is rendered of them."""
 
 import dataclasses

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Signal-to-quantization-noise ratios against what theory and hand-made cases say."""
 
 import math

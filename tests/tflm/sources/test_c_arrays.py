@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The C++ sources, compiled with all warnings as errors, run, and asked for what they hold."""
 
 import os

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Runs libraries of static_c on data from the host, for tests.
  *
  * A file that includes this one has included their headers for rows and defined

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Libraries of static_c, compiled and run: right to the byte, and nothing outside the arena."""
 
 import dataclasses

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Libraries on this computer: right outputs pass, and whatever is wrong is told."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Plans of memory: nothing is overwritten while it is needed, and no byte more than necessary."""
 
 import itertools

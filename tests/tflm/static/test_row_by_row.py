@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Images whose rows a stem's output replaces: no row is overwritten before its last reader."""
 
 import numpy as np

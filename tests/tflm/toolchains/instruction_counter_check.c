@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Measures instruction sequences of known length. Input: 32-bit words, the iterations of one loop
  * each. Output: 64-bit counts: of NOP_COUNTS in test_instruction_counter.py, of the sequences below
  * them, and of the loops. */
@@ -9,10 +10,10 @@
     (void)argument;                                                 \
     __asm__ volatile(".rept " #count "\n nop\n .endr\n bx lr\n");   \
   }
-NOPS(0)
-NOPS(1)
-NOPS(2) NOPS(3) NOPS(4) NOPS(5) NOPS(6) NOPS(7) NOPS(8) NOPS(9) NOPS(10) NOPS(11) NOPS(12) NOPS(13)
-    NOPS(14) NOPS(15) NOPS(16) NOPS(17) NOPS(31) NOPS(100) NOPS(999) NOPS(1000)
+/* clang-format off */
+NOPS(0) NOPS(1) NOPS(2) NOPS(3) NOPS(4) NOPS(5) NOPS(6) NOPS(7) NOPS(8) NOPS(9) NOPS(10) NOPS(11)
+NOPS(12) NOPS(13) NOPS(14) NOPS(15) NOPS(16) NOPS(17) NOPS(31) NOPS(100) NOPS(999) NOPS(1000)
+    /* clang-format on */
 
     /* Each an instruction that takes several cycles on hardware, and the return. */
     __attribute__((naked)) static void load_multiple(void *argument) {

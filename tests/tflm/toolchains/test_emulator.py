@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The emulator: exact bytes, readable failures, programs built when they have to be."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The computer's compiler: what it makes appears whole, what it says is passed on."""
 
 import os

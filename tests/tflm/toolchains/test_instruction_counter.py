@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The instruction counter against sequences whose length is known."""
 
 import pathlib

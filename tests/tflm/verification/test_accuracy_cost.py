@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is counted, on answers made by hand."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a device is compared on must go where photographs rarely do, every time the same way."""
 
 import numpy as np

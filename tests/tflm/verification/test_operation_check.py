@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Operations that are as they are defined pass; one that is not is named, and no other."""
 
 import dataclasses

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The interval against published ones, an independent computation, and what it promises."""
 
 import numpy as np

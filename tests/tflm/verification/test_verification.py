@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is wrong is refused, however few images there are and whatever class they get."""
 
 import numpy as np

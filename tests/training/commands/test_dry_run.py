@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A dry run tells everything, writes nothing, and estimates the time by any clock."""
 
 import dataclasses

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`--recipe finetune` as the extra `training` installs it: no torch, an empty cache, a server."""
 
 import pickle

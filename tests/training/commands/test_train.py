@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Whole runs, of a small model: also one that is stopped and continued by the same command."""
 
 import contextlib

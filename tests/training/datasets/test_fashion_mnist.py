@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Fashion-MNIST is read from installed files, which may be missing or damaged."""
 
 import gzip

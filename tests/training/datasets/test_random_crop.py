@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Random crops against the definition of torchvision's RandomResizedCrop."""
 
 import numpy as np

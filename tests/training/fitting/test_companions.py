@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Mutual learning and distillation: whose loss is what, and who learns from whom."""
 
 import dataclasses

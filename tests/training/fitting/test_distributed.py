@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Training on several devices and by several processes: the same as on one."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Early stopping keeps the best epoch, also if the training is stopped and continued."""
 
 import dataclasses

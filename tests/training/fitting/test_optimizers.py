@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Optimizers: those of PyTorch where the release was trained with them."""
 
 import dataclasses

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A training that was stopped and continued is the one that was not."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The moving average of weights: its formula, and that the network gets it back and for good."""
 
 import keras

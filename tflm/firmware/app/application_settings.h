@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the application's user can choose. Options of CMake set the numbers that have names of
 // macros here.
 #ifndef MICRONET_APPLICATION_SETTINGS_H

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // CRC-32, as zlib computes it.
 #ifndef MICRONET_CRC32_H
 #define MICRONET_CRC32_H

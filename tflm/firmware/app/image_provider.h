@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Where images come from. The build chooses one of the files image_provider_*.cc, which define
 // these functions.
 //

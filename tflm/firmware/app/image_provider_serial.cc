@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Frames that somebody sends over the serial line.
 //
 // Packets are those of serial_packets.h. Numbers of 16 bits are little-endian.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Frames from the program's own memory, with the scores that must come out: says whether a device
 // computes right before anything is connected to it. Ends the program, with status 0 if all scores
 // were right.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Frames of any size become the model's input, row by row: no frame is ever in memory.
 //
 // The result is that of training: the largest centred part of the frame with the model's

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The application: recognizes what the image provider's frames show.
 #ifndef MICRONET_MAIN_FUNCTIONS_H
 #define MICRONET_MAIN_FUNCTIONS_H

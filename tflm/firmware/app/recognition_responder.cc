@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "recognition_responder.h"
 
 #include "model_settings.h"

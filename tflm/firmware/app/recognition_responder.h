@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the application tells whoever listens to the serial line: lines of ASCII that end with "\n".
 // Their first words tell what they are; fields of the form name=value stand between spaces.
 #ifndef MICRONET_RECOGNITION_RESPONDER_H

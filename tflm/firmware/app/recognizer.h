@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The model at work: rows of its input go in, scores come out. The build chooses the runtime, and
 // with it the file recognizer_*.cc that defines these functions.
 //

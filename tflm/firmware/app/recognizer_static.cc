@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The model as a C library of its own, which takes the image row by row.
 #include "recognizer.h"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The model in TensorFlow Lite Micro's interpreter, which takes the image as a whole: its rows are
 // collected in the input tensor. The interpreter and its operators live in static memory and are
 // never destroyed: nothing here takes memory from a heap.

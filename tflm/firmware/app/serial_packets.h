@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Packets of a serial line: a kind, a body and a CRC-32 over both (little-endian), framed by SLIP
 // (RFC 1055).
 #ifndef MICRONET_SERIAL_PACKETS_H

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "tensorflow_lite_micro_log.h"
 
 #include <cassert>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What TensorFlow Lite Micro prints, kept for the application, which alone writes to the line.
 //
 // The library prints by DebugLog, formats by DebugVsnprintf and, in some headers, checks by assert.

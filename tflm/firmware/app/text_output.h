@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Text on the serial line.
 #ifndef MICRONET_TEXT_OUTPUT_H
 #define MICRONET_TEXT_OUTPUT_H

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A board that QEMU emulates, running the firmware, with its serial line and its reset button."""
 
 import json

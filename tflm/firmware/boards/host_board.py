@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The firmware as a program of this computer, its serial line on pipes."""
 
 import pathlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # Stops unless the choices of the command line are possible. Sets PLATFORMS_FOLDER, EMULATED_FOLDER
 # (what the emulated boards share) and, of the chosen platform, PLATFORM_FOLDER.
 set(PLATFORMS_FOLDER ${CMAKE_CURRENT_SOURCE_DIR}/platforms)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # TensorFlow Lite Micro for recognizer_tflm.cc: a source tree in which its own build has been run.
 #
 # Takes

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A stream of bytes to and from another process: two file descriptors, never a deadlock."""
 
 import os

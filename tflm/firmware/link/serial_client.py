@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The sender's side of the serial line: images go to a device, what it recognises comes back.
 
 The line may damage bytes. A packet that did not arrive whole is repeated, a frame that the device

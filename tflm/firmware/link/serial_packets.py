@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What goes over the serial line: packets to the device, lines of text from it.
 
 A packet is a kind (one byte), a body, and the CRC-32 of both (zlib's, 4 bytes, little-endian),

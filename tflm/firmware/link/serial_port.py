@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A board on a serial port of this computer, by pyserial."""
 
 _BITS_PER_SECOND = 115_200

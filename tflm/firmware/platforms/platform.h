@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What the application needs of a board. Another board is another folder that defines these four
  * functions, and whose platform.cmake tells the build how; CMakeLists.txt says what it can set. */
 #ifndef MICRONET_PLATFORM_H

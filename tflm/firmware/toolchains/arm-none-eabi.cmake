@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # Arm's compiler for processors without an operating system. The platform tells the processor.
 set(CMAKE_SYSTEM_NAME Generic)
 set(CMAKE_SYSTEM_PROCESSOR ${PLATFORM_PROCESSOR})

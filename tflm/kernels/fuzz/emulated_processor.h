@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* processor.h of a processor with DSP instructions, in plain C: so that a sanitizer of the host
  * sees which memory the *_dsp.c kernels use. To be included before all else (gcc -include).
  *

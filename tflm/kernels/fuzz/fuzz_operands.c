@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Binds operands made of arbitrary bytes and, if they are accepted, runs the kernel: for a fuzzer
  * with libFuzzer's interface, or standalone_main.c, and sanitizers.
  *

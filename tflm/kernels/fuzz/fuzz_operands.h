@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Kernels with operands made of arbitrary bytes. */
 #ifndef FUZZ_OPERANDS_H
 #define FUZZ_OPERANDS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Runs fuzz_operands on files and on mutations of them, for compilers without libFuzzer.
  *
  * Usage: fuzz_operands MUTATIONS FILE...

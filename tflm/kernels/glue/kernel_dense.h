@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the glue of dense_s4 and of dense_s8 have in common.
 #ifndef MICRONET_KERNEL_DENSE_H
 #define MICRONET_KERNEL_DENSE_H

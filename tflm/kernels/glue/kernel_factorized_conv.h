@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the glue of factorized_depthwise_conv_s8 and of factorized_stem_s8 have in common.
 #ifndef MICRONET_KERNEL_FACTORIZED_CONV_H
 #define MICRONET_KERNEL_FACTORIZED_CONV_H

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What TensorFlow Lite Micro's nodes of all MICRONET_ operators do alike.
 //
 // A node's inputs are the activations, int8, and then the constants, int8, int16 or int32; it has

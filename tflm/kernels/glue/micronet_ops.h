@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The fused operators for TensorFlow Lite Micro. An application registers those of its model:
 //
 //   resolver.AddCustom("MICRONET_RESIDUAL_ADD_S8", micronet::Register_MICRONET_RESIDUAL_ADD_S8());

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* dynamic_shift_max_in_place_s8 for kernel_runner.c. */
 #ifndef DYNAMIC_SHIFT_MAX_IN_PLACE_S8_MAP_H
 #define DYNAMIC_SHIFT_MAX_IN_PLACE_S8_MAP_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* factorized_depthwise_conv_s8 for kernel_runner.c: its output is at the beginning of the memory at
  * whose end its input is. */
 #ifndef FACTORIZED_DEPTHWISE_CONV_S8_OVERLAP_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A kernel for kernel_runner.c: a whole image through factorized_stem_rows_s8.
  *
  * On the host each row is in a block of its own while it is pushed, and nowhere else, so that a

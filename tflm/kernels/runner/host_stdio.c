@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* host.h and instruction_counter.h on the host itself: standard input and output, no counts. */
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Runs kernels on data from the host: for tests and measurements, not for devices.
  *
  * It is compiled for one operator: RUNNER_OPERATOR, its header RUNNER_HEADER, RUNNER_INPUTS (1, 2).

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Functions of the Python package tflite-micro, found by name in its loaded library.
 #ifndef MICRONET_WHEEL_FUNCTIONS_H
 #define MICRONET_WHEEL_FUNCTIONS_H

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Puts operators into the table of the Python package tflite-micro.
 #ifndef MICRONET_WHEEL_REGISTRATION_H
 #define MICRONET_WHEEL_REGISTRATION_H

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # What the platform.cmake of every emulated board says, once it has set
 #   PLATFORM_PROCESSOR     the compiler's name of the processor
 #   BOARD_SOURCES          the drivers, of those in this folder, that not all boards have

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Exchange of bytes with the host that runs the emulator, by Arm semihosting.
  *
  * The host puts the input into the file "input.bin" of the emulator's folder and finds the output

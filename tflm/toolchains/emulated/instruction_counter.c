@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "instruction_counter.h"
 
 static const uint64_t kReturnInstruction = 1;

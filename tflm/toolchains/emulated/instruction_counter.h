@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Counts the instructions that the emulated processor executes.
  *
  * The emulator runs with a virtual clock that advances 64 ns with each instruction. A board timer

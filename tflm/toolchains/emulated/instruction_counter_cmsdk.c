@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Instruction counter of the MPS2 boards, from two of their timers, running down at 25 MHz. */
 #include "instruction_counter.h"
 

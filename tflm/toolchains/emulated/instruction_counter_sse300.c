@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Instruction counter of the MPS3 AN547 board, from the system counter of Arm's SSE-300 subsystem,
  * which counts up at 32 MHz in 64 bits. */
 #include "instruction_counter.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Makes accesses outside the program's memories faults, and stops writing to its code.
  *
  * The emulated MPS2 boards ignore writes to unused addresses and let 0 be read there: without

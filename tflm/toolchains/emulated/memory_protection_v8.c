@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Memory protection of Cortex-M55. */
 #include "memory_protection.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Arm's CMSDK serial port. Its receiver holds one byte; the emulator keeps the next one back until
  * it is read. */
 #include "serial_port.h"

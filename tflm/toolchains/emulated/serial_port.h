@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The emulated boards' first serial port. */
 #ifndef SERIAL_PORT_H
 #define SERIAL_PORT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Start-up of the emulated Cortex-M boards: vector table, processor set-up, memory, faults. */
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Takes the bytes of the standard input with a receiver that has room for kRoom. Prints an event
 // on each line: its name, and of a packet the bytes of kind and body in hexadecimal.
 #include <cstdio>

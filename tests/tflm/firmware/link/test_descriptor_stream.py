@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A stream to a process that does not do its part."""
 
 import os

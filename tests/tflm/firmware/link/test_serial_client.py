@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Packets byte for byte, lines field for field, and a client that no noise misleads."""
 
 import collections

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The firmware's receiver of packets, on this computer with sanitizers.
 
 The sender here is written from RFC 1055 and from the protocol alone.

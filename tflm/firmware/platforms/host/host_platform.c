@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The functions of platform.h on a computer with POSIX. */
 #include "platform.h"
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # Arm MPS2 board with the AN386 image, emulated by QEMU.
 set(PLATFORM_PROCESSOR cortex-m4)
 set(BOARD_SOURCES instruction_counter_cmsdk.c memory_protection_v7.c)

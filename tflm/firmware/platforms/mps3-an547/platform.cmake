@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # Arm MPS3 board with the AN547 image, emulated by QEMU.
 set(PLATFORM_PROCESSOR cortex-m55)
 set(BOARD_SOURCES instruction_counter_sse300.c memory_protection_v8.c)

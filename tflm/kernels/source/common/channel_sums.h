@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Sums over all pixels of a map, for pooling. */
 #ifndef MICRONET_CHANNEL_SUMS_H
 #define MICRONET_CHANNEL_SUMS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "micronet_operands.h"
 
 micronet_status micronet_check_permutation(const int16_t *positions, int32_t count) {

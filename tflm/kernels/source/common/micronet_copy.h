@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Copies bytes: internal. */
 #ifndef MICRONET_COPY_H
 #define MICRONET_COPY_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What the model file says about one operator: options and constants, not yet trusted. */
 #ifndef MICRONET_OPERANDS_H
 #define MICRONET_OPERANDS_H

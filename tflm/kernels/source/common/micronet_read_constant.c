@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "micronet_operands.h"
 
 micronet_status micronet_read_constant(const micronet_operands *operands, int32_t index,

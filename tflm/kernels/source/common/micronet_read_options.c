@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "micronet_operands.h"
 
 /* Byte by byte: options may begin anywhere in a file. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What a kernel or a model answers. */
 #ifndef MICRONET_STATUS_H
 #define MICRONET_STATUS_H

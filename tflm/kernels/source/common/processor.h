@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The processor's instructions that the kernels use, each as one function, and which there are.
  *
  * MICRONET_DSP: the DSP extension (Cortex-M4, M7, M33, M55). MICRONET_MVE: integer Helium (M55).

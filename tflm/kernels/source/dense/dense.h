@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What the fully connected layers with int8 and with 4-bit weights have in common.
  *
  * result = clamp(round((sum of weight * input + bias) * multiplier / 2^32) + output_zero_point),

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Fully connected layer with 4-bit weights; see dense.h. */
 #ifndef MICRONET_DENSE_S4_H
 #define MICRONET_DENSE_S4_H

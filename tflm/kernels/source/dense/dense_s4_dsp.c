@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* With SMLAD: two products of 16 bits an instruction.
  *
  * The inputs are expanded to 16 bits in the buffer; then four outputs at a time pass over them.

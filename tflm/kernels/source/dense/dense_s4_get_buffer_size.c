@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "dense_s4_internal.h"
 
 int32_t micronet_dense_s4_get_buffer_size(const micronet_dense_s4_params *params) {

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What the implementations of `dense_s4` share. */
 #ifndef MICRONET_DENSE_S4_INTERNAL_H
 #define MICRONET_DENSE_S4_INTERNAL_H

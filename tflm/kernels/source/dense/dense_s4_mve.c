@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* With Helium: the method of dense_s4_dsp.c, eight inputs a vector. */
 #include "dense_s4_internal.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "dense_s4_internal.h"
 
 void micronet_dense_s4_scalar(const micronet_dense_s4_params *params, const int8_t *input,

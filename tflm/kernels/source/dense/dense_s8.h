@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Fully connected layer with int8 weights; see dense.h. */
 #ifndef MICRONET_DENSE_S8_H
 #define MICRONET_DENSE_S8_H

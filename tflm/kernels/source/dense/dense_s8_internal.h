@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What the implementations of `dense_s8` share. */
 #ifndef MICRONET_DENSE_S8_INTERNAL_H
 #define MICRONET_DENSE_S8_INTERNAL_H

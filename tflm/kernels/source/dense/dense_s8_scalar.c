@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "dense_s8_internal.h"
 
 /* Adds the products of one input for a pair of outputs. */

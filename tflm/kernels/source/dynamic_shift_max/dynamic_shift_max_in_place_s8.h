@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* dynamic_shift_max_s8 that writes its result over its input: half the memory of the maps, a few
  * instructions more.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "dynamic_shift_max_s8_internal.h"
 
 micronet_status micronet_dynamic_shift_max_s8(const micronet_dynamic_shift_max_s8_params *params,

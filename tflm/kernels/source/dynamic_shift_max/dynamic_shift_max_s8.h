@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Dynamic Shift-Max: the maximum of one or two sums of each channel and a partner channel, with
  * coefficients that two small dense layers make of the map's mean.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "dynamic_shift_max_s8_internal.h"
 
 #if defined(MICRONET_DSP)

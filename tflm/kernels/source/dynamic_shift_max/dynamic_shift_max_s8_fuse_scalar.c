@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "dynamic_shift_max_s8_internal.h"
 
 typedef micronet_dynamic_shift_max_s8_params shift_max_params;

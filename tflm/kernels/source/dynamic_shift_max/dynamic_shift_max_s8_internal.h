@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Shared by the implementations of dynamic_shift_max_s8.h. */
 #ifndef MICRONET_DYNAMIC_SHIFT_MAX_S8_INTERNAL_H
 #define MICRONET_DYNAMIC_SHIFT_MAX_S8_INTERNAL_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Two convolutions in a row, vertical (k x 1) and horizontal (1 x k), without the map between them:
  * what factorized_depthwise_conv_s8 and factorized_stem_s8 share.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Reads the operands of factorized_depthwise_conv_s8 and factorized_stem_s8: internal. */
 #ifndef MICRONET_FACTORIZED_CONV_BIND_H
 #define MICRONET_FACTORIZED_CONV_BIND_H

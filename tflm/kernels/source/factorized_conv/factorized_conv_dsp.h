@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Parts of factorized_depthwise_conv_s8 and factorized_stem_s8 with the DSP extension: internal.
  *
  * Values are read as pairs: two that follow each other, one in each halfword. A pair and a pair of

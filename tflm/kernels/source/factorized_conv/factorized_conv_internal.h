@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Parts of factorized_depthwise_conv_s8 and factorized_stem_s8 in plain C: internal. */
 #ifndef MICRONET_FACTORIZED_CONV_INTERNAL_H
 #define MICRONET_FACTORIZED_CONV_INTERNAL_H

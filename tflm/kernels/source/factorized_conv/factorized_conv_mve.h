@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Parts of factorized_depthwise_conv_s8 and factorized_stem_s8 with Helium: internal.
  *
  * Channels are done one by one, so that weights are scalars. Four results are computed at once: a

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Depthwise k x 1 convolution, then depthwise 1 x k convolution, each with a depth multiplier.
  *
  * Vertical channel i reads input channel i / (vertical.channels / channels); horizontal channel i

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Implementations of factorized_depthwise_conv_s8, which picks one: internal. */
 #ifndef MICRONET_FACTORIZED_DEPTHWISE_CONV_S8_INTERNAL_H
 #define MICRONET_FACTORIZED_DEPTHWISE_CONV_S8_INTERNAL_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "factorized_conv_mve.h"
 #include "factorized_depthwise_conv_s8_internal.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* factorized_stem_s8 for an image that comes row by row and is never in memory as a whole.
  *
  * The parameters are those that micronet_factorized_stem_s8_bind fills in, and the bytes of the

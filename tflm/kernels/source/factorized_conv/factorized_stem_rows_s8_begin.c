@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "factorized_stem_rows_s8_internal.h"
 
 micronet_status micronet_factorized_stem_rows_s8_begin(

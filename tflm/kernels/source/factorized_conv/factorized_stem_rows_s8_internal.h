@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The buffer of factorized_stem_rows_s8: internal.
  *
  * First the state, then rows of the input: all that a window reads but its last one. Row y is in

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "factorized_stem_rows_s8_internal.h"
 #include "micronet_copy.h"
 

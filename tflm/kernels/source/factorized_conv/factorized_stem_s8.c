@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "factorized_stem_s8_internal.h"
 
 /* The strip that begins with row `y` of the output, as long as its windows have the same taps. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* k x 1 convolution over all channels of an image, then depthwise 1 x k convolution.
  *
  * Horizontal channel i reads vertical channel i / (horizontal.channels / vertical.channels). */

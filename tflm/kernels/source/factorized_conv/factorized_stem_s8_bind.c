@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "factorized_conv_bind.h"
 #include "factorized_stem_s8.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Parts of factorized_stem_s8 and factorized_stem_rows_s8: internal. */
 #ifndef MICRONET_FACTORIZED_STEM_S8_INTERNAL_H
 #define MICRONET_FACTORIZED_STEM_S8_INTERNAL_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "factorized_stem_s8_internal.h"
 
 /* One row of vertical results of `channel`.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The mean of each channel over all pixels, with an optional table of its function.
  *
  * mean = (sum + pixels / 2) / pixels for positive sums, (sum - pixels / 2) / pixels for others, in

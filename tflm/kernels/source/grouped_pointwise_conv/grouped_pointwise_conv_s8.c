@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "grouped_pointwise_conv_s8_internal.h"
 
 /* The implementations saturate to int8 for free; narrower limits are a second pass. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Convolution 1 x 1 in groups of channels; the output's channels may stand in any order.
  *
  * Group g reads the input's channels from g * inputs on and makes the outputs from g * outputs on.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* With SMLAD: two products of 16 bits an instruction. A tile of pixels is expanded to 16 bits in
  * the buffer, for all outputs of a group.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "grouped_pointwise_conv_s8_internal.h"
 
 int32_t micronet_grouped_pointwise_conv_s8_get_buffer_size(

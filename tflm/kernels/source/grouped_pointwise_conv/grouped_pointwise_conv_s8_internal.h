@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What the implementations of `grouped_pointwise_conv_s8` share. */
 #ifndef MICRONET_GROUPED_POINTWISE_CONV_S8_INTERNAL_H
 #define MICRONET_GROUPED_POINTWISE_CONV_S8_INTERNAL_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* With Helium: 16 products an instruction.
  *
  * Four outputs at a time: their weights are unpacked to int8 rows in the buffer, then they pass

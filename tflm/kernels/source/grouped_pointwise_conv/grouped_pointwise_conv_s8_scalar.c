@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "grouped_pointwise_conv_s8_internal.h"
 
 /* Adds the products of one input for a pair of outputs to `sums`. They are unsigned because

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "residual_add_s8_internal.h"
 
 micronet_status micronet_residual_add_s8(const micronet_residual_add_s8_params *params,

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Sum of two maps of the same shape and channel order.
  *
  * output = clamp((first_multiplier * first + second_multiplier * second + offset) >> 12), with one

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "residual_add_s8.h"
 
 enum { OPTION_COUNT = 6 };

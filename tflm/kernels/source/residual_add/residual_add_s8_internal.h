@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The implementations of residual_add_s8.h; arguments as there. */
 #ifndef MICRONET_RESIDUAL_ADD_S8_INTERNAL_H
 #define MICRONET_RESIDUAL_ADD_S8_INTERNAL_H

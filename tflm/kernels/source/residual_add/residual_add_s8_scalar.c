@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "residual_add_s8_internal.h"
 
 static int32_t add(const micronet_residual_add_s8_params *params, int32_t first, int32_t second) {

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #ifndef MICRONET_WHEEL_MICRO_LOG_H
 #define MICRONET_WHEEL_MICRO_LOG_H
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the glue uses of TensorFlow Lite Micro, as the Python package tflite-micro has it inside.
 //
 // It stands in for the headers of that name, so that the sources of glue/ run in the package's
