@@ -43,9 +43,9 @@ _INTERRUPTED = 130
 _DESCRIPTION = """\
 Trains a MicroNet on labelled images and writes a run folder: the model, its weights, the history
 and its plot, the class names, and the images that the conversion for a microcontroller needs.
-With --quantize-aware it continues from such a folder with the rounding of int8 simulated, so that
-the model learns to work with it, and writes another run folder. `evaluate` measures a finished run,
-`predict` asks it what images show; each has a --help of its own."""
+`quantize` continues from such a folder with the rounding of int8 simulated, so that the model
+learns to work with it, and writes another run folder. `evaluate` measures a finished run, `predict`
+asks it what images show; each has a --help of its own."""
 
 _EPILOGUE = """\
 datasets:
@@ -56,15 +56,21 @@ datasets:
               train, validation (or val) and test folders that hold the classes
   tfds:NAME   a dataset of TensorFlow Datasets, downloaded once, such as tfds:cifar10
 
+The run folder's files are described at the top of training/runs/run_folder.py."""
+
+_SCHEMES = """\
 schemes:
   int8        8 bits for all weights and activations
   int8_head4  4 bits for the weights of the last two dense layers, one scale a layer
   int8_head4_per_channel
-              the same with one scale an output
+              the same with one scale an output"""
 
-The run folder's files are described at the top of training/runs/run_folder.py."""
+_QUANTIZE_DESCRIPTION = """\
+Continues a finished training with the rounding of int8 simulated, so that the model learns to work
+with it, and writes another run folder. The float run decides the model, the image size, the dataset
+and the random changes of the images."""
 
-_EVALUATE, _PREDICT = "evaluate", "predict"
+_QUANTIZE, _EVALUATE, _PREDICT = "quantize", "evaluate", "predict"
 
 # What a recipe is for, where the user does not say otherwise.
 _RECIPE_DEFAULTS = {
@@ -196,11 +202,15 @@ def parse_arguments(arguments=None):
         SystemExit: with code 2 and a message if an argument is wrong, 0 after `--help`.
     """
     arguments = sys.argv[1:] if arguments is None else list(arguments)
-    parsers = {_EVALUATE: _make_evaluate_parser, _PREDICT: _make_predict_parser}
-    if arguments and arguments[0] in parsers:
-        parser = parsers[arguments[0]]()
+    commands = {
+        _QUANTIZE: (_make_quantize_parser, _quantize_aware_settings),
+        _EVALUATE: (_make_evaluate_parser, _evaluate_settings),
+        _PREDICT: (_make_predict_parser, _predict_settings),
+    }
+    if arguments and arguments[0] in commands:
+        make_parser, make_settings = commands[arguments[0]]
+        parser = make_parser()
         given = vars(parser.parse_args(arguments[1:]))
-        make_settings = _evaluate_settings if arguments[0] == _EVALUATE else _predict_settings
     else:
         parser = _make_parser()
         given = vars(parser.parse_args(arguments))
@@ -268,6 +278,7 @@ def _make_parser():
         prog=_PROGRAM,
         usage=(
             "%(prog)s [options]\n"
+            "       %(prog)s quantize RUN [options]\n"
             "       %(prog)s evaluate RUN [options]\n"
             "       %(prog)s predict RUN IMAGE..."
         ),
@@ -279,12 +290,7 @@ def _make_parser():
         allow_abbrev=False,
     )
     _add_task_options(parser.add_argument_group("what to train"))
-    description = (
-        f"What is not given is as the recipe has it; in brackets: {SMALL_IMAGES.name}. With "
-        f"--quantize-aware it is the float run's, but for epochs ({QUANTIZE_AWARE.epochs}; 0 to "
-        "quantize without training), learning rate (a tenth) and warm-up "
-        f"({QUANTIZE_AWARE.warmup})."
-    )
+    description = f"What is not given is as the recipe has it; in brackets: {SMALL_IMAGES.name}."
     values = parser.add_argument_group("values of the recipe", textwrap.fill(description, 98))
     add_recipe_options(values, SMALL_IMAGES)
     _add_process_options(parser.add_argument_group("how to train"))
@@ -300,12 +306,7 @@ def _add_task_options(group):
         metavar="digits|fashion-mnist|FOLDER|tfds:NAME",
         help="see below (default: digits)",
     )
-    add(
-        "--skip-unreadable",
-        action="store_true",
-        default=False,
-        help="leave damaged image files out of a folder dataset instead of refusing it",
-    )
+    _add_skip_unreadable(add, default=False)
     _add_most_pixels(add)
     add(
         "--recipe",
@@ -330,15 +331,18 @@ def _add_task_options(group):
         dest="float_run",
         type=pathlib.Path,
         metavar="RUN",
-        help="run folder of a float model to continue from; it decides the model, the image size, "
-        "the dataset and the random changes of the images",
+        help="the same as `quantize RUN`",
     )
-    add("--scheme", help="how --quantize-aware quantizes, see below (default: int8)")
+    _add_quantization_options(add)
+
+
+def _add_quantization_options(add):
+    add("--scheme", help="how to quantize; `quantize --help` lists them (default: int8)")
     add(
         "--kernels",
-        help="what --quantize-aware prepares for: fused, this project's own kernels, which `python "
-        "-m tflm --kernels fused` and `--runtime static` export (default); or builtin, the "
-        "operators that every TensorFlow Lite Micro has",
+        help="what to prepare for: fused, this project's own kernels, which `python -m tflm "
+        "--kernels fused` and `--runtime static` export (default); or builtin, the operators that "
+        "every TensorFlow Lite Micro has",
     )
 
 
@@ -367,6 +371,10 @@ def _add_process_options(group):
         help="devices to train on (default: auto: all workers that TF_CONFIG names, the TPU that "
         "TPU_NAME names, or all GPUs, or the CPU)",
     )
+    _add_repetition_options(add)
+
+
+def _add_repetition_options(add):
     add(
         "--seed",
         type=int,
@@ -387,19 +395,64 @@ def _add_output_options(group):
         "--output",
         type=pathlib.Path,
         metavar="FOLDER",
-        help="run folder to write (default: runs/DATASET-MODEL; runs/RUN-SCHEME with "
-        "--quantize-aware)",
+        help="run folder to write (default: runs/DATASET-MODEL)",
     )
+    _add_overwrite(add)
+    add(
+        "--tensorboard",
+        action="store_true",
+        help="write logs for TensorBoard, too, which must be installed",
+    )
+
+
+def _add_overwrite(add):
     add(
         "--overwrite",
         action="store_true",
         default=False,
         help="replace an earlier run in the output folder",
     )
+
+
+def _make_quantize_parser():
+    parser = argparse.ArgumentParser(
+        prog=f"{_PROGRAM} {_QUANTIZE}",
+        description=_QUANTIZE_DESCRIPTION,
+        epilog=_SCHEMES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        argument_default=argparse.SUPPRESS,
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("float_run", type=pathlib.Path, metavar="RUN", help="run folder of a float model")
+    _add_quantization_options(add)
+    add("--dataset", help="where the float run's dataset is now (default: where it was)")
+    _add_skip_unreadable(add, default=False)
+    _add_most_pixels(add)
     add(
-        "--tensorboard",
+        "--output",
+        type=pathlib.Path,
+        metavar="FOLDER",
+        help="run folder to write (default: runs/RUN-SCHEME)",
+    )
+    _add_overwrite(add)
+    _add_repetition_options(add)
+    description = (
+        "What is not given is as the float run's recipe has it; by itself differ the epochs "
+        f"({QUANTIZE_AWARE.epochs}; 0: quantize without training), the learning rate (a tenth) and "
+        f"the warm-up ({QUANTIZE_AWARE.warmup})."
+    )
+    values = parser.add_argument_group("values of the recipe", textwrap.fill(description, 98))
+    add_recipe_options(values, SMALL_IMAGES, without=("image_size", *_FLOAT_RUN_ONLY))
+    return parser
+
+
+def _add_skip_unreadable(add, **default):
+    add(
+        "--skip-unreadable",
         action="store_true",
-        help="write logs for TensorBoard, too, which must be installed",
+        help="leave damaged image files out of a folder dataset instead of refusing it",
+        **default,
     )
 
 
@@ -417,11 +470,7 @@ def _make_evaluate_parser():
         help="as for training; must have the run's classes (default: the run's dataset)",
     )
     add("--part", metavar="|".join(PARTS), help="of the dataset (default: test)")
-    add(
-        "--skip-unreadable",
-        action="store_true",
-        help="leave damaged image files out of a folder dataset instead of refusing it",
-    )
+    _add_skip_unreadable(add)
     _add_most_pixels(add)
     add(
         "--output",

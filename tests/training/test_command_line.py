@@ -251,6 +251,27 @@ def test_the_default_output_names_the_scheme(monkeypatch, tmp_path):
     assert settings.output == pathlib.Path("runs") / f"{tmp_path.name}-int8_head4"
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["--scheme", "int8_head4", "--kernels", "builtin", "--dataset", "b", "--epochs", "0"],
+        ["--seed", "3", "--no-resume", "--overwrite", "--skip-unreadable", "--mixup", "0.1"],
+    ],
+)
+def test_quantize_is_what_the_option_was(words):
+    expected = parse_arguments(["--quantize-aware", "somewhere/run", *words])
+    assert parse_arguments(["quantize", "somewhere/run", *words]) == expected
+
+
+@pytest.mark.parametrize("words", [["--model", "M0"], ["--image-size", "32"], ["--patience", "2"]])
+def test_quantize_has_no_option_that_the_float_run_decides(words, capsys):
+    with pytest.raises(SystemExit) as ended:
+        parse_arguments(["quantize", "run", *words])
+    assert ended.value.code == 2
+    assert words[0] in capsys.readouterr().err
+
+
 def test_each_kind_of_settings_is_prepared_by_its_own_module(monkeypatch):
     prepared = []
     monkeypatch.setattr(train, "prepare", lambda _: "float")

@@ -18,7 +18,7 @@ def option_fields():
     return [field for field in dataclasses.fields(Recipe) if field.name not in IDENTITY]
 
 
-def add_recipe_options(group, example):
+def add_recipe_options(group, example, without=()):
     """Adds an option for each value of a recipe.
 
     Values that are not given stay out of the result: the named recipe has them.
@@ -26,8 +26,11 @@ def add_recipe_options(group, example):
     Args:
         group: of an `argparse` parser whose `argument_default` is `argparse.SUPPRESS`.
         example: the `Recipe` whose values the help shows.
+        without: names of values that are left out.
     """
     for field in option_fields():
+        if field.name in without:
+            continue
         explanation = field.metadata.get("help", field.name.replace("_", " "))
         # argparse would read a percent sign as the start of one of its own formats.
         text = f"{explanation} [{format_value(getattr(example, field.name))}]".replace("%", "%%")
