@@ -301,8 +301,14 @@ def test_help_names_every_variant_and_default_and_needs_no_tensorflow():
             assert f"{field.metadata['help']} [{value}]" in text
     for name in RECIPES:
         assert name in text
+
+
+def test_help_of_quantize_names_every_scheme(capsys):
+    with pytest.raises(SystemExit):
+        parse_arguments(["quantize", "--help"])
+    text = capsys.readouterr().out
     for scheme in quantization.SCHEMES:
-        assert f"\n  {scheme} " in finished.stdout or f"\n  {scheme}\n" in finished.stdout
+        assert f"\n  {scheme} " in text or f"\n  {scheme}\n" in text
 
 
 def prepared_to_fail(monkeypatch, error):
