@@ -271,7 +271,9 @@ class _QuantizerRounding(Rounding):
         return None if factors is None else tf.convert_to_tensor(factors)
 
     def clips_at_six(self, name):
-        return self._training or self._activation_quantizers[name].channel_factors is None
+        quantizer = self._activation_quantizers[name]
+        follows = self._training and not quantizer.is_frozen  # a range must not grow beyond 6
+        return follows or quantizer.channel_factors is None
 
     def stored(self, name, values, products=None):
         quantizer = self._activation_quantizers[name]
