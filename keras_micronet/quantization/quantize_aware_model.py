@@ -265,21 +265,23 @@ class _QuantizerRounding(Rounding):
         self._training = training
         self._weight_scales = {}
         self._least_scales = {}
-        self._scales = {}  # those that are known to be larger than the ranges'
+        self._scales = {}
 
     def channel_factors(self, name):
         factors = self._activation_quantizers[name].channel_factors
         return None if factors is None else tf.convert_to_tensor(factors)
 
     def clips_at_six(self, name):
-        return self._training or self._activation_quantizers[name].channel_factors is None
+        quantizer = self._activation_quantizers[name]
+        follows = self._training and not quantizer.is_frozen  # a range must not grow beyond 6
+        return follows or quantizer.channel_factors is None
 
     def stored(self, name, values, products=None):
         quantizer = self._activation_quantizers[name]
-        scale = self._decided_scale(name, quantizer, products)
+        least = self._least_scale(name, quantizer, products)
         is_summed = products is not None or not self._rounds_twice and name != INPUT
         if self._training or not is_summed:
-            return quantizer.call(values, self._training, scale)
+            return quantizer.call(values, self._training, least)
         factors = quantizer.channel_factors
         factors = 1.0 if factors is None else tf.convert_to_tensor(factors)
         if self._rounds_twice:
@@ -288,24 +290,26 @@ class _QuantizerRounding(Rounding):
             requantized = integer_arithmetic.requantized_once
         unit = self._sum_unit(name, products) / factors
         values = requantized(values / factors, unit, self._scale(name))
-        return quantizer.rounded(values, scale) * factors
+        return quantizer.rounded(values, least) * factors
 
-    def _decided_scale(self, name, quantizer, products):
-        """The scale of a value that is being stored; `None` for that of its range."""
+    def _least_scale(self, name, quantizer, products):
+        """What the scale of a value must be that is being stored; `None` if it may be any."""
         least = self._least_scales.get(name)
         is_weighted = products is not None and products.weights in self._weight_scales
         if is_weighted and not self._rounds_twice:
             factors = quantizer.channel_factors
             factors = 1.0 if factors is None else tf.convert_to_tensor(factors)
             least = scales.least_scale_of_sums(self._product_scale(products) / factors)
-        if least is None:
-            return None
-        self._scales[name] = tf.maximum(quantizer.scale, tf.cast(least, tf.float32))
-        return self._scales[name]
+        if least is not None:
+            self._least_scales[name] = least = tf.cast(least, tf.float32)
+        return least
 
     def _scale(self, name):
-        known = self._scales.get(name)
-        return self._activation_quantizers[name].scale if known is None else known
+        """The scale of a value that is stored."""
+        if name not in self._scales:
+            scale, least = self._activation_quantizers[name].scale, self._least_scales.get(name)
+            self._scales[name] = scale if least is None else tf.maximum(scale, least)
+        return self._scales[name]
 
     def _sum_unit(self, name, products):
         """What one unit of the sums stands for that a value is rounded from."""

@@ -45,27 +45,28 @@ class ActivationQuantizer(keras.layers.Layer):
         self._range = self._quantizer.build(None, "range", owner)
         self.built = True
 
-    def call(self, inputs, training=None, scale=None):
+    def call(self, inputs, training=None, least=None):
         """Rounds values.
 
         Args:
             inputs: float tensor.
             training: whether the range follows the values, unless it is frozen.
-            scale: that of the steps, if it is larger than the range's.
+            least: what the scale of the steps must be at least, or `None`.
         """
         values, factors = tf.cast(inputs, "float32"), self.channel_factors
         values = values if factors is None else values / factors
         if training and not self.is_frozen:
             self._quantizer(values, True, self._range)
-        outputs = self.rounded(values, scale)
+        outputs = self.rounded(values, least)
         outputs = outputs if factors is None else outputs * factors
         return tf.cast(outputs, inputs.dtype)
 
-    def rounded(self, values, scale=None):
+    def rounded(self, values, least=None):
         """Values divided by the channel factors, rounded in the range as it is."""
         low, high = self._ends
-        if scale is not None:
-            widening = tf.stop_gradient(scale / self.scale)
+        if least is not None:
+            widening = tf.stop_gradient(least / scales.activation_scale(low, high))
+            widening = tf.maximum(widening, 1.0)
             low, high = low * widening, high * widening
         outputs = tf.quantization.fake_quant_with_min_max_vars(
             tf.cast(values, "float32"), low, high, ACTIVATION_BITS

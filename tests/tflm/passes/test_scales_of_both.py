@@ -56,6 +56,7 @@ def dead_unit():
 def gammas_of_zero():
     """Pruned channels of a convolution, one of them all but pruned."""
     model = chain(
+        keras.layers.Rescaling(1 / 255),
         keras.layers.Conv2D(8, 1),
         keras.layers.BatchNormalization(),
         keras.layers.ReLU(6.0),
@@ -63,8 +64,8 @@ def gammas_of_zero():
         pool(),
         keras.layers.Dense(5),
     )
-    model.layers[2].gamma.assign([0, 1, 0, 1, 1e-30, 1, 1, 0])
-    model.layers[2].beta.assign([1.1, 2, 3.3, 4, 5.2, 0.01, 0, 0])
+    model.layers[3].gamma.assign([0, 1, 0, 1, 1e-30, 1, 1, 0])
+    model.layers[3].beta.assign([1.1, 2, 3.3, 4, 5.2, 0.01, 0, 0])
     return model
 
 
