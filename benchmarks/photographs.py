@@ -176,7 +176,7 @@ class Case:
         if not self.is_micronet:
             core = rivals.core(self._float_model())
             data = aware_rivals.train(self.network, core, self.dataset, recipe, SEED)
-            return self._converted_on_device(data) | {"epochs": AWARE_EPOCHS}
+            return self._converted_on_device(data) | {"aware_epochs": AWARE_EPOCHS}
         model = quantize_aware(self._float_model(), self._calibration_images())
         schedule = FreezeSchedule(recipe.freeze_batch_normalization, recipe.freeze_ranges)
         result = self._train(model, recipe, "aware", [schedule])
@@ -185,7 +185,7 @@ class Case:
         return self._on_device(model) | {
             "simulated_accuracy": result.test_accuracy,
             "seconds": result.seconds,
-            "epochs": AWARE_EPOCHS,
+            "aware_epochs": AWARE_EPOCHS,
         }
 
     def _calibration_images(self):
@@ -274,6 +274,10 @@ class Figures:
         return self._figures.get(_key(case, stage))
 
     def put(self, case, stage, figures):
+        """Stores the figures of a stage, whose names are none of those that say what it is."""
+        taken = set(_KEY) & set(figures)
+        if taken:
+            raise ValueError(f"Figures must not be called {', '.join(_KEY)}. Received: {taken}")
         self._read(self._path)  # others may have measured other cases meanwhile
         self._figures[_key(case, stage)] = figures
         write_text(self._path, self.text())

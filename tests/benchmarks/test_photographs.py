@@ -155,6 +155,12 @@ def test_each_stage_is_stored_at_once_and_measured_once(tmp_path, monkeypatch):
     assert measured[6:] == [("M0", AFTER_TRAINING), (rival, AFTER_TRAINING)]
 
 
+def test_figures_do_not_change_what_they_are_of(tmp_path):
+    figures = Figures(tmp_path / "figures.json", tmp_path / "none.json")
+    with pytest.raises(ValueError, match="must not be called .*epochs.*Received"):
+        figures.put(case(tmp_path), AWARE, {"accuracy": 0.5, "epochs": 2})
+
+
 def test_instructions_that_could_not_be_measured_are_when_they_can(tmp_path):
     without, tree = {"model_bytes": 5}, tmp_path / "tflite-micro"
     assert not case(tmp_path).can_tell_more(DEVICE, without)
