@@ -58,7 +58,7 @@ def next_steps(run, cost, kernels, other_kernels, runtime, output=None):
 def _train_with_rounding(run):
     name = run.folder.resolve().name
     return NextStep(
-        _command("training", "--quantize-aware", run.folder),
+        _command("training", "quantize", run.folder),
         "trains on with the rounding of int8 in the loop; it writes a run for this command, "
         f"runs/{name}-{_BEST_SCHEME}",
     )
@@ -75,7 +75,7 @@ def _more_calibration(run):
 def _train_again(run):
     """For a model that has learned its rounding already."""
     folder = "FLOAT_RUN" if run.float_run is None else run.float_run.folder
-    command = _command("training", "--quantize-aware", folder)
+    command = _command("training", "quantize", folder)
     scheme = run.model.scheme.name
     if scheme == _BEST_SCHEME:
         return NextStep(

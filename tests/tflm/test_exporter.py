@@ -390,7 +390,7 @@ def test_model_that_int8_cannot_hold_has_a_report_and_no_sources(lossy_run, tmp_
     assert "## In firmware" not in text
     run = str(lossy_run)
     for step in (
-        f"python -m training --quantize-aware {run}",
+        f"python -m training quantize {run}",
         f"python -m tflm {run} --kernels fused --output '{output}'",
         f"python -m tflm {run} --kernels builtin --output '{output}' --most-accuracy-lost ",
         f"images, like those of the field, into {run}/calibration.npz, which has 100",

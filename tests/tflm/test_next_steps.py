@@ -32,7 +32,7 @@ def commands(steps):
 def test_float_run_is_trained_on():
     steps = next_steps(run_of(), COST, "builtin", ["fused"], None)
     assert commands(steps) == [
-        "python -m training --quantize-aware 'runs/my photos'",
+        "python -m training quantize 'runs/my photos'",
         None,
         "python -m tflm 'runs/my photos' --kernels fused",
         "python -m tflm 'runs/my photos' --kernels builtin --most-accuracy-lost 38",
@@ -52,8 +52,8 @@ def test_runtime_and_folder_are_those_that_were_asked_for():
 @pytest.mark.parametrize(
     ("scheme", "expected"),
     [
-        ("int8", "python -m training --quantize-aware runs/x --epochs 30 --output runs/q-longer"),
-        ("int8_head4", "python -m training --quantize-aware runs/x --scheme int8"),
+        ("int8", "python -m training quantize runs/x --epochs 30 --output runs/q-longer"),
+        ("int8_head4", "python -m training quantize runs/x --scheme int8"),
     ],
 )
 def test_quantize_aware_run_is_trained_again(scheme, expected):
@@ -79,5 +79,5 @@ def test_accepted_points_are_enough():
 
 def test_as_text_has_commands_that_can_be_copied():
     lines = as_text(next_steps(run_of(), COST, "builtin", [], None)).splitlines()
-    assert lines[0] == "  python -m training --quantize-aware 'runs/my photos'"
+    assert lines[0] == "  python -m training quantize 'runs/my photos'"
     assert lines[1].startswith("      trains on with the rounding")

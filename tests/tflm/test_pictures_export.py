@@ -302,7 +302,7 @@ def test_lossy_model_is_refused_by_its_cost(lossy_run, name, tmp_path, capsys):
     message = capsys.readouterr().err
     assert "at most 2 points of accuracy. Received: " in message
     assert "points lost, significantly more" in message
-    assert "python -m training --quantize-aware run --epochs " in message
+    assert "python -m training quantize run --epochs " in message
     assert "Please report" not in message
     assert ("--runtime static" in message) == (name == "static")
     # The other kernels are a way out where the runtime has them.

@@ -481,7 +481,7 @@ def test_markdown_shows_the_noise_of_a_tensor():
     assert row in section
     assert "|  | `images` | INPUT | 20.0 | 30.0 |  | -1.5 to 2.25 | 0.0147 | 0.10% |" in section
     assert "| ---: | --- | --- | ---: | ---: | ---: | --- | ---: | ---: |" in section
-    assert "python -m training --quantize-aware runs/photos" in section
+    assert "python -m training quantize runs/photos" in section
 
 
 def test_markdown_shows_infinite_ratios():
