@@ -518,7 +518,7 @@ def _noise_advice(report):
         )
     return (
         "If the accuracy on the device is too low, train on with quantization in the loop, so that "
-        f"the\nweights learn to live with it: `python -m training --quantize-aware "
+        f"the\nweights learn to live with it: `python -m training quantize "
         f"{report.run_folder}`."
     )
 
