@@ -120,7 +120,7 @@ def predictions_png(report):
         panels = figure.subplots(rows, columns, squeeze=False).flatten()
         for panel in panels:
             panel.set_axis_off()
-        for panel, example in zip(panels, report.examples, strict=True):
+        for panel, example in zip(panels, report.examples, strict=False):
             panel.imshow(example.image, interpolation="nearest")
             is_right = example.prediction == example.class_name
             text = example.prediction
