@@ -33,4 +33,4 @@ def race(contenders, rounds, slow_rounds=None):
 
 def ratio(times, name, reference):
     """Median over the rounds of the time of `name` divided by that of `reference`."""
-    return statistics.median(a / b for a, b in zip(times[name], times[reference], strict=True))
+    return statistics.median(a / b for a, b in zip(times[name], times[reference], strict=False))

@@ -237,7 +237,7 @@ def test_wrong_scale_of_an_activation_of_fused_kernels_is_refused(
 ):
     change_scales(monkeypatch, 1.5, "block/depthwise_shuffle")
     message = refused(aware_run, tmp_path / "out", capsys, "--kernels", "fused")
-    assert "block/depthwise_shuffle (MICRONET_DYNAMIC_SHIFT_MAX_S8)" in message
+    assert "block/depthwise_activation (MICRONET_DYNAMIC_SHIFT_MAX_S8)" in message
 
 
 def test_wrong_scale_that_all_operators_share_is_refused(aware_run, tmp_path, monkeypatch, capsys):

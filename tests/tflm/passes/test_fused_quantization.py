@@ -31,7 +31,7 @@ def deployments(model, images, scheme="int8"):
 def output_noise(deployment, images):
     """Signal-to-noise ratio of the last activation, in decibels."""
     rows = tensor_noise.measure(deployment.float_graph, deployment.graph, images)
-    (row,) = [row for row in rows if row.name == deployment.graph.outputs[0]]
+    (row,) = [row for row in rows if row.name == deployment.graph.operations[-1].name]
     return row.signal_to_noise_decibels
 
 

@@ -188,7 +188,8 @@ def test_another_jpeg_decoder_makes_no_other_dataset(
 
 def test_refuses_a_batch_larger_than_the_training_part(refused, finished_float_run):
     message = refused("--quantize-aware", finished_float_run, "--batch-size", "29")
-    assert "number of training images. Received: batch_size=29 with 28 images" in message
+    assert "at most the number of training images: give a smaller --batch-size" in message
+    assert "Received: batch_size=29 with 28" in message
 
 
 def test_what_the_library_cannot_quantize_is_refused_with_its_reason(
