@@ -5,6 +5,7 @@ Arguments: one of `PLACES`; an empty folder. Prints the number of kills. It runs
 own without TensorFlow: one with it takes long to fork.
 """
 
+import functools
 import os
 import pathlib
 import sys
@@ -20,7 +21,7 @@ if __name__ == "__main__":
     sys.modules["tflm.earlier_export"] = earlier
 
 from tests.keras_micronet.files.kill_everywhere import as_bytes, content
-from tests.keras_micronet.files.killed import run_killed
+from tests.keras_micronet.files.killed import check_every_kill, run_killed
 from tflm.export_folder import ExportFolder
 
 EXPORT = {"a.txt": "old a", "kernels/k.c": "old k", "only_old.txt": "old"}
@@ -67,20 +68,7 @@ def check_a_kill(place, parent, number, after):
 
 
 def main(place, folder):
-    os.fsync = lambda descriptor: None  # a kill is no power cut, and hundreds of them take minutes
-    kills, outcomes = 0, set()
-    for after in (False, True):
-        number = 1
-        while True:
-            parent = pathlib.Path(folder) / f"{number}-{after}"
-            killed, is_new = check_a_kill(place, parent, number, after)
-            if not killed:
-                break
-            outcomes.add(is_new)
-            number += 1
-            kills += 1
-    assert outcomes == {False, True}
-    print(kills)
+    check_every_kill(functools.partial(check_a_kill, place), folder)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ n-th one it is killed, before or after the call, as `kill -9` would do it.
 
 import builtins
 import os
+import pathlib
 import signal
 
 from keras_micronet.files import folders
@@ -79,6 +80,32 @@ def count_changes(function):
     os.waitpid(child, 0)
     with open(source, "rb") as file:
         return int(file.read())
+
+
+def check_every_kill(check, folder):
+    """Kills a writing at each of its changes in turn, before and after it; prints how many.
+
+    The kills must have left the old files, and the new ones, at least once each.
+
+    Args:
+        check: function of a new folder, the number of the change and whether the kill comes after
+            it. It runs the writing, requires what must hold, and returns whether the writing was
+            killed, and whether the new files were there then.
+        folder: an empty folder.
+    """
+    os.fsync = lambda descriptor: None  # a kill is no power cut, and hundreds of them take minutes
+    kills, outcomes = 0, set()
+    for after in (False, True):
+        number = 1
+        while True:
+            killed, is_new = check(pathlib.Path(folder) / f"{number}-{after}", number, after)
+            if not killed:
+                break
+            outcomes.add(is_new)
+            number += 1
+            kills += 1
+    assert outcomes == {False, True}
+    print(kills)
 
 
 def _install(kill):
