@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`python -m benchmarks.models`: instructions, RAM and flash of whole models on Cortex-M.
 
-Every variant as a static library (`static_c`) with 1000 classes runs on emulated Cortex-M4, M7 and
+Every variant as a static library (`c_library`) with 1000 classes runs on emulated Cortex-M4, M7 and
 M55 processors, with the whole image in memory and with one that comes row by row. Instructions (not
 cycles), bytes of the arena, of the stack and of the flash are counted exactly and are the same in
 every run. Weights are random and ranges made up: of millions of instructions, a few dozen depend on

@@ -33,7 +33,7 @@ def validate(graph):
     """Checks that `graph` can be written and will run.
 
     Args:
-        graph: a quantized `Graph` in the vocabulary of `operator_table.OPERATORS`.
+        graph: a quantized `Graph` in the vocabulary of `operators.OPERATORS`.
 
     Raises:
         ValueError: the graph breaks a rule. The message names the operation or

@@ -49,7 +49,7 @@ def serialize(graph, description="keras_micronet"):
 
     Raises:
         ValueError: the graph cannot be written or would not run; see
-            `graph_validation.validate`.
+            `validation.validate`.
     """
     validation.validate(graph)
     return _Writer(graph).write(description)

@@ -33,7 +33,7 @@ def require_integers_only(model_bytes):
     Activations must be int8, weights constant int8 or int4; int32 is for constant
     biases and indices, int16 for constants of the operators of `tflm.kernels`.
     QUANTIZE and DEQUANTIZE must not occur, nor operators that the exporter does not
-    write (`operator_table.OPERATORS`).
+    write (`operators.OPERATORS`).
 
     Args:
         model_bytes: bytes of a TensorFlow Lite flatbuffer.

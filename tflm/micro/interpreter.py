@@ -171,7 +171,7 @@ class MicroInterpreter(_LoadedModel):
             model: bytes of a TensorFlow Lite flatbuffer. They may come from
                 anywhere: they are verified before native code runs them.
             custom_operators: operators of `tflm.kernels` that the model may use,
-                such as "residual_add_s8"; see `kernel_library.operators`.
+                such as "residual_add_s8"; see `wheel_kernels.operators`.
 
         Raises:
             ImportError: the tflite-micro wheel is not installed.

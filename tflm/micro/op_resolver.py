@@ -9,7 +9,7 @@ def op_resolver(graph):
     """Writes a C++ header that registers a graph's operators.
 
     Args:
-        graph: a `Graph` in the vocabulary of `operator_table.OPERATORS`.
+        graph: a `Graph` in the vocabulary of `operators.OPERATORS`.
 
     Returns:
         Mapping from file name to text: `op_resolver.h`. For operators of `tflm.kernels` it

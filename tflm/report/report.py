@@ -146,7 +146,7 @@ def operation_costs(graph):
         A tuple of `OperationCost`, in order of execution.
 
     Raises:
-        ValueError: the graph is not valid; see `graph_validation.validate`.
+        ValueError: the graph is not valid; see `validation.validate`.
     """
     validate(graph)
     return tuple(
@@ -196,7 +196,7 @@ def live_bytes(graph):
         A tuple of bytes, one element for each operation.
 
     Raises:
-        ValueError: the graph is not valid; see `graph_validation.validate`.
+        ValueError: the graph is not valid; see `validation.validate`.
     """
     validate(graph)
     first = dict.fromkeys(graph.inputs, 0)

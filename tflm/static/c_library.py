@@ -2,7 +2,7 @@
 """A quantized graph of fused kernels as a C99 library: no interpreter, no heap, no variables.
 
 The calls of the kernels stand in the text one after the other, their operands are
-constants, and every address is the arena's plus a number that `static_plan` found.
+constants, and every address is the arena's plus a number that `library_plan` found.
 """
 
 import re

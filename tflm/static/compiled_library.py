@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A library of `static_c`, compiled for this computer and compared with the interpreter.
+"""A library of `c_library`, compiled for this computer and compared with the interpreter.
 
 It runs in this process, where a fault of it ends the process. What a model decides of its text
 are numbers that the interpreter's kernels have checked before, and letters in comments; names of
@@ -43,7 +43,7 @@ class CompiledLibrary:
         """Compiles and loads a library.
 
         Args:
-            files: what `static_c.static_library` has made.
+            files: what `c_library.static_library` has made.
             name: the name it was made with.
 
         Raises:

@@ -18,7 +18,7 @@ def header(graph, plan, name):
 
     Args:
         graph: a quantized `Graph` with one input and one output.
-        plan: its `static_plan.LibraryPlan`.
+        plan: its `library_plan.LibraryPlan`.
         name: prefix of all functions and, in capitals, of all constants.
     """
     capitals = name.upper()
