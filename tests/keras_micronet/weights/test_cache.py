@@ -39,18 +39,6 @@ def paddle_file(released_state_dict):
     return pickle.dumps({key: np.ascontiguousarray(value) for key, value in state.items()}, 2)
 
 
-@pytest.fixture(scope="module")
-def reused_model():
-    return models.logits_model("M0")
-
-
-@pytest.fixture
-def blank(reused_model):
-    """A model to load weights into; building one for every test would take long."""
-    models.randomize(reused_model)
-    return reused_model
-
-
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
     """An empty cache that does not exist yet, and no source outside of this computer."""

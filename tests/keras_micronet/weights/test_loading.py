@@ -66,18 +66,6 @@ def model():
     return models.logits_model("M0")
 
 
-@pytest.fixture(scope="module")
-def reused_model():
-    return models.logits_model("M0")
-
-
-@pytest.fixture
-def blank(reused_model):
-    """A model to load weights into; building one for every test would take long."""
-    models.randomize(reused_model)
-    return reused_model
-
-
 @pytest.fixture
 def unchanged(model):
     """Checks afterwards that no weight of `model` was touched."""
