@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Dynamic Shift-Max: the maximum of input-dependent fusions of a map and its channel shift."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -10,8 +12,8 @@ from keras_micronet.layers import arguments
 from keras_micronet.layers.image_layer import ImageLayer
 
 # Coefficients are 4 * (hard_sigmoid(z) - 1 / 2) = clip(slope * z, -2, 2) and their initial values.
-COEFFICIENT_HALF_RANGE = 2.0
-COEFFICIENT_SLOPE = 2.0 * COEFFICIENT_HALF_RANGE / 6.0
+_HALF_RANGE = 2.0
+_SLOPE = 2.0 * _HALF_RANGE / 6.0
 
 
 @keras.saving.register_keras_serializable(package="keras_micronet")
@@ -84,8 +86,8 @@ class DynamicShiftMax(ImageLayer):
         logits = self.excite(self.squeeze(tf.cast(pooled, self.compute_dtype)))
         # The hard sigmoid by a ReLU6 from the lowest coefficients on, in few operations.
         initial_values = np.repeat(self.initial_coefficients(), images.shape[-1])
-        lowest = initial_values - COEFFICIENT_HALF_RANGE
-        dynamic = tf.nn.relu6(logits + 3.0) * COEFFICIENT_SLOPE
+        lowest = initial_values - _HALF_RANGE
+        dynamic = tf.nn.relu6(logits + 3.0) * _SLOPE
         return dynamic + tf.constant(lowest, logits.dtype)
 
     def initial_coefficients(self):
@@ -93,6 +95,12 @@ class DynamicShiftMax(ImageLayer):
         return [
             value for pair in zip(self.initial_a, self.initial_b, strict=True) for value in pair
         ]
+
+    def coefficient_layers(self):
+        """The `CoefficientLayer` of each of the 2 * K coefficients, in the same order."""
+        return coefficient_layers(
+            self.excite.kernel, self.excite.bias, self.initial_coefficients()
+        )
 
     def get_config(self):
         return {
@@ -117,6 +125,42 @@ class DynamicShiftMax(ImageLayer):
         if values is None:
             return (default,) * self.fusions
         return arguments.finite_numbers(name, values, self.fusions)
+
+
+@dataclasses.dataclass(frozen=True)
+class CoefficientLayer:
+    """The dense layer of one coefficient, its hard sigmoid and initial value folded in.
+
+    The coefficient of every channel is clip(squeezed @ kernel + bias, *limits).
+
+    Attributes:
+        kernel: tensor `(squeeze width, channels)`.
+        bias: tensor `(channels,)`.
+        limits: lowest and highest coefficient.
+    """
+
+    kernel: tf.Tensor
+    bias: tf.Tensor
+    limits: tuple[float, float]
+
+
+def coefficient_layers(excite_kernel, excite_bias, initial_values):
+    """Splits the excite layer of Dynamic Shift-Max by the coefficients that it gives.
+
+    Args:
+        excite_kernel: `(squeeze width, 2 * K * channels)`.
+        excite_bias: `(2 * K * channels,)`.
+        initial_values: of the 2 * K coefficients: a1, b1 (, a2, b2).
+
+    Returns:
+        A list of 2 * K `CoefficientLayer`.
+    """
+    kernels = tf.split(excite_kernel * _SLOPE, len(initial_values), axis=-1)
+    biases = tf.split(excite_bias * _SLOPE, len(initial_values))
+    return [
+        CoefficientLayer(kernel, bias + initial, (initial - _HALF_RANGE, initial + _HALF_RANGE))
+        for kernel, bias, initial in zip(kernels, biases, initial_values, strict=True)
+    ]
 
 
 def shift_permutation(channels, groups):

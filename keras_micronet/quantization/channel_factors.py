@@ -9,7 +9,6 @@ own instead, so that all of them fill one range with one zero point.
 import numpy as np
 import tensorflow as tf
 
-from keras_micronet.layers.dynamic_shift_max import COEFFICIENT_HALF_RANGE
 from keras_micronet.quantization import fused_shift_max
 from keras_micronet.quantization.execution import Execution, Unrounded
 from keras_micronet.quantization.plan import ShiftMaxNames
@@ -67,15 +66,19 @@ def _around_limited_coefficients(planned, batches):
     for item in planned:
         if item.step.kind == "shift_max":
             names = ShiftMaxNames.of(item.step).coefficients
-            initial_values = item.step.layer.initial_coefficients()
-            largest = max(
-                np.abs(recorder.values[name] - initial).max()
+            layers = item.step.layer.coefficient_layers()
+            if any(
+                _nearly_reaches(recorder.values[name], *each.limits)
                 for recorder in recorders
-                for name, initial in zip(names, initial_values, strict=True)
-            )
-            if largest > _NEARLY * COEFFICIENT_HALF_RANGE:
+                for name, each in zip(names, layers, strict=True)
+            ):
                 yield recorders[0].sources[item.result]
                 yield item.result
+
+
+def _nearly_reaches(values, lowest, highest):
+    middle, half = (highest + lowest) / 2, (highest - lowest) / 2
+    return np.abs(values - middle).max() > _NEARLY * half
 
 
 class _CoefficientRecorder(Unrounded):

@@ -7,7 +7,6 @@ import keras
 import numpy as np
 
 from keras_micronet.layer_chain import INPUT
-from keras_micronet.layers.dynamic_shift_max import COEFFICIENT_SLOPE
 from keras_micronet.layers.normalized_conv2d import folded_normalization
 from keras_micronet.quantization.plan import ShiftMaxNames
 
@@ -37,10 +36,8 @@ def dense_layers(planned):
         elif step.kind == "shift_max":
             layer, names = step.layer, ShiftMaxNames.of(step)
             yield DenseLayer(names.squeeze, names.pool, _numpy(layer.squeeze.kernel))
-            kernel = _numpy(layer.excite.kernel) * COEFFICIENT_SLOPE
-            parts = np.split(kernel, len(names.coefficients), axis=-1)
-            for name, part in zip(names.coefficients, parts, strict=True):
-                yield DenseLayer(name, names.squeeze, part)
+            for name, each in zip(names.coefficients, layer.coefficient_layers(), strict=True):
+                yield DenseLayer(name, names.squeeze, _numpy(each.kernel))
         if item.stores_something:
             source = item.result or step.name
 

@@ -20,7 +20,6 @@ import tensorflow as tf
 
 from keras_micronet import expressions
 from keras_micronet.layer_chain import INPUT
-from keras_micronet.layers.dynamic_shift_max import COEFFICIENT_HALF_RANGE, COEFFICIENT_SLOPE
 from keras_micronet.layers.normalized_conv2d import folded_normalization
 from keras_micronet.quantization.fused_shift_max import MEAN_FRACTION_BITS, coefficient_factors
 from keras_micronet.quantization.plan import ShiftMaxNames
@@ -290,7 +289,7 @@ class Execution:
         ]
         is_fused = self._kernels == FUSED
         compute = self._fine_coefficients if is_fused else self._stored_coefficients
-        coefficients = compute(item, source, _coefficient_layers(step))
+        coefficients = compute(item, source, step.layer.coefficient_layers())
         terms = [
             values[:, tf.newaxis, tf.newaxis, :] * operand
             for values, operand in zip(coefficients, operands * step.layer.fusions, strict=True)
@@ -308,8 +307,8 @@ class Execution:
         rounding.hidden(products)
         kernels, biases = zip(
             *(
-                rounding.layer(Products((within.squeeze,), each.name), each.kernel, each.bias)
-                for each in layers
+                rounding.layer(Products((within.squeeze,), name), each.kernel, each.bias)
+                for name, each in zip(within.coefficients, layers, strict=True)
             ),
             strict=True,
         )
@@ -338,12 +337,13 @@ class Execution:
             layer.permutation, source.channel_factors, rounding.channel_factors(item.result)
         )
         coefficients = []
-        for each, ratio in zip(layers, ratios * layer.fusions, strict=True):
-            products = Products((within.squeeze,), each.name)
+        parts = zip(within.coefficients, layers, ratios * layer.fusions, strict=True)
+        for name, each, ratio in parts:
+            products = Products((within.squeeze,), name)
             kernel, bias = rounding.layer(products, each.kernel * ratio, each.bias * ratio)
             limits = [limit * ratio for limit in each.limits]
             values = tf.clip_by_value(tf.matmul(squeezed, kernel) + bias, *limits)
-            coefficients.append(rounding.stored(each.name, values, products) / ratio)
+            coefficients.append(rounding.stored(name, values, products) / ratio)
         return coefficients
 
     def _stored_terms(self, item, source, terms):
@@ -374,33 +374,6 @@ class Execution:
     def _takes_statistics_of(self, normalization):
         is_trained = normalization is not None and normalization.trainable
         return self._uses_batch_statistics and is_trained
-
-
-@dataclasses.dataclass(frozen=True)
-class _CoefficientLayer:
-    """The dense layer of one coefficient vector, and its limits (lowest, highest)."""
-
-    name: str
-    kernel: tf.Tensor
-    bias: tf.Tensor
-    limits: tuple
-
-
-def _coefficient_layers(step):
-    layer, names = step.layer, ShiftMaxNames.of(step).coefficients
-    kernels = tf.split(layer.excite.kernel * COEFFICIENT_SLOPE, len(names), axis=-1)
-    biases = tf.split(layer.excite.bias * COEFFICIENT_SLOPE, len(names))
-    return [
-        _CoefficientLayer(
-            name,
-            kernel,
-            bias + initial,
-            (initial - COEFFICIENT_HALF_RANGE, initial + COEFFICIENT_HALF_RANGE),
-        )
-        for name, kernel, bias, initial in zip(
-            names, kernels, biases, layer.initial_coefficients(), strict=True
-        )
-    ]
 
 
 def _input_factors(step, kernel, factors):

@@ -7,7 +7,7 @@ It takes graphs of `lowering` as well as those of TensorFlow Lite kinds made of 
 import numpy as np
 import tensorflow as tf
 
-from keras_micronet.layers.dynamic_shift_max import COEFFICIENT_HALF_RANGE, COEFFICIENT_SLOPE
+from keras_micronet.layers.dynamic_shift_max import coefficient_layers
 from keras_micronet.quantization.fused_shift_max import coefficient_factors
 
 
@@ -114,18 +114,11 @@ def _shift_max(
     output_factors=None,
 ):
     squeezed = _dense(tf.reduce_mean(images, (1, 2)), squeeze_weights, squeeze_bias, "RELU")
-    logits = _dense(squeezed, excite_weights, excite_bias) * COEFFICIENT_SLOPE
-    dynamic = tf.clip_by_value(logits, -COEFFICIENT_HALF_RANGE, COEFFICIENT_HALF_RANGE)
-    coefficients = [
-        _broadcast(part + initial, 4)
-        for part, initial in zip(
-            tf.split(dynamic, len(initial_values), axis=-1), initial_values, strict=True
-        )
-    ]
     ratios = coefficient_factors(permutation, input_factors, output_factors)
+    layers = coefficient_layers(tf.transpose(excite_weights), excite_bias, initial_values)
     coefficients = [
-        values * ratio
-        for values, ratio in zip(coefficients, ratios * (len(coefficients) // 2), strict=True)
+        _broadcast(tf.clip_by_value(squeezed @ each.kernel + each.bias, *each.limits) * ratio, 4)
+        for each, ratio in zip(layers, ratios * (len(layers) // 2), strict=True)
     ]
     shifted = tf.gather(images, permutation, axis=-1)
     fusions = [

@@ -11,7 +11,7 @@ saturates.
 
 import numpy as np
 
-from keras_micronet.layers.dynamic_shift_max import COEFFICIENT_HALF_RANGE, COEFFICIENT_SLOPE
+from keras_micronet.layers.dynamic_shift_max import coefficient_layers
 from keras_micronet.quantization.fused_shift_max import coefficient_factors
 from keras_micronet.quantization.plan import ShiftMaxNames
 from tflm.graph.rewriter import GraphRewriter
@@ -135,32 +135,24 @@ class _Builder(GraphRewriter):
         squeezed = self._dense(
             pooled, squeeze_weights, squeeze_bias, names.squeeze, activation="RELU"
         )
-        initial_values = operation.options["initial_values"]
+        layers = coefficient_layers(
+            excite_weights.T, excite_bias, operation.options["initial_values"]
+        )
         ratios = coefficient_factors(
             operation.options["permutation"],
             operation.options.get("input_factors"),
             operation.options.get("output_factors"),
         )
-        parts = zip(
-            names.coefficients,
-            np.split(excite_weights * COEFFICIENT_SLOPE, len(initial_values)),
-            np.split(excite_bias * COEFFICIENT_SLOPE, len(initial_values)),
-            initial_values,
-            [ratio.numpy() for ratio in ratios] * (len(initial_values) // 2),
-            strict=True,
-        )
+        ratios = [ratio.numpy() for ratio in ratios] * (len(layers) // 2)
         return [
             self._dense(
                 squeezed,
-                weights * ratio[:, np.newaxis],
-                (bias + initial) * ratio,
+                (each.kernel.numpy() * ratio).T,
+                each.bias.numpy() * ratio,
                 name,
-                output_range=(
-                    (initial - COEFFICIENT_HALF_RANGE) * ratio,
-                    (initial + COEFFICIENT_HALF_RANGE) * ratio,
-                ),
+                output_range=tuple(limit * ratio for limit in each.limits),
             )
-            for name, weights, bias, initial, ratio in parts
+            for name, each, ratio in zip(names.coefficients, layers, ratios, strict=True)
         ]
 
     def _dense(self, tensor, weights, bias, name, activation="NONE", **options):

@@ -11,7 +11,7 @@ import dataclasses
 
 import numpy as np
 
-from keras_micronet.layers.dynamic_shift_max import COEFFICIENT_HALF_RANGE, COEFFICIENT_SLOPE
+from keras_micronet.layers.dynamic_shift_max import coefficient_layers
 from keras_micronet.quantization import fused_shift_max, scales
 from keras_micronet.quantization.schemes import CONVOLUTION, DENSE, WeightRounding
 from tflm.graph.graph import Operation
@@ -280,27 +280,12 @@ def _dynamic_shift_max(operands):
             squeeze.product_scales.max(),
         )
     )
-    initial_values = options["initial_values"]
+    layers = coefficient_layers(excite_weights.T, excite_bias, options["initial_values"])
     excite = _joined(
-        operands.layer(
-            name,
-            weights * COEFFICIENT_SLOPE,
-            bias * COEFFICIENT_SLOPE + initial,
-            hidden_scale,
-            DENSE,
-        )
-        for name, weights, bias, initial in zip(
-            names.coefficients,
-            np.split(excite_weights, len(initial_values)),
-            np.split(excite_bias, len(initial_values)),
-            initial_values,
-            strict=True,
-        )
+        operands.layer(name, each.kernel.numpy().T, each.bias.numpy(), hidden_scale, DENSE)
+        for name, each in zip(names.coefficients, layers, strict=True)
     )
-    limits = [
-        (initial - COEFFICIENT_HALF_RANGE, initial + COEFFICIENT_HALF_RANGE)
-        for initial in initial_values
-    ]
+    limits = [each.limits for each in layers]
     largest, excite_scale = _largest_coefficient(options, limits), excite.product_scales.max()
     least = fused_shift_max.least_output_scale(source.scale[0], largest, excite_scale)
     output = affine(*operands.range_of(options["result"]), least)
