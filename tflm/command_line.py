@@ -81,7 +81,7 @@ def _run(options):
 
 def _export(run, kernels, folder, options):
     from tflm import exporter, next_steps
-    from tflm.report import report
+    from tflm.report import verdict
 
     try:
         export = exporter.export(
@@ -96,10 +96,10 @@ def _export(run, kernels, folder, options):
     except (ValueError, ImportError, OSError, *exporter.FAILURES) as error:
         return console.fail(_PROGRAM, error, _EXPORT_FAILED)
     made = export.report
-    print(report.verdict(made))
+    print(verdict.summary(made))
     if made.is_refused:
         refusal = (
-            f"{report.refusal(made)}. No sources are written; {written / 'report.md'} tells where "
+            f"{verdict.refusal(made)}. No sources are written; {written / 'report.md'} tells where "
             "the accuracy is lost. What to do, best first:\n"
             f"{next_steps.as_text(made.next_steps)}"
         )

@@ -10,22 +10,22 @@ import tensorflow as tf
 import keras_micronet
 from keras_micronet.quantization import QuantizeAwareModel, quantize_aware, recalibrated
 from tflm import next_steps
+from tflm.graph.costs import operation_costs
 from tflm.graph.graph import Graph
 from tflm.micro import flatbuffer
 from tflm.micro.integer_check import require_integers_only
-from tflm.micro.interpreter import MicroInterpreter, MicroInterpreterError, required_arena_bytes
-from tflm.micro.op_resolver import op_resolver
+from tflm.micro.interpreter import MicroInterpreter, MicroInterpreterError
 from tflm.micro.wheel_kernels import KernelLibraryError
 from tflm.passes import channel_factors, channel_layout, fused_operations, lowering
 from tflm.passes.builtin_operations import to_builtin
 from tflm.passes.input_normalization import InputNormalization
 from tflm.passes.quantization import quantize
-from tflm.report import report, tensor_noise
-from tflm.runtimes import MicroRuntime, StaticRuntime
-from tflm.settings import FUSED, KERNELS, MOST_POINTS_LOST, RUNTIMES, STATIC, TFLM
+from tflm.report import files, report, tensor_noise
+from tflm.runtimes import RUNTIMES
+from tflm.settings import FUSED, MOST_POINTS_LOST, TFLM
 from tflm.sources import c_arrays, kernel_sources
-from tflm.sources.model_settings import ModelSettings, model_identifier, model_settings
-from tflm.static import c_library, compiled_library, library_plan
+from tflm.sources.model_settings import ModelSettings, model_settings
+from tflm.static import compiled_library
 from tflm.toolchains.host_compiler import HostCompilerError
 from tflm.verification import accuracy_cost, made_up_images, operation_check, verification
 
@@ -106,19 +106,19 @@ def export(
     verification.require_model_operations(noise)
     announce("comparing every operation with its definition, and the outputs with the simulation")
     verified = _verified(run, model, deployment, kernels)
-    target = _EXPORTS[runtime](deployment)
+    target = RUNTIMES[runtime].of(deployment.graph, deployment.model_bytes, deployment.interpreter)
     announce(f"measuring the accuracy on {len(run.test)} test images")
     answers = _answers(run, deployment)
     target.verify(_parts(run, deployment, answers), announce)
     made = _report(run, deployment, kernels, answers, verified, noise, target)
     made = dataclasses.replace(made, most_points_lost=most_points_lost)
     if not made.is_refused:
-        return Export({**target.files(), **_files(run, deployment, answers, made)}, made)
+        return Export({**target.files, **_files(run, deployment, answers, made)}, made)
     others = [other for other in target.kernels if other != kernels]
     given = None if runtime == TFLM else runtime
     steps = next_steps.next_steps(run, made.cost, kernels, others, given, output)
     made = dataclasses.replace(made, next_steps=steps)
-    return Export(report.report_files(made), made)
+    return Export(files.report_files(made), made)
 
 
 def kernels_for(runtime, kernels=None):
@@ -132,7 +132,7 @@ def kernels_for(runtime, kernels=None):
     """
     if runtime not in RUNTIMES:
         raise ValueError(f"runtime must be one of {', '.join(RUNTIMES)}. Received: {runtime!r}")
-    possible = _EXPORTS[runtime].kernels
+    possible = RUNTIMES[runtime].kernels
     if kernels is None:
         return possible[0]
     if kernels not in possible:
@@ -220,7 +220,7 @@ def deploy(model, announce=lambda line: None, kernels=None, runtime=TFLM):
     else:
         operations = float_graph = to_builtin(channel_layout.fold_permutations(float_graph))
     graph = quantize(operations, model.activation_ranges, model.weight_roundings, kernels)
-    _EXPORTS[runtime].require(graph)
+    RUNTIMES[runtime].require(graph)
     model_bytes = flatbuffer.serialize(graph)
     require_integers_only(model_bytes)
     return Deployment(
@@ -312,91 +312,6 @@ def _parts(run, deployment, answers):
         yield deployment.quantized_images(images), deployment.outputs(images)
 
 
-class _MicroExport:
-    """What an export for TensorFlow Lite Micro does that others do not."""
-
-    kernels = KERNELS
-
-    def __init__(self, deployment):
-        self._deployment = deployment
-
-    @staticmethod
-    def require(graph):
-        """Takes every graph."""
-
-    def verify(self, parts, announce):
-        """Has nothing to add: it is what the accuracy is measured in."""
-
-    def live_bytes(self):
-        """RAM of activations at each operation."""
-        return report.live_bytes(self._deployment.graph)
-
-    def describe(self):
-        """The `MicroRuntime`."""
-        model, arena = self._deployment.model_bytes, self._deployment.interpreter.arena
-        operators = kernel_sources.operators(self._deployment.graph)
-        arena_bytes = required_arena_bytes(model, arena, operators)
-        return MicroRuntime(len(model), arena, arena_bytes, bool(operators))
-
-    def files(self):
-        """Contents by file name."""
-        return {
-            **c_arrays.model_data(self._deployment.model_bytes),
-            **op_resolver(self._deployment.graph),
-            **kernel_sources.kernel_sources(self._deployment.graph),
-        }
-
-
-class _StaticExport:
-    """What an export as a C99 library does that others do not."""
-
-    kernels = (FUSED,)
-
-    def __init__(self, deployment):
-        self._deployment = deployment
-        self._plan = library_plan.plan_memory(deployment.graph)
-        self._files = c_library.static_library(
-            deployment.graph, identifier=model_identifier(deployment.model_bytes)
-        )
-
-    @staticmethod
-    def require(graph):
-        """Raises `ValueError` unless a library can be made of a graph."""
-        library_plan.plan_memory(graph)
-
-    def verify(self, parts, announce):
-        """Raises `VerificationError` unless the library gives the interpreter's bytes.
-
-        Args:
-            parts: pairs of the model's inputs and the interpreter's outputs.
-            announce: as for `export`.
-        """
-        announce("compiling the C library for this computer, and verifying it on the same images")
-        library = compiled_library.CompiledLibrary(self._files)
-        compiled_library.require_equal_outputs(library, parts)
-
-    def live_bytes(self):
-        """RAM of activations and buffers at each operation, where they lie in the arena."""
-        return library_plan.occupied_bytes(self._deployment.graph, self._plan)
-
-    def describe(self):
-        """The `StaticRuntime`."""
-        costs = report.operation_costs(self._deployment.graph)
-        return StaticRuntime(
-            flatbuffer_bytes=len(self._deployment.model_bytes),
-            constant_bytes=sum(cost.constant_bytes for cost in costs),
-            arena_bytes=self._plan.arena_bytes,
-            rows_arena_bytes=self._plan.rows_arena_bytes,
-        )
-
-    def files(self):
-        """Contents by file name: those that were compiled."""
-        return self._files
-
-
-_EXPORTS = {TFLM: _MicroExport, STATIC: _StaticExport}
-
-
 def _report(run, deployment, kernels, answers, verified, noise, target):
     graph, cost = deployment.graph, answers.cost
     is_aware = isinstance(run.model, QuantizeAwareModel)
@@ -413,9 +328,8 @@ def _report(run, deployment, kernels, answers, verified, noise, target):
         verification=verified,
         kernels=kernels,
         run_folder=str(run.folder),
-        runtime=target.describe(),
-        costs=report.operation_costs(graph),
-        live_bytes=target.live_bytes(),
+        runtime=target,
+        costs=operation_costs(graph),
         model_multiply_adds=keras_micronet.summarize(deployment.float_model).multiply_adds,
         examples=_examples(run, answers.int8_outputs.argmax(axis=-1)),
         noise=noise,
@@ -442,7 +356,7 @@ def _files(run, deployment, answers, made):
         **c_arrays.test_vectors(
             run.test.images[chosen], answers.int8_outputs[chosen], run.test.labels[chosen]
         ),
-        **report.report_files(made),
+        **files.report_files(made),
     }
 
 

@@ -2,7 +2,6 @@
 """Training of MicroNets: from a dataset of images to a run folder (`python -m training --help`).
 
 Data flows one way: `datasets` → `batches` (with `augmentation`) → `trainer` → `run_folder`.
-A quantize-aware training (`commands.quantize`) starts from the folder of an earlier run, which
-`float_run` reads, and goes the same way. `evaluate` and `predict` ask a finished run of either
-kind, which `saved_run` reads.
+A quantize-aware training (`commands.quantize`) starts from the folder of an earlier run and goes
+the same way. `evaluate` and `predict` ask a finished run of either kind. `saved_run` reads them.
 """

@@ -98,9 +98,7 @@ class DynamicShiftMax(ImageLayer):
 
     def coefficient_layers(self):
         """The `CoefficientLayer` of each of the 2 * K coefficients, in the same order."""
-        return coefficient_layers(
-            self.excite.kernel, self.excite.bias, self.initial_coefficients()
-        )
+        return coefficient_layers(self.excite.kernel, self.excite.bias, self.initial_coefficients())
 
     def get_config(self):
         return {

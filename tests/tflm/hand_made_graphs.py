@@ -73,3 +73,43 @@ def chain_of_two_convolutions():
         graph.tensors[name].quantization = quantization(0.02, -7)
     graph.outputs.append("y")
     return graph
+
+
+def add_step(graph, kind, inputs, name, shape, **options):
+    graph.add_operation(kind, inputs, name, shape, **options)
+    graph.tensors[name].quantization = quantization(0.05, 3)
+    return name
+
+
+def residual():
+    """x -> a -> b -> b + x: the input lives to the end. 20 elements take 32 bytes."""
+    graph = Graph()
+    add_input(graph, "x", (1, 1, 1, 20))
+    add_step(graph, "HARD_SWISH", ["x"], "a", (1, 1, 1, 20))
+    add_step(graph, "HARD_SWISH", ["a"], "b", (1, 1, 1, 20))
+    add_step(graph, "ADD", ["b", "x"], "sum", (1, 1, 1, 20))
+    graph.outputs.append("sum")
+    return graph
+
+
+def early_output():
+    """The first result is an output: it stays while the rest is computed."""
+    graph = Graph()
+    add_input(graph, "x", (1, 64))
+    add_step(graph, "HARD_SWISH", ["x"], "kept", (1, 64))
+    add_step(graph, "RESHAPE", ["x"], "r", (1, 8, 8))
+    add_step(graph, "HARD_SWISH", ["r"], "last", (1, 8, 8))
+    graph.outputs += ["kept", "last"]
+    return graph
+
+
+def long_graph(operations=210):
+    """As many operations as MicroNet-M0 has, in blocks."""
+    graph = Graph()
+    tensor = add_input(graph, "x", (1, 16, 16, 4))
+    for number in range(operations):
+        kind = ["HARD_SWISH", "RELU6"][number % 2]
+        name = f"block_{number // 30}/step_{number}"
+        tensor = add_step(graph, kind, [tensor], name, (1, 16, 16, 4))
+    graph.outputs.append(tensor)
+    return graph

@@ -17,8 +17,8 @@ from training.datasets import load_dataset
 from training.datasets.batches import collect_evenly
 from training.fitting.trainer import check_batch_size, make_reproducible
 from training.recipes.recipes import quantize_aware_recipe
-from training.runs.float_run import QUANTIZATION, FloatRun
 from training.runs.run_folder import RunFolder
+from training.runs.saved_run import QUANTIZATION, SavedRun
 from training.settings import RunSettings
 
 # Mean difference of two decodings of one image, in grey levels; other libraries decode JPEG files
@@ -39,7 +39,7 @@ def prepare(settings):
         ValueError, OSError, ImportError: if the settings cannot be met; the message is one for the
             user.
     """
-    float_run = FloatRun.read(settings.float_run)
+    float_run = SavedRun.read_float(settings.float_run)
     _check_choice("scheme", settings.scheme, quantization.SCHEMES)
     _check_choice("kernels", settings.kernels, quantization.KERNELS)
     folder = _make_folder(settings)

@@ -140,75 +140,122 @@ def train(
     """
     strategy = strategy or tf.distribute.get_strategy()
     check_batch_size(recipe, dataset, strategy.num_replicas_in_sync)
-    class_count = len(dataset.class_names)
-    writes = is_chief(strategy)
-    steps_per_epoch = dataset.train.size // recipe.batch_size
-    loss = categorical_loss(recipe)
-    training_model = TrainingModel(model, random_changes(recipe, seed), companion)
-    with strategy.scope():
-        training_model.compile(
-            # A schedule has at least one step, even if no step is taken.
-            optimizer=scale_losses(
-                make_optimizer(recipe, max(1, recipe.epochs * steps_per_epoch)), precision
-            ),
-            loss=loss,
+    training = _Training(model, dataset, recipe, seed, companion, strategy, patience, precision)
+    first_epoch = training.resume(checkpoints) if checkpoints else 0
+    observers = list(callbacks)
+    if is_chief(strategy):  # who writes files
+        observers = [*training.writers(checkpoints, after_epoch), *observers]
+    training.fit(first_epoch, observers)
+    return training.measure(kept_model)
+
+
+class _Training:
+    """One training: made ready with all of its variables, then fitted, then measured.
+
+    Arguments are those of `train`.
+    """
+
+    def __init__(self, model, dataset, recipe, seed, companion, strategy, patience, precision):
+        self._model, self._dataset, self._recipe = model, dataset, recipe
+        self._seed, self._strategy = seed, strategy
+        self._class_count = len(dataset.class_names)
+        self._steps_per_epoch = dataset.train.size // recipe.batch_size
+        self._loss = categorical_loss(recipe)
+        self._seconds = 0.0
+        self._epochs = _EpochRecorder()
+        self._training_model = TrainingModel(model, random_changes(recipe, seed), companion)
+        with strategy.scope():
+            self._compile(precision)
+            decay = recipe.average_decay
+            self._average = WeightAverage(model, decay) if decay else None
+            self._stopping = (
+                EarlyStopping(model, patience, self._epochs, self._average) if patience else None
+            )
+        self._evaluator = Evaluator(model, self._loss)
+        self._validation_batches = evaluation_batches(
+            dataset.validation, self._class_count, recipe.batch_size, LARGEST_CACHE_BYTES
+        )
+
+    def _compile(self, precision):
+        # A schedule has at least one step, even if no step is taken.
+        steps = max(1, self._recipe.epochs * self._steps_per_epoch)
+        self._training_model.compile(
+            optimizer=scale_losses(make_optimizer(self._recipe, steps), precision),
+            loss=self._loss,
             metrics=["accuracy"],
             # XLA was two to three times slower on a CPU, and excludes deterministic kernels.
             jit_compile=False,
         )
-        _create_training_variables(training_model, dataset.image_size, class_count)
-        average = WeightAverage(model, recipe.average_decay) if recipe.average_decay else None
-        epochs = _EpochRecorder()
-        stopping = EarlyStopping(model, patience, epochs, average) if patience else None
-    evaluator = Evaluator(model, loss)
-    validation_batches = evaluation_batches(
-        dataset.validation, class_count, recipe.batch_size, LARGEST_CACHE_BYTES
-    )
-    variables = [*training_model.variables, *training_model.optimizer.variables]
-    variables += average.state if average else []
-    variables += stopping.variables if stopping else []
-    first_epoch = _resume(checkpoints, variables, epochs) if checkpoints else 0
-    if stopping and stopping.is_over:
-        first_epoch = recipe.epochs  # it was stopped already, but not completed
-    saves = checkpoints is not None and writes
-    batches = _distributed_batches(strategy, dataset, recipe, seed, first_epoch)
-    start = time.monotonic()
-    with strategy.scope(), synchronized_batch_normalization(training_model, strategy):
-        training_model.fit(
-            batches,
-            epochs=recipe.epochs,
-            initial_epoch=first_epoch,
-            steps_per_epoch=steps_per_epoch,
-            callbacks=[
-                _DivergenceStop(),
-                *([average] if average else []),
-                Validation(evaluator, validation_batches, average),
-                epochs,
-                *([stopping] if stopping else []),
-                *([_CheckpointWriter(checkpoints, variables, epochs)] if saves else []),
-                *([_AfterEpoch(after_epoch, epochs)] if after_epoch and writes else []),
-                *callbacks,
-            ],
-            shuffle=False,  # The batches are shuffled already.
-            verbose=0,
+        _create_training_variables(
+            self._training_model, self._dataset.image_size, self._class_count
         )
-    kept_epoch = 0
-    if epochs.records:
-        kept = best_record(epochs.records) if stopping else epochs.records[-1]
-        validation = kept.validation_loss, kept.validation_accuracy
-        kept_epoch = kept.epoch
-    else:
-        validation = evaluator.measure(validation_batches)
-    seconds = epochs.seconds_before + time.monotonic() - start
-    if kept_model is not None:
-        # As tensors: a strategy's own variables are no arrays.
-        for weight, trained in zip(kept_model.weights, model.weights, strict=True):
-            weight.assign(tf.convert_to_tensor(trained))
-        evaluator = Evaluator(kept_model, loss)
-    test = evaluator.evaluate(evaluation_batches(dataset.test, class_count, recipe.batch_size))
-    return TrainingResult(
-        tuple(epochs.records), *validation, test.loss, test.accuracy, seconds, kept_epoch, test
-    )
+
+    @property
+    def _variables(self):
+        """All that a checkpoint must hold."""
+        variables = [*self._training_model.variables, *self._training_model.optimizer.variables]
+        variables += self._average.state if self._average else []
+        return variables + (self._stopping.variables if self._stopping else [])
+
+    def resume(self, checkpoints):
+        """Goes to the end of the newest checkpoint, and tells how many epochs are done then."""
+        first_epoch = _resume(checkpoints, self._variables, self._epochs)
+        if self._stopping and self._stopping.is_over:
+            return self._recipe.epochs  # it was stopped already, but not completed
+        return first_epoch
+
+    def writers(self, checkpoints, after_epoch):
+        """Callbacks that write files, or let others write them, after each epoch."""
+        if checkpoints is not None:
+            yield _CheckpointWriter(checkpoints, self._variables, self._epochs)
+        if after_epoch is not None:
+            yield _AfterEpoch(after_epoch, self._epochs)
+
+    def fit(self, first_epoch, observers):
+        """Takes all steps of the epochs from `first_epoch`, from 0, on."""
+        recipe, strategy = self._recipe, self._strategy
+        batches = _distributed_batches(strategy, self._dataset, recipe, self._seed, first_epoch)
+        start = time.monotonic()
+        with strategy.scope(), synchronized_batch_normalization(self._training_model, strategy):
+            self._training_model.fit(
+                batches,
+                epochs=recipe.epochs,
+                initial_epoch=first_epoch,
+                steps_per_epoch=self._steps_per_epoch,
+                callbacks=[
+                    _DivergenceStop(),
+                    *([self._average] if self._average else []),
+                    Validation(self._evaluator, self._validation_batches, self._average),
+                    self._epochs,
+                    *([self._stopping] if self._stopping else []),
+                    *observers,
+                ],
+                shuffle=False,  # The batches are shuffled already.
+                verbose=0,
+            )
+        self._seconds = self._epochs.seconds_before + time.monotonic() - start
+
+    def measure(self, kept_model):
+        """The `TrainingResult`; gives `kept_model`, unless it is `None`, the trained weights."""
+        records, kept_epoch = self._epochs.records, 0
+        if records:
+            kept = best_record(records) if self._stopping else records[-1]
+            validation = kept.validation_loss, kept.validation_accuracy
+            kept_epoch = kept.epoch
+        else:
+            validation = self._evaluator.measure(self._validation_batches)
+        evaluator = self._evaluator
+        if kept_model is not None:
+            # As tensors: a strategy's own variables are no arrays.
+            for weight, trained in zip(kept_model.weights, self._model.weights, strict=True):
+                weight.assign(tf.convert_to_tensor(trained))
+            evaluator = Evaluator(kept_model, self._loss)
+        test = evaluator.evaluate(
+            evaluation_batches(self._dataset.test, self._class_count, self._recipe.batch_size)
+        )
+        return TrainingResult(
+            tuple(records), *validation, test.loss, test.accuracy, self._seconds, kept_epoch, test
+        )
 
 
 def categorical_loss(recipe):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A finished run, float or quantize-aware, to be measured or asked.
+"""A finished run, float or quantize-aware: to be measured, asked, or trained on.
 
 Its folder may come from anyone: nothing in it is run as code, and what does not fit together is
 refused.
@@ -12,33 +12,42 @@ from keras_micronet import run_folders
 from keras_micronet.files.archives import DamagedFileError
 from keras_micronet.files.text import shorten
 from training.recipes.recipes import QuantizeAwareRecipe, Recipe
-from training.runs.float_run import QUANTIZATION
 from training.settings import PARTS
+
+QUANTIZATION = "quantization"  # run.json's section that float runs do not have
 
 
 @dataclasses.dataclass(frozen=True)
 class SavedRun:
-    """What a run folder tells about its run.
+    """What a run folder's `run.json` and `class_names.txt` tell about its run.
 
     Attributes:
         folder: the run folder.
+        variant: name of the MicroNet variant, such as `"M0"`.
+        initial_weights: what the training started from: `None`, `"imagenet"` or a path.
         dataset: the dataset as it was named on the command line.
         skip_unreadable: whether images that cannot be decoded were left out.
         part_sizes: number of images in each of `PARTS`.
         class_names: names of the classes, in the order of the model's outputs.
         recipe: the `Recipe` that the model was trained by.
+        test_accuracy: the model's top-1 accuracy on the test images, in [0, 1].
+        is_quantized: whether a quantize-aware training made it.
     """
 
     folder: pathlib.Path
+    variant: str
+    initial_weights: str | None
     dataset: str
     skip_unreadable: bool
     part_sizes: dict[str, int]
     class_names: tuple[str, ...]
     recipe: Recipe
+    test_accuracy: float
+    is_quantized: bool
 
     @classmethod
     def read(cls, folder):
-        """Reads a folder's `run.json` and class names; the model stays unread.
+        """Reads what a run folder tells about its run; the model and the images stay unread.
 
         Args:
             folder: path of the run folder.
@@ -50,30 +59,45 @@ class SavedRun:
             ValueError: if the folder holds no finished run.
         """
         folder = pathlib.Path(folder)
+        run_folders.finish_replacement(folder)
+        summary = _read_summary(folder)
+        _existing(folder, run_folders.CLASS_NAMES)
+        is_quantized = QUANTIZATION in summary
+        recipe_type = QuantizeAwareRecipe if is_quantized else Recipe
         try:
-            run_folders.finish_replacement(folder)
-            summary = run_folders.read_summary(folder)
-            if run_folders.is_own_model(summary):
-                raise ValueError("it was written by write_run_folder, and has no dataset")
-            dataset, recipe = summary["dataset"], summary["recipe"]
-            if not isinstance(dataset["source"], str):
-                raise ValueError(f"source={dataset['source']} in {run_folders.SUMMARY}")
-            recipe_type = QuantizeAwareRecipe if QUANTIZATION in summary else Recipe
-            names = run_folders.read_class_names(folder)
+            dataset = summary["dataset"]
+            recipe = summary["recipe"]
             return cls(
                 folder=folder,
-                dataset=dataset["source"],
-                skip_unreadable=bool(dataset["skip_unreadable"]),
-                part_sizes={part: int(dataset[f"{part}_images"]) for part in PARTS},
-                class_names=names,
+                variant=_typed(summary["model"]["variant"], str),
+                initial_weights=_typed(summary["model"]["initial_weights"], str | None),
+                dataset=_typed(dataset["source"], str),
+                # Runs before there was a quantize-aware training did not say.
+                skip_unreadable=_typed(dataset.get("skip_unreadable", False), bool),
+                part_sizes={part: _typed(dataset[f"{part}_images"], int) for part in PARTS},
+                class_names=run_folders.read_class_names(folder),
                 recipe=recipe_type(**recipe | {"image_size": tuple(recipe["image_size"])}),
+                test_accuracy=_typed(summary["results"]["test_accuracy"], float),
+                is_quantized=is_quantized,
             )
         # Whatever values that somebody made up lead to.
-        except (ValueError, TypeError, KeyError, AttributeError, ArithmeticError) as error:
+        except (AttributeError, ArithmeticError, KeyError, TypeError, ValueError) as error:
+            raise _damaged(folder, f"{type(error).__name__}: {shorten(error)}") from error
+
+    @classmethod
+    def read_float(cls, folder):
+        """Reads the float run that a quantize-aware training starts from, as `read` does.
+
+        Raises:
+            ValueError: if the folder holds no finished run, or one that is quantized already.
+        """
+        run = cls.read(folder)
+        if run.is_quantized:
             raise ValueError(
-                "a run must be a folder that `python -m training` has completed. "
-                f"Received: {folder} ({type(error).__name__}: {shorten(error)})"
-            ) from error
+                "the run to start from must be a float run: give the one that this run was made "
+                f"from. Received: {folder}, which is quantized already"
+            )
+        return run
 
     def load_model(self):
         """Loads the trained model, without running code that its file may contain.
@@ -85,19 +109,87 @@ class SavedRun:
         Raises:
             ValueError: if the file is missing or damaged, or its model does not fit the run.
         """
-        path = self.folder / run_folders.MODEL
+        path = _existing(self.folder, run_folders.MODEL)
         try:
             model = run_folders.read_model(self.folder)
         except DamagedFileError as error:
             raise ValueError(
-                f"{path.name} must be a whole Keras model without code of its own: train it again. "
-                f"Received: {path} ({error})"
+                f"{path.name} must be a whole Keras model without code of its own: train the float "
+                f"model again. Received: {path} ({error})"
             ) from error
         shapes = model.input_shape, model.output_shape
         expected = (None, *self.recipe.image_size, 3), (None, len(self.class_names))
         if shapes != expected:
             raise ValueError(
                 f"{path.name} must take and give arrays of the shapes {expected}, as "
-                f"{run_folders.SUMMARY} and {run_folders.CLASS_NAMES} say. Received: {shapes}"
+                f"{run_folders.SUMMARY} and {run_folders.CLASS_NAMES} say: train the model "
+                f"again. Received: {shapes}"
             )
         return model
+
+    def calibration_images(self):
+        """The training images that ranges are measured on: uint8 `(n, height, width, 3)`.
+
+        Raises:
+            ValueError: if the file is missing, damaged or does not fit the run.
+        """
+        return self._read_images(run_folders.CALIBRATION)[0]
+
+    def test_images(self):
+        """Held-out images, uint8 `(n, height, width, 3)`, and their labels `(n,)`.
+
+        Raises:
+            ValueError: if the file is missing, damaged or does not fit the run.
+        """
+        return self._read_images(run_folders.TEST)
+
+    def _read_images(self, name):
+        path = _existing(self.folder, name)
+        try:
+            input_shape = (*self.recipe.image_size, 3)
+            return run_folders.read_images(self.folder, name, input_shape, len(self.class_names))
+        except ValueError as error:
+            raise ValueError(
+                f"{name} must hold the arrays images and labels, uint8 images of the model's input "
+                "size and a label for each: train the model again. "
+                f"Received: {path} ({error})"
+            ) from error
+
+
+def _read_summary(folder):
+    if not (folder / run_folders.SUMMARY).is_file():
+        raise ValueError(
+            "a run must be a folder that `python -m training` has completed. "
+            f"Received: {folder} without a readable {run_folders.SUMMARY}"
+        )
+    try:
+        summary = run_folders.read_summary(folder)
+    except DamagedFileError as error:
+        raise _damaged(folder, error) from error
+    if run_folders.is_own_model(summary):
+        raise ValueError(
+            "a run must be one of `python -m training`, which knows its dataset; "
+            "to train your own model on, see keras_micronet.quantization.quantize_aware. "
+            f"Received: {folder}, written by write_run_folder"
+        )
+    return summary
+
+
+def _existing(folder, name):
+    path = folder / name
+    if not path.is_file():
+        raise ValueError(f"a run must hold {name}: train the model again. Received: {folder}")
+    return path
+
+
+def _typed(value, expected_type):
+    if not isinstance(value, expected_type):
+        raise TypeError(f"{shorten(repr(value))} where {expected_type} was expected")
+    return value
+
+
+def _damaged(folder, reason):
+    return ValueError(
+        f"{run_folders.SUMMARY} must be whole and written by this version of `python -m training`: "
+        f"train the model again. Received: {folder} ({reason})"
+    )

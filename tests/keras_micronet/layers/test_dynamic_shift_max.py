@@ -88,6 +88,36 @@ def test_initial_coefficients_are_in_the_order_a1_b1_a2_b2():
     np.testing.assert_allclose(coefficients, np.tile(expected, (3, 1)), atol=1e-6)
 
 
+@pytest.mark.parametrize("fusions", [1, 2])
+def test_each_coefficient_has_a_dense_layer_with_limits(fusions):
+    """Of the formula in loops: what is squeezed, times kernel, and clipped, are the coefficients."""
+    layer = DynamicShiftMax(
+        4,
+        fusions=fusions,
+        reduction_ratio=2,
+        initial_a=(1.0, 0.5)[:fusions],
+        initial_b=(0.0, 0.25)[:fusions],
+        dtype="float64",
+    )
+    images = random_images().astype(np.float64) * 30.0
+    layer.build(images.shape)
+    models.randomize(layer)
+    squeeze_kernel, squeeze_bias = references.dense_weights(layer.squeeze)
+    squeezed = np.maximum(images.mean(axis=(1, 2)) @ squeeze_kernel + squeeze_bias, 0)
+    parts = layer.coefficient_layers()
+    values = [
+        np.clip(squeezed @ np.asarray(part.kernel) + np.asarray(part.bias), *part.limits)
+        for part in parts
+    ]
+    np.testing.assert_allclose(
+        np.concatenate(values, axis=-1), layer.coefficients(images), rtol=1e-9, atol=1e-9
+    )
+    assert [part.limits for part in parts] == [
+        (-1.0, 3.0), (-2.0, 2.0), (-1.5, 2.5), (-1.75, 2.25)
+    ][: 2 * fusions]  # fmt: skip
+    assert any(np.any(value == part.limits[1]) for value, part in zip(values, parts, strict=True))
+
+
 @pytest.mark.parametrize(("bias", "offset"), [(1e6, 2.0), (-1e6, -2.0), (0.0, 0.0), (1.5, 1.0)])
 def test_coefficients_stay_within_two_of_the_initial_ones(bias, offset):
     layer = with_zero_dense_weights(groups=4, fusions=1, initial_a=(1.0,), initial_b=(0.25,))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Costs and lifetimes against counts by hand, and what is rendered of them."""
+"""What is rendered of an export's figures."""
 
 import dataclasses
 import io
@@ -14,27 +14,43 @@ import pytest
 from PIL import Image
 
 from tests.tflm.hand_made_graphs import (
-    add_input,
+    add_step,
     chain_of_two_convolutions,
-    quantization,
+    early_output,
+    long_graph,
+    residual,
 )
-from tests.tflm.operator_cases import CASES
-from tflm.graph.graph import Graph
+from tflm.graph.costs import live_bytes, operation_costs
 from tflm.kernels.registry import KERNELS
-from tflm.micro import flatbuffer
-from tflm.micro.interpreter import ArenaUsage, MicroInterpreter
+from tflm.micro.interpreter import ArenaUsage
+from tflm.micro.runtime import MicroRuntime
 from tflm.next_steps import NextStep
-from tflm.report import plots, report
+from tflm.report import plots, report, verdict
+from tflm.report.figures import to_json
+from tflm.report.files import report_files
+from tflm.report.markdown import to_markdown
 from tflm.report.tensor_noise import TensorNoise
-from tflm.runtimes import MicroRuntime, StaticRuntime
+from tflm.static.runtime import StaticRuntime
 from tflm.verification.accuracy_cost import AccuracyCost
 from tflm.verification.operation_check import OperationCheck
 from tflm.verification.verification import OutputCheck, Verification
 
 ARENA = ArenaUsage(activation_bytes=2000, persistent_bytes=1000, wider_bytes=120)
-MICRO = MicroRuntime(flatbuffer_bytes=1_106_016, arena=ARENA, arena_bytes=3008)
+MICRO = MicroRuntime(
+    flatbuffer_bytes=1_106_016,
+    arena=ARENA,
+    arena_bytes=3008,
+    has_kernels=False,
+    live_bytes=(),
+    files={},
+)
 STATIC = StaticRuntime(
-    flatbuffer_bytes=1_079_648, constant_bytes=1_040_384, arena_bytes=2048, rows_arena_bytes=1536
+    flatbuffer_bytes=1_079_648,
+    constant_bytes=1_040_384,
+    arena_bytes=2048,
+    rows_arena_bytes=1536,
+    live_bytes=(),
+    files={},
 )
 # 98.5% and 98.25% of 2,000 images.
 COST = AccuracyCost(
@@ -67,47 +83,7 @@ VERIFICATION = Verification(
 FRAMES_ONLY = dataclasses.replace(STATIC, rows_arena_bytes=None)
 
 
-def add_step(graph, kind, inputs, name, shape, **options):
-    graph.add_operation(kind, inputs, name, shape, **options)
-    graph.tensors[name].quantization = quantization(0.05, 3)
-    return name
-
-
-def residual():
-    """x -> a -> b -> b + x: the input lives to the end. 20 elements take 32 bytes."""
-    graph = Graph()
-    add_input(graph, "x", (1, 1, 1, 20))
-    add_step(graph, "HARD_SWISH", ["x"], "a", (1, 1, 1, 20))
-    add_step(graph, "HARD_SWISH", ["a"], "b", (1, 1, 1, 20))
-    add_step(graph, "ADD", ["b", "x"], "sum", (1, 1, 1, 20))
-    graph.outputs.append("sum")
-    return graph
-
-
-def early_output():
-    """The first result is an output: it stays while the rest is computed."""
-    graph = Graph()
-    add_input(graph, "x", (1, 64))
-    add_step(graph, "HARD_SWISH", ["x"], "kept", (1, 64))
-    add_step(graph, "RESHAPE", ["x"], "r", (1, 8, 8))
-    add_step(graph, "HARD_SWISH", ["r"], "last", (1, 8, 8))
-    graph.outputs += ["kept", "last"]
-    return graph
-
-
-def long_graph(operations=210):
-    """As many operations as MicroNet-M0 has, in blocks."""
-    graph = Graph()
-    tensor = add_input(graph, "x", (1, 16, 16, 4))
-    for number in range(operations):
-        kind = ["HARD_SWISH", "RELU6"][number % 2]
-        name = f"block_{number // 30}/step_{number}"
-        tensor = add_step(graph, kind, [tensor], name, (1, 16, 16, 4))
-    graph.outputs.append(tensor)
-    return graph
-
-
-def make_report(graph, **changes):
+def make_report(graph, runtime=MICRO, **changes):
     values = {
         "model_name": "micronet_m0",
         "input_shape": (1, 32, 48, 3),
@@ -120,80 +96,11 @@ def make_report(graph, **changes):
         "verification": VERIFICATION,
         "kernels": "builtin",
         "run_folder": "runs/photos",
-        "runtime": MICRO,
-        "costs": report.operation_costs(graph),
-        "live_bytes": report.live_bytes(graph),
-        "model_multiply_adds": sum(cost.multiply_adds for cost in report.operation_costs(graph)),
+        "runtime": dataclasses.replace(runtime, live_bytes=live_bytes(graph)),
+        "costs": operation_costs(graph),
+        "model_multiply_adds": sum(cost.multiply_adds for cost in operation_costs(graph)),
     }
     return report.ExportReport(**{**values, **changes})
-
-
-# Costs
-
-
-@pytest.mark.parametrize(
-    ("name", "multiply_adds", "constant_bytes", "output_bytes"),
-    [
-        # outputs * elements of a filter; weights + 4 bytes for each bias
-        ("convolution_with_groups", 3 * 4 * 9 * 2, 9 * 2 + 9 * 4, 3 * 4 * 9),
-        ("convolution_with_same_padding_on_even_sizes", 4 * 3 * 4 * 45, 180 + 16, 4 * 3 * 4),
-        ("depthwise_convolution", 3 * 6 * 5 * 3, 15 + 20, 3 * 6 * 5),
-        ("depthwise_convolution_with_multiplier", 4 * 4 * 6 * 5, 30 + 24, 4 * 4 * 6),
-        ("dense", 20 * 6, 120 + 24, 6),
-        ("dense_at_every_pixel", 6 * 8 * 5, 40 + 20, 6 * 5),
-        ("dense_without_bias", 16 * 7, 16 * 7, 7),
-        ("dense_with_int4_weights_of_odd_number", 35, 18 + 28, 7),
-        ("multiply", 0, 0, 60),
-        ("multiply_by_constant", 0, 5, 60),
-        ("gather_channels", 0, 6 * 4, 36),
-        ("average_pool_over_everything", 0, 0, 4),
-        ("split", 0, 4, 36),
-    ],
-)
-def test_costs_are_exact(name, multiply_adds, constant_bytes, output_bytes):
-    graph, _ = CASES[name]()
-    (cost,) = report.operation_costs(graph)
-    assert cost.kind == graph.operations[0].kind
-    assert cost.name == graph.outputs[0]
-    assert cost.output_shape == graph.tensors[graph.outputs[0]].shape
-    assert cost.multiply_adds == multiply_adds
-    assert cost.constant_bytes == constant_bytes
-    assert cost.output_bytes == output_bytes
-
-
-def test_costs_keep_the_order_of_execution():
-    costs = report.operation_costs(residual())
-    assert [(cost.position, cost.name) for cost in costs] == [(0, "a"), (1, "b"), (2, "sum")]
-
-
-# Lifetimes
-
-
-@pytest.mark.parametrize(
-    ("graph", "expected"),
-    [
-        (residual(), (64, 96, 96)),  # x a | x a b | x b sum, 32 bytes each
-        (early_output(), (128, 192, 192)),  # x kept | x kept r | kept r last, 64 bytes each
-        (chain_of_two_convolutions(), (192, 192)),
-    ],
-)
-def test_live_bytes_follow_lifetimes(graph, expected):
-    assert report.live_bytes(graph) == expected
-
-
-@pytest.mark.parametrize("graph", [residual(), chain_of_two_convolutions(), long_graph(20)])
-def test_peak_is_what_micros_planner_reserves(graph):
-    """In a chain the planner reaches the bound."""
-    arena = MicroInterpreter(flatbuffer.serialize(graph)).arena
-    assert arena.activation_bytes == max(report.live_bytes(graph))
-
-
-def test_invalid_graph_has_no_costs():
-    graph = residual()
-    graph.operations[0].kind = "CONV_5D"
-    for function in (report.operation_costs, report.live_bytes):
-        with pytest.raises(ValueError, match="CONV_5D"):
-            function(graph)
 
 
 # Rendering
@@ -201,7 +108,7 @@ def test_invalid_graph_has_no_costs():
 
 def test_json_holds_every_figure():
     graph = residual()
-    figures = json.loads(report.to_json(make_report(graph)))
+    figures = json.loads(to_json(make_report(graph)))
     assert figures["runtime"] == "tflm"
     assert figures["int8_accuracy"] == 0.9825
     assert figures["float_accuracy"] == figures["keras_accuracy"] == 0.985
@@ -227,17 +134,17 @@ def test_json_holds_every_figure():
 
 
 def test_json_tells_the_memory_of_a_library():
-    figures = json.loads(report.to_json(make_report(residual(), runtime=STATIC)))
+    figures = json.loads(to_json(make_report(residual(), runtime=STATIC)))
     assert figures["runtime"] == "static"
     assert figures["flatbuffer_bytes"] == 1_079_648
     assert figures["constant_bytes"] == 1_040_384
     assert figures["arena"] == {"required_bytes": 2048, "rows_required_bytes": 1536}
-    figures = json.loads(report.to_json(make_report(residual(), runtime=FRAMES_ONLY)))
+    figures = json.loads(to_json(make_report(residual(), runtime=FRAMES_ONLY)))
     assert figures["arena"] == {"required_bytes": 2048, "rows_required_bytes": None}
 
 
 def test_markdown_begins_with_the_verdict():
-    head = report.to_markdown(make_report(residual())).split("## In firmware")[0]
+    head = to_markdown(make_report(residual())).split("## In firmware")[0]
     for words in (
         "# micronet_m0 on TensorFlow Lite Micro",
         "input 32 x 48 x 3, 10 classes",
@@ -253,7 +160,7 @@ def test_markdown_begins_with_the_verdict():
 
 
 def test_markdown_of_a_library_begins_with_its_memory():
-    text = report.to_markdown(make_report(residual(), runtime=STATIC))
+    text = to_markdown(make_report(residual(), runtime=STATIC))
     head, rest = text.split("## In firmware")
     for words in (
         "# micronet_m0 as a C99 library",
@@ -269,7 +176,7 @@ def test_markdown_of_a_library_begins_with_its_memory():
 
 
 def test_markdown_of_a_model_without_a_stem_knows_whole_frames_only():
-    text = report.to_markdown(make_report(residual(), runtime=FRAMES_ONLY))
+    text = to_markdown(make_report(residual(), runtime=FRAMES_ONLY))
     assert "MICRONET_MODEL_ARENA_BYTES" in text
     for words in ("row by row", "Row by row", "micronet_model_rows"):
         assert words not in text
@@ -280,19 +187,19 @@ def test_markdown_of_a_model_without_a_stem_knows_whole_frames_only():
 @pytest.mark.parametrize("has_kernels", [False, True])
 def test_markdown_says_how_kernels_are_compiled(has_kernels):
     runtime = dataclasses.replace(MICRO, has_kernels=has_kernels)
-    text = report.to_markdown(make_report(residual(), runtime=runtime))
+    text = to_markdown(make_report(residual(), runtime=runtime))
     assert ("Compile all of `kernels/` along" in text) == has_kernels
     assert "\n\n\n" not in text
 
 
 def test_markdown_says_if_accuracy_was_gained():
     gained = dataclasses.replace(COST, both_right=1945, only_float_right=10, only_int8_right=30)
-    text = report.to_markdown(make_report(residual(), cost=gained))
+    text = to_markdown(make_report(residual(), cost=gained))
     assert "1.00 points gained (95% interval of the loss: -1.68 to -0.40)" in text
 
 
 def test_verdict_is_two_lines():
-    lines = report.verdict(make_report(residual(), noise=(NOISE, INPUT_NOISE))).splitlines()
+    lines = verdict.summary(make_report(residual(), noise=(NOISE, INPUT_NOISE))).splitlines()
     assert lines == [
         "accuracy on 2,000 test images: float 98.50%, int8 on TensorFlow Lite Micro 98.25%, "
         "0.25 points lost (95% interval of the loss: -0.26 to 0.79)",
@@ -303,40 +210,40 @@ def test_verdict_is_two_lines():
 
 def test_one_class_for_all_images_is_said_plainly():
     shown = make_report(residual(), only_class="cat")
-    assert "the device gives the class cat to every test image" in report.verdict(shown)
-    text = report.to_markdown(shown)
+    assert "the device gives the class cat to every test image" in verdict.summary(shown)
+    text = to_markdown(shown)
     assert "**The device gives the class cat to every test image, and float does not.**" in text
-    assert json.loads(report.to_json(shown))["only_class"] == "cat"
+    assert json.loads(to_json(shown))["only_class"] == "cat"
     agreed = make_report(
         residual(), only_class="cat", cost=dataclasses.replace(COST, same_class=2000)
     )
-    assert "every test image.**" in report.to_markdown(agreed)
+    assert "every test image.**" in to_markdown(agreed)
 
 
 def test_few_images_are_said_to_be_few():
     few = dataclasses.replace(
         COST, images=12, both_right=9, only_float_right=1, only_int8_right=1, same_class=10
     )
-    text = report.to_markdown(make_report(residual(), cost=few))
+    text = to_markdown(make_report(residual(), cost=few))
     assert "12 images cannot show that no more than 2 points are lost" in text
-    assert "cannot show" not in report.to_markdown(make_report(residual()))
+    assert "cannot show" not in to_markdown(make_report(residual()))
 
 
 def test_refused_report_tells_why_and_what_next():
     steps = (NextStep("python -m tflm x", "does this"), NextStep(None, "do that"))
     shown = make_report(residual(), cost=LOSSY, next_steps=steps)
     assert shown.is_refused
-    text = report.to_markdown(shown)
+    text = to_markdown(shown)
     assert "## Refused: no sources were written" in text
     assert "- `python -m tflm x`\n  does this\n- do that\n" in text
     assert "In firmware" not in text and "test_vectors.h" not in text
-    assert json.loads(report.to_json(shown))["refused"] is True
+    assert json.loads(to_json(shown))["refused"] is True
     assert "at most 2 points of accuracy. Received: 49.50 points lost, significantly more" in (
-        report.refusal(shown)
+        verdict.refusal(shown)
     )
     accepted = dataclasses.replace(shown, most_points_lost=60.0)
     assert not accepted.is_refused
-    assert "Refused" not in report.to_markdown(accepted)
+    assert "Refused" not in to_markdown(accepted)
 
 
 def test_quantization_aware_model_has_three_accuracies():
@@ -347,15 +254,15 @@ def test_quantization_aware_model_has_three_accuracies():
         float_run_accuracy=0.9712,
         noise=(NOISE,),
     )
-    text = report.to_markdown(shown)
+    text = to_markdown(shown)
     assert "simulated, the accuracy is 98.05%." in text
     assert "The float run that came before has 97.12%" in text
     assert "The weights have learned with this noise" in text
-    assert json.loads(report.to_json(shown))["float_run_accuracy"] == 0.9712
+    assert json.loads(to_json(shown))["float_run_accuracy"] == 0.9712
 
 
 def test_verification_is_told():
-    text = report.to_markdown(make_report(residual()))
+    text = to_markdown(make_report(residual()))
     for words in (
         "On 20 images, 12 of them made up, each of the\n201 operations",
         "30,000\nvalues, 100 of them a step beside it, as it may be.\n",
@@ -364,7 +271,7 @@ def test_verification_is_told():
         assert words in text
     assert "has learned" not in text
     others = dataclasses.replace(VERIFICATION, learned_kernels="builtin")
-    text = report.to_markdown(make_report(residual(), verification=others))
+    text = to_markdown(make_report(residual(), verification=others))
     assert "has learned the rounding of builtin kernels, which these are not" in " ".join(
         text.split()
     )
@@ -374,7 +281,7 @@ def test_markdown_lists_operations_costliest_first():
     graph = chain_of_two_convolutions()
     add_step(graph, "HARD_SWISH", ["y"], "cheap", (1, 4, 4, 6))
     graph.outputs = ["cheap"]
-    text = report.to_markdown(make_report(graph))
+    text = to_markdown(make_report(graph))
     table = text.split("All 3 operations")[1]
     assert table.index("`m`") < table.index("`y`") < table.index("`cheap`")
     assert "| 0 | `m` | CONV_2D | 1 x 4 x 4 x 6 | 576 | 60 | 96 |" in table
@@ -383,15 +290,13 @@ def test_markdown_lists_operations_costliest_first():
 
 
 def test_markdown_tables_have_a_column_for_every_heading():
-    tables = [
-        line for line in report.to_markdown(make_report(long_graph())).splitlines() if "|" in line
-    ]
+    tables = [line for line in to_markdown(make_report(long_graph())).splitlines() if "|" in line]
     widths = {line.count("|") for line in tables}
     assert widths == {3, 6, 8}  # the figures, the kinds, the operations
 
 
 def test_every_file_that_markdown_shows_is_there():
-    files = report.report_files(make_report(residual()))
+    files = report_files(make_report(residual()))
     for name in ("report_operations.png", "report_memory.png"):
         assert f"({name})" in files["report.md"]
     assert set(files) == {"report.md", "report.json", "report_operations.png", "report_memory.png"}
@@ -405,21 +310,21 @@ def examples(count):
 @pytest.mark.parametrize("count", [1, 8, 11])
 def test_examples_are_shown(count):
     shown = make_report(residual(), examples=examples(count))
-    files = report.report_files(shown)
+    files = report_files(shown)
     assert "(report_predictions.png)" in files["report.md"]
     with Image.open(io.BytesIO(files["report_predictions.png"])) as picture:
         pixels = np.asarray(picture.convert("RGB")).astype(int)
     red = (pixels[..., 0] > 180) & (pixels[..., 1] < 100) & (pixels[..., 2] < 80)
     assert red.any()  # the titles of mistakes
-    assert '"cat"' not in report.to_json(shown)
+    assert '"cat"' not in to_json(shown)
 
 
 def test_markdown_tells_added_zeros_from_the_model():
     graph = chain_of_two_convolutions()
-    total = sum(cost.multiply_adds for cost in report.operation_costs(graph))
-    text = report.to_markdown(make_report(graph, model_multiply_adds=total - 100))
+    total = sum(cost.multiply_adds for cost in operation_costs(graph))
+    text = to_markdown(make_report(graph, model_multiply_adds=total - 100))
     assert f"{total:,} ({total - 100:,} of the model, 100 with zeros" in text
-    assert "zeros" not in report.to_markdown(make_report(graph))
+    assert "zeros" not in to_markdown(make_report(graph))
 
 
 # Noise
@@ -449,12 +354,12 @@ def noise_rows(count):
 
 def test_json_holds_the_noise_of_every_tensor():
     shown = make_report(residual(), noise=(NOISE, *noise_rows(30)))
-    figures = json.loads(report.to_json(shown))["tensor_noise"]
+    figures = json.loads(to_json(shown))["tensor_noise"]
     assert len(figures) == 31
     assert figures[0].pop("signal_to_noise_decibels") == pytest.approx(20.0)
     assert figures[0].pop("own_signal_to_noise_decibels") == pytest.approx(30.0)
     assert figures[0] == dataclasses.asdict(NOISE)
-    assert json.loads(report.to_json(make_report(residual())))["tensor_noise"] == []
+    assert json.loads(to_json(make_report(residual())))["tensor_noise"] == []
 
 
 def test_json_has_null_for_infinite_ratios():
@@ -463,7 +368,7 @@ def test_json_has_null_for_infinite_ratios():
     )
     wrong = dataclasses.replace(NOISE, signal_mean_square=0.0)
     shown = make_report(residual(), noise=(wrong, exact))
-    wrong_figures, exact_figures = json.loads(report.to_json(shown))["tensor_noise"]
+    wrong_figures, exact_figures = json.loads(to_json(shown))["tensor_noise"]
     for figures in (wrong_figures, exact_figures):
         assert figures["signal_to_noise_decibels"] is None
     assert exact_figures["input_signal_to_noise_decibels"] is None
@@ -471,7 +376,7 @@ def test_json_has_null_for_infinite_ratios():
 
 
 def noise_section(*rows):
-    text = report.to_markdown(make_report(residual(), noise=rows))
+    text = to_markdown(make_report(residual(), noise=rows))
     return text.split("## Where quantization loses accuracy")[1]
 
 
@@ -500,7 +405,7 @@ def test_markdown_shows_the_worst_in_the_order_given():
 
 
 def test_markdown_without_noise_has_no_such_section():
-    assert "quantization loses" not in report.to_markdown(make_report(residual()))
+    assert "quantization loses" not in to_markdown(make_report(residual()))
 
 
 # Plots
@@ -522,7 +427,10 @@ def test_peak_is_marked_where_it_is():
     """The marker is the only red thing; it moves from left to right with the peak."""
 
     def marker_column(live_bytes):
-        png = plots.memory_png(make_report(long_graph(), live_bytes=live_bytes))
+        graph = long_graph()
+        runtime = dataclasses.replace(MICRO, live_bytes=live_bytes)
+        shown = dataclasses.replace(make_report(graph), runtime=runtime)
+        png = plots.memory_png(shown)
         pixels = np.asarray(Image.open(io.BytesIO(png)).convert("RGB")).astype(int)
         red = (pixels[..., 0] > 180) & (pixels[..., 1] < 100) & (pixels[..., 2] < 80)
         return np.median(np.nonzero(red)[1]) / pixels.shape[1]
@@ -544,7 +452,7 @@ def test_every_fused_kernel_has_its_colour_and_its_name():
 def test_operations_are_called_what_they_compute():
     graph = residual()
     graph.operations[1].layer = "block_6/expand_activation"
-    text = report.to_markdown(make_report(graph))
+    text = to_markdown(make_report(graph))
     assert "`block_6/expand_activation`" in text and "`b`" not in text
 
 
@@ -556,7 +464,7 @@ def test_pictures_say_that_mistakes_come_first():
     assert plots._examples_title(shown) == (
         f"1 mistake first, then 2 test images that are recognised: of all, {accuracy} are"
     )
-    assert "Mistakes first, if there are any" in report.to_markdown(shown)
+    assert "Mistakes first, if there are any" in to_markdown(shown)
 
 
 def test_plots_leave_matplotlib_as_it_was():

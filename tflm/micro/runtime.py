@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""TensorFlow Lite Micro as the runtime of an export."""
+
+import dataclasses
+import typing
+
+from tflm.graph.costs import live_bytes
+from tflm.micro.interpreter import ArenaUsage, required_arena_bytes
+from tflm.micro.op_resolver import op_resolver
+from tflm.settings import KERNELS, TFLM
+from tflm.sources import c_arrays, kernel_sources
+from tflm.sources.runtime import size_text
+
+
+@dataclasses.dataclass(frozen=True)
+class MicroRuntime:
+    """TensorFlow Lite Micro, whose interpreter reads the model from its flatbuffer.
+
+    Attributes:
+        flatbuffer_bytes: size of the model's file, all of which stays in flash.
+        arena: RAM that TensorFlow Lite Micro reports.
+        arena_bytes: size of an arena in which the model is known to run.
+        has_kernels: whether operators of `tflm.kernels` belong to the model.
+        live_bytes: see `Runtime`.
+        files: see `Runtime`.
+    """
+
+    flatbuffer_bytes: int
+    arena: ArenaUsage
+    arena_bytes: int
+    has_kernels: bool
+    live_bytes: tuple[int, ...]
+    files: dict[str, str | bytes]
+
+    name = TFLM
+    kernels: typing.ClassVar[tuple[str, ...]] = KERNELS
+    title = "on TensorFlow Lite Micro"
+    arena_note = """\
+Measured with TensorFlow Lite Micro's reference kernels on a 64-bit host, whose bookkeeping is
+larger than a microcontroller's. Optimised kernels may ask for scratch buffers besides: compare
+arena_used_bytes() with it."""
+
+    @classmethod
+    def of(cls, graph, model_bytes, interpreter):
+        """See `Runtime`."""
+        operators = kernel_sources.operators(graph)
+        return cls(
+            flatbuffer_bytes=len(model_bytes),
+            arena=interpreter.arena,
+            arena_bytes=required_arena_bytes(model_bytes, interpreter.arena, operators),
+            has_kernels=bool(operators),
+            live_bytes=live_bytes(graph),
+            files={
+                **c_arrays.model_data(model_bytes),
+                **op_resolver(graph),
+                **kernel_sources.kernel_sources(graph),
+            },
+        )
+
+    @staticmethod
+    def require(graph):
+        """Takes every graph."""
+
+    def verify(self, parts, announce):
+        """Has nothing to add: it is what the accuracy is measured in."""
+
+    @property
+    def planned_bytes(self):
+        """RAM of the activations as they are laid over each other."""
+        return self.arena.activation_bytes
+
+    def figures(self):
+        """Flash and RAM for `report.json`."""
+        return {
+            "flatbuffer_bytes": self.flatbuffer_bytes,
+            "arena": {
+                "required_bytes": self.arena_bytes,
+                "total_bytes": self.arena.total_bytes,
+                "activation_bytes": self.arena.activation_bytes,
+                "persistent_bytes": self.arena.persistent_bytes,
+                "wider_bytes_of_64_bit_host": self.arena.wider_bytes,
+            },
+        }
+
+    def budget(self):
+        """Pairs of a label and a text: flash and RAM."""
+        return (
+            ("**flash** for the model", f"**{size_text(self.flatbuffer_bytes)}**"),
+            ("**RAM** for the arena", f"**{size_text(self.arena_bytes)}**"),
+            ("of which activations", size_text(self.arena.activation_bytes)),
+            ("of which persistent", size_text(self.arena.persistent_bytes)),
+        )
+
+    def budget_note(self):
+        """What the budget counts and what it leaves out."""
+        return f"""\
+The arena is TensorFlow Lite Micro's own count, with its reference kernels on a 64-bit host. Of
+the persistent part, a 32-bit microcontroller saves at least
+{size_text(self.arena.wider_bytes)}; optimised kernels (CMSIS-NN) may ask for scratch buffers
+on top. Code, stack and the camera's frame are not included."""
+
+    used_memory = "activations alive"
+
+    def plan_note(self):
+        """What becomes of the peak of activations."""
+        return f"The planner places\nactivations in {size_text(self.planned_bytes)}."
+
+    def firmware(self, frame):
+        """Markdown: how firmware runs the model, and what is compiled along.
+
+        Args:
+            frame: format of a frame, such as "RGB888".
+        """
+        kernels = """
+
+Compile all of `kernels/` along, with that folder among the include folders, optimised
+(`-O2`) and for the very processor (`-mcpu=cortex-m4`): its DSP or vector instructions are used
+where it has them."""
+        return f"""\
+```cpp
+#include "tensorflow/lite/micro/micro_interpreter.h"
+#include "model_data.h"
+#include "model_settings.h"
+#include "op_resolver.h"
+
+alignas(16) static std::uint8_t arena[micronet::kArenaBytes];
+static micronet::OpResolver resolver;
+
+micronet::AddOperators(resolver);
+static tflite::MicroInterpreter interpreter(tflite::GetModel(micronet::kModelData), resolver,
+                                            arena, micronet::kArenaBytes);
+interpreter.AllocateTensors();
+micronet::ConvertFrame(frame, interpreter.input(0)->data.int8);  // frame: {frame}
+interpreter.Invoke();
+const std::int8_t* scores = interpreter.output(0)->data.int8;  // of micronet::kClassNames
+```{kernels if self.has_kernels else ""}"""
+
+    def summary(self):
+        """Flash and RAM in a few words."""
+        return f"flash {self.flatbuffer_bytes:,} bytes, RAM {self.arena_bytes:,} bytes"

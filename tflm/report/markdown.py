@@ -1,0 +1,331 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An `ExportReport` as Markdown, for engineers: verdict, budget, then where it goes."""
+
+from tflm.report.report import QUANTIZATION_AWARE
+from tflm.report.verdict import agreement, loss, percent, points
+from tflm.sources.runtime import size_text
+from tflm.verification.accuracy_cost import CLEAR_MARGIN
+from tflm.verification.paired_interval import CONFIDENCE
+
+_PROMINENT_OPERATIONS = 15
+_PROMINENT_NOISE = 15
+
+
+def to_markdown(report):
+    """The report as Markdown text: verdict, budget, then where it goes."""
+    height, width, channels = report.input_shape[1:]
+    by_cost = sorted(report.costs, key=_rank)
+    runtime = report.runtime
+    return f"""# {report.model_name} {runtime.title}
+
+int8, input {height} x {width} x {channels}, {report.classes} classes.
+
+| | |
+|---|---|
+{_accuracy_rows(report)}
+{_budget_rows(runtime)}
+| multiply-adds | {_multiply_adds(report)} |
+| operations | {len(report.costs)} |
+
+{runtime.budget_note()}
+{_refusal(report)}{_cost_section(report)}{_verification_section(report)}{_examples(report)}
+{_firmware_section(report)}## Memory over time
+
+![activation memory at each operation](report_memory.png)
+
+The peak is {size_text(max(report.live_bytes))} at operation {_peak(report)}. {runtime.plan_note()}
+
+## Where the work is
+
+![multiply-adds, flash and RAM of each operation](report_operations.png)
+
+{_kinds_table(report)}
+
+The {min(_PROMINENT_OPERATIONS, len(by_cost))} costliest operations:
+
+{_operations_table(by_cost[:_PROMINENT_OPERATIONS])}
+
+<details><summary>All {len(by_cost)} operations, costliest first</summary>
+
+{_operations_table(by_cost)}
+
+</details>
+{_noise(report)}"""
+
+
+def _refusal(report):
+    if not report.is_refused:
+        return ""
+    steps = "\n".join(
+        f"- {step.effect}" if step.command is None else f"- `{step.command}`\n  {step.effect}"
+        for step in report.next_steps
+    )
+    return f"""
+## Refused: no sources were written
+
+{points(report.most_points_lost)} of accuracy may be lost, and significantly more are: the whole
+interval lies beyond. What to do, best first:
+
+{steps}
+"""
+
+
+def _cost_section(report):
+    cost, low_and_high = report.cost, "{:.2f} to {:.2f}".format(*report.cost.points_lost_interval)
+    remarks = "".join(f"\n\n{remark}" for remark in _cost_remarks(report))
+    clear = "no image is clear to it" if cost.clear == 0 else f"{percent(cost.clear_agreement)}"
+    return f"""
+## What int8 costs
+
+Float and int8 have seen the same {cost.images:,} test images: {cost.only_float_right:,} of them
+only float recognises, {cost.only_int8_right:,} only int8, which makes {cost.points_lost:.2f} points
+lost. On all images of the kind it is, with {CONFIDENCE:.0%} confidence, {low_and_high} points
+(score interval of paired proportions, Tango 1998). Both give the same class to
+{percent(cost.agreement)}; among the {cost.clear:,} images that are clear to float, whose best
+class is at least {CLEAR_MARGIN:g} more probable than the second: {clear}.{remarks}
+"""
+
+
+def _cost_remarks(report):
+    """What else must be known of the cost, a sentence or two each."""
+    cost = report.cost
+    if report.keras_model == QUANTIZATION_AWARE:
+        accuracy = percent(report.keras_accuracy)
+        text = (
+            "Float is the same weights without rounding. With the rounding that they have learned "
+            f"with, simulated, the accuracy is {accuracy}."
+        )
+        if report.float_run_accuracy is not None:
+            text += (
+                f" The float run that came before has {percent(report.float_run_accuracy)} of "
+                "all test images of the dataset."
+            )
+        yield text
+    if report.only_class is not None:
+        others = "" if cost.agreement == 1 else ", and float does not"
+        yield (
+            f"**The device gives the class {report.only_class} to every test image{others}.** It "
+            "computes what it is defined to; but accuracy and agreement say nothing of such "
+            "answers."
+        )
+    if not report.is_refused and cost.points_lost_interval[1] > report.most_points_lost:
+        yield (
+            f"{cost.images:,} images cannot show that no more than "
+            f"{points(report.most_points_lost)} are lost: more test images narrow the interval."
+        )
+
+
+def _verification_section(report):
+    verification = report.verification
+    operations, outputs = verification.operations, verification.outputs
+    inexact = operations.values - operations.exact_values
+    one_step = f", {inexact:,} of them a step beside it, as it may be" if inexact else ""
+    simulated = (
+        "The outputs for made-up and other images are those of the model with its rounding "
+        f"simulated. For {outputs.images} of yours, the root mean square of the differences "
+        f"is {outputs.root_mean_square_steps:.2f} steps, and "
+        f"{outputs.float_root_mean_square_steps:.2f} from the model without rounding."
+    )
+    if verification.learned_kernels is not None:
+        simulated += (
+            f" The training has learned the rounding of {verification.learned_kernels} kernels, "
+            "which these are not: what they cost, the accuracy below says."
+        )
+    return f"""
+## Whether it is right
+
+On {operations.images} images, {verification.made_up_images} of them made up, each of the
+{operations.operations} operations computed what it is defined to: {operations.values:,}
+values{one_step}.
+
+{simulated}
+"""
+
+
+def _firmware_section(report):
+    if report.is_refused:
+        return ""
+    return f"""## In firmware
+
+{report.runtime.firmware(_frame(report.input_shape[-1]))}
+
+`test_vectors.h` has frames with the outputs that must come out: run them first.
+
+"""
+
+
+def _budget_rows(runtime):
+    return "\n".join(f"| {label} | {text} |" for label, text in runtime.budget())
+
+
+def _multiply_adds(report):
+    added = report.multiply_adds - report.model_multiply_adds
+    if added == 0:
+        return f"{report.multiply_adds:,}"
+    return (
+        f"{report.multiply_adds:,} ({report.model_multiply_adds:,} of the model, {added:,} with "
+        "zeros that take the place of shuffles and of padding)"
+    )
+
+
+def _examples(report):
+    if not report.examples:
+        return ""
+    return """
+## What it sees
+
+Mistakes first, if there are any: these are not in proportion to the accuracy.
+
+![test images with the classes that the exported model names](report_predictions.png)
+"""
+
+
+def _noise(report):
+    if not report.noise:
+        return ""
+    worst = report.noise[:_PROMINENT_NOISE]
+    return f"""
+## Where quantization loses accuracy
+
+Activations in TensorFlow Lite Micro against those of the same weights without rounding:
+signal-to-quantization-noise ratio, the {len(worst)} worst of {len(report.noise)}
+(`report.json` has all). At 20 dB the noise is a tenth of the signal; every 6 dB less double it.
+
+{_noise_table(worst)}
+
+An operation loses accuracy itself if its own ratio is low, that of what it makes of the inputs that
+it has on the device; otherwise it passes on what came before. A noisy term of a sum does no harm if
+the sum is well. Clipped values lie outside of the range that was calibrated: calibrate on images
+like those of the field. Where nothing is clipped and the ratio is low all the same, a few large
+values leave all others few steps.
+{_noise_advice(report)}
+"""
+
+
+def _noise_advice(report):
+    if report.keras_model == QUANTIZATION_AWARE:
+        return (
+            "The weights have learned with this noise: it says what they live with, not what is "
+            "wrong."
+        )
+    return (
+        "If the accuracy on the device is too low, train on with quantization in the loop, so that "
+        f"the\nweights learn to live with it: `python -m training quantize "
+        f"{report.run_folder}`."
+    )
+
+
+def _noise_table(rows):
+    heads = (
+        "#",
+        "tensor",
+        "kind",
+        "ratio (dB)",
+        "own (dB)",
+        "of its inputs (dB)",
+        "float range",
+        "step",
+        "clipped",
+    )
+    return _table(
+        heads,
+        [
+            (
+                "" if noise.position is None else f"{noise.position}",
+                f"`{noise.name}`",
+                noise.kind,
+                _decibels(noise.signal_to_noise_decibels),
+                _decibels(noise.own_signal_to_noise_decibels),
+                _decibels(noise.input_signal_to_noise_decibels),
+                f"{noise.low:.3g} to {noise.high:.3g}",
+                f"{noise.scale:.3g}",
+                percent(noise.clipped_fraction),
+            )
+            for noise in rows
+        ],
+        numbers=("#", "ratio (dB)", "own (dB)", "of its inputs (dB)", "step", "clipped"),
+    )
+
+
+def _decibels(ratio):
+    if ratio is None:
+        return ""
+    return f"{ratio:.1f}".replace("inf", "∞")
+
+
+def _rank(cost):
+    """Costliest first; operations of equal cost in order of execution."""
+    return -cost.multiply_adds, -(cost.constant_bytes + cost.output_bytes), cost.position
+
+
+def _accuracy_rows(report):
+    cost = report.cost
+    return (
+        f"| **accuracy on the device** | **{percent(cost.int8_accuracy)}** of {cost.images:,} "
+        f"test images, {loss(cost)} |\n"
+        f"| accuracy without rounding | {percent(cost.float_accuracy)} |\n"
+        f"| same class without rounding | {agreement(cost)} |"
+    )
+
+
+def _frame(channels):
+    return "RGB888" if channels == 3 else "8-bit gray"
+
+
+def _peak(report):
+    position = report.live_bytes.index(max(report.live_bytes))
+    return f"{position} (`{report.costs[position].name}`, {report.costs[position].kind})"
+
+
+def _kinds_table(report):
+    rows = [
+        (
+            f"`{kind}`",
+            count,
+            sum(cost.multiply_adds for cost in report.costs if cost.kind == kind),
+            sum(cost.constant_bytes for cost in report.costs if cost.kind == kind),
+            sum(cost.output_bytes for cost in report.costs if cost.kind == kind),
+        )
+        for kind, count in report.operations_by_kind.items()
+    ]
+    totals = ("**all**", *(sum(row[column] for row in rows) for column in range(1, 5)))
+    heads = ("kind", "operations", "multiply-adds", "constant bytes", "output bytes")
+    return _table(heads, [*rows, totals])
+
+
+def _operations_table(costs):
+    heads = (
+        "#",
+        "operation",
+        "kind",
+        "output",
+        "multiply-adds",
+        "constant bytes",
+        "output bytes",
+    )
+    return _table(
+        heads,
+        [
+            (
+                cost.position,
+                f"`{cost.name}`",
+                cost.kind,
+                " x ".join(str(size) for size in cost.output_shape),
+                cost.multiply_adds,
+                cost.constant_bytes,
+                cost.output_bytes,
+            )
+            for cost in costs
+        ],
+    )
+
+
+def _table(heads, rows, numbers=()):
+    """A Markdown table. Integers and the columns that `numbers` names stand at the right."""
+    first = zip(heads, rows[0], strict=True)
+    is_number = [isinstance(value, int) or head in numbers for head, value in first]
+    rules = ["---:" if number else "---" for number in is_number]
+    lines = [heads, rules] + [
+        [f"{value:,}" if isinstance(value, int) else value for value in row] for row in rows
+    ]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)

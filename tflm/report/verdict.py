@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The verdict on an export in a few words, and the phrases that it shares with the report."""
+
+from tflm.verification.paired_interval import CONFIDENCE
+
+_NAMED_NOISE = 3
+
+
+def summary(report):
+    """The cost in two lines for a terminal, and a third if all images got one class."""
+    cost = report.cost
+    lines = [
+        f"accuracy on {cost.images:,} test images: float {percent(cost.float_accuracy)}, int8 "
+        f"{report.runtime.title} {percent(cost.int8_accuracy)}, {loss(cost)}",
+        f"same class as float: {agreement(cost)}; {_noisiest(report)}",
+    ]
+    if report.only_class is not None:
+        lines.append(f"the device gives the class {report.only_class} to every test image")
+    return "\n".join(lines)
+
+
+def refusal(report):
+    """Why an export is refused, and what to do."""
+    low, high = report.cost.points_lost_interval
+    return (
+        f"The device may lose at most {points(report.most_points_lost)} of accuracy. Received: "
+        f"{report.cost.points_lost:.2f} points lost, significantly more (the whole interval of "
+        f"{low:.2f} to {high:.2f} points lies beyond)"
+    )
+
+
+def loss(cost):
+    """Points lost or gained by an `AccuracyCost`, with their interval."""
+    low, high = cost.points_lost_interval
+    size = abs(cost.points_lost)
+    what = "lost" if cost.points_lost >= 0 else "gained"
+    interval = f"{CONFIDENCE:.0%} interval of the loss: {low:.2f} to {high:.2f}"
+    return f"{size:.2f} points {what} ({interval})"
+
+
+def agreement(cost):
+    """How many images get the class that float gives them, of all and of the clear ones."""
+    text = percent(cost.agreement)
+    if cost.clear:
+        text += f", {percent(cost.clear_agreement)} of the {cost.clear:,} clear ones"
+    return text
+
+
+def points(number):
+    """Percentage points in words: "1 point"."""
+    return f"{number:g} point" if number == 1 else f"{number:g} points"
+
+
+def percent(part):
+    """A part of one in words: "98.25%"."""
+    return f"{100 * part:.2f}%"
+
+
+def _noisiest(report):
+    worst = report.noise[:_NAMED_NOISE]
+    rows = ", ".join(f"{row.name} ({row.signal_to_noise_decibels:.1f} dB)" for row in worst)
+    return f"noisiest activations: {rows}"

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every runtime of an export can do: the interface that exporter and report know."""
+
+import typing
+
+_BYTES_PER_KB = 1024
+
+
+class Runtime(typing.Protocol):
+    """What runs a model on a device: its sources, its memory, how firmware calls it.
+
+    Attributes:
+        name: as in `settings.RUNTIMES`.
+        kernels: those of `settings.KERNELS` that it runs, the default first.
+        title: ends the report's title: "on TensorFlow Lite Micro".
+        used_memory: what takes RAM over time, a caption: "activations alive".
+        arena_bytes: size of an arena in which the model is known to run.
+        arena_note: what firmware must know of the arena, comment lines.
+        planned_bytes: RAM of what is laid over each other within the arena.
+        live_bytes: RAM that is occupied at each operation.
+        files: the model as sources, contents by file name.
+    """
+
+    name: str
+    kernels: typing.ClassVar[tuple[str, ...]]
+    title: str
+    used_memory: str
+
+    # Read only, so that frozen classes and properties may give them.
+    @property
+    def arena_bytes(self) -> int: ...
+    @property
+    def arena_note(self) -> str: ...
+    @property
+    def planned_bytes(self) -> int: ...
+    @property
+    def live_bytes(self) -> tuple[int, ...]: ...
+    @property
+    def files(self) -> dict[str, str | bytes]: ...
+
+    @classmethod
+    def of(cls, graph, model_bytes, interpreter) -> typing.Self:
+        """The runtime of one model.
+
+        Args:
+            graph: its quantized `Graph`, which `require` takes.
+            model_bytes: the same as a flatbuffer.
+            interpreter: the `MicroInterpreter` that has loaded it.
+        """
+        ...
+
+    @staticmethod
+    def require(graph) -> None:
+        """Raises `ValueError` unless it can run a graph."""
+
+    def verify(self, parts, announce) -> None:
+        """Raises an error unless the sources give the interpreter's bytes.
+
+        Args:
+            parts: pairs of the model's inputs and the interpreter's outputs.
+            announce: function that is told of what is done, one line of text.
+        """
+
+    def figures(self) -> dict:
+        """Flash and RAM for `report.json`."""
+        ...
+
+    def budget(self) -> tuple[tuple[str, str], ...]:
+        """Pairs of a label and a text: flash and RAM."""
+        ...
+
+    def budget_note(self) -> str:
+        """What the budget counts and what it leaves out."""
+        ...
+
+    def plan_note(self) -> str:
+        """What becomes of the peak of activations."""
+        ...
+
+    def firmware(self, frame: str) -> str:
+        """Markdown: how firmware runs the model, and what is compiled along.
+
+        Args:
+            frame: format of a frame, such as "RGB888".
+        """
+        ...
+
+    def summary(self) -> str:
+        """Flash and RAM in a few words."""
+        ...
+
+
+def size_text(size: int) -> str:
+    """A size in words: "2,048 bytes (2.0 KB)"."""
+    return f"{size:,} bytes ({size / _BYTES_PER_KB:,.1f} KB)"
