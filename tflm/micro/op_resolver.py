@@ -28,6 +28,7 @@ def op_resolver(graph):
         f"  if (resolver.{_registration(kind)} != kTfLiteOk) return kTfLiteError;\n"
         for kind in kinds
     )
+    custom = [kind for kind in kinds if OPERATORS[kind].is_custom]
     body = f"""
 constexpr unsigned int kOperatorCount = {len(kinds)};
 
@@ -39,9 +40,12 @@ inline TfLiteStatus AddOperators(OpResolver& resolver) {{
 }}
 """
     includes = ['"tensorflow/lite/micro/micro_mutable_op_resolver.h"']
-    if any(OPERATORS[kind].is_custom for kind in kinds):
+    declarations = ""
+    if custom:
         includes.append('"kernels/micronet_ops.h"')
-    return {"op_resolver.h": c_arrays.header("op_resolver.h", includes, body)}
+        declarations = "".join(f"MICRONET_DECLARE_OPERATOR({kind});\n" for kind in custom)
+    text = c_arrays.header("op_resolver.h", includes, body, before=declarations)
+    return {"op_resolver.h": text}
 
 
 def _registration(kind):

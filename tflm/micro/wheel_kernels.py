@@ -217,7 +217,9 @@ def _default_cache_folder():
 
 def _registerers(names):
     """C++ text of the functions that the wheel calls, one for each operator."""
-    lines = [f"MICRONET_REGISTERER({KERNELS[name].kind})\n" for name in names]
+    kinds = [KERNELS[name].kind for name in names]
+    lines = [f"MICRONET_DECLARE_OPERATOR({kind});\n" for kind in kinds]
+    lines += [f"MICRONET_REGISTERER({kind})\n" for kind in kinds]
     includes = '#include "micronet_ops.h"\n#include "wheel_registration.h"\n\n'
     return includes + "".join(lines)
 

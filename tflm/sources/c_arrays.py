@@ -174,7 +174,7 @@ def integer(name, value):
     return f"{_INTEGER_MACRO}({name}, {value});"
 
 
-def header(file_name, includes, body, for_c=False):
+def header(file_name, includes, body, for_c=False, before=""):
     """A header with include guard and namespace around `body`.
 
     Args:
@@ -182,13 +182,14 @@ def header(file_name, includes, body, for_c=False):
         includes: what it includes, with quotes or angle brackets.
         body: text of C++11.
         for_c: whether `body` is C99 as well, which has no namespaces.
+        before: lines that stand before the namespace.
     """
     guard = f"MICRONET_{file_name.upper().replace('.', '_')}_"
     return f"""{_NOTICE}
 
 #ifndef {guard}
 #define {guard}
-{_framed(includes, body, for_c)}
+{_framed(includes, body, for_c, before)}
 #endif  // {guard}
 """
 
@@ -198,8 +199,9 @@ def source(includes, body, for_c=False):
     return f"{_NOTICE}\n{_framed(includes, body, for_c)}"
 
 
-def _framed(includes, body, for_c):
+def _framed(includes, body, for_c, before=""):
     lines = "".join(f"#include {name}\n" for name in includes)
+    lines += f"\n{before}" if before else ""
     begin, end = "namespace micronet {", "}  // namespace micronet"
     if for_c:
         begin, end = (f"#ifdef __cplusplus\n{text}\n#endif" for text in (begin, end))

@@ -90,7 +90,7 @@ def test_initial_coefficients_are_in_the_order_a1_b1_a2_b2():
 
 @pytest.mark.parametrize("fusions", [1, 2])
 def test_each_coefficient_has_a_dense_layer_with_limits(fusions):
-    """Of the formula in loops: what is squeezed, times kernel, and clipped, are the coefficients."""
+    """What is squeezed, times its kernel, plus its bias, and clipped."""
     layer = DynamicShiftMax(
         4,
         fusions=fusions,

@@ -260,6 +260,7 @@ int main() {
 # The same of the header of the kernels' registrations; each is its name here.
 REGISTRATIONS = """
 #pragma once
+#define MICRONET_DECLARE_OPERATOR(KIND) static_assert(true, "")
 namespace micronet {{
 {functions}
 }}  // namespace micronet

@@ -6,6 +6,8 @@ extern "C" {
 #include "dense_s4.h"
 }
 
+MICRONET_DECLARE_OPERATOR(MICRONET_DENSE_S4);
+
 namespace tflite {
 namespace micro {
 namespace micronet_kernels {

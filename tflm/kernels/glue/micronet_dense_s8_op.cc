@@ -6,6 +6,8 @@ extern "C" {
 #include "dense_s8.h"
 }
 
+MICRONET_DECLARE_OPERATOR(MICRONET_DENSE_S8);
+
 namespace tflite {
 namespace micro {
 namespace micronet_kernels {

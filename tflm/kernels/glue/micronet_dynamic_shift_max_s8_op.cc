@@ -6,6 +6,8 @@ extern "C" {
 #include "dynamic_shift_max_s8.h"
 }
 
+MICRONET_DECLARE_OPERATOR(MICRONET_DYNAMIC_SHIFT_MAX_S8);
+
 namespace tflite {
 namespace micro {
 namespace micronet_kernels {

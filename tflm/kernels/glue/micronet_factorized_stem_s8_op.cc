@@ -6,6 +6,8 @@ extern "C" {
 #include "factorized_stem_s8.h"
 }
 
+MICRONET_DECLARE_OPERATOR(MICRONET_FACTORIZED_STEM_S8);
+
 namespace tflite {
 namespace micro {
 namespace micronet_kernels {

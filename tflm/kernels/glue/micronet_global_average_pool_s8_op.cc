@@ -7,6 +7,8 @@ extern "C" {
 #include "global_average_pool_s8.h"
 }
 
+MICRONET_DECLARE_OPERATOR(MICRONET_GLOBAL_AVERAGE_POOL_S8);
+
 namespace tflite {
 namespace micro {
 namespace micronet_kernels {

@@ -6,6 +6,8 @@ extern "C" {
 #include "grouped_pointwise_conv_s8.h"
 }
 
+MICRONET_DECLARE_OPERATOR(MICRONET_GROUPED_POINTWISE_CONV_S8);
+
 namespace tflite {
 namespace micro {
 namespace micronet_kernels {

@@ -7,6 +7,8 @@ extern "C" {
 #include "residual_add_s8.h"
 }
 
+MICRONET_DECLARE_OPERATOR(MICRONET_RESIDUAL_ADD_S8);
+
 namespace tflite {
 namespace micro {
 namespace micronet_kernels {
