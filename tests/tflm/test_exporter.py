@@ -15,6 +15,7 @@ import pytest
 from keras_micronet.files.marks import MARK_NAME
 from keras_micronet.quantization import quantize_aware
 from tests.keras_micronet.quantization import chains
+from tests.tflm import pictures
 from tflm import command_line, exporter, trained_run
 from tflm.firmware import command_line as firmware_command_line
 from tflm.micro.interpreter import MicroInterpreter
@@ -94,8 +95,11 @@ def deployed_static(digits_run, tmp_path_factory, verified_libraries):
 
 
 @pytest.fixture
-def run_copy(digits_run, tmp_path):
-    return shutil.copytree(digits_run, tmp_path / "run")
+def run_copy(pictures_run, tmp_path):
+    """Of a small model: what is tested on it does not need a large one."""
+    folder = shutil.copytree(pictures_run, tmp_path / "run")
+    (folder / "run.json").write_text('{"format": 1}')  # as if `python -m training` had written it
+    return folder
 
 
 def test_files(deployed):
@@ -302,7 +306,7 @@ def test_quantization_aware_model_is_exported_with_what_it_has_learned(run_copy,
     model = keras.saving.load_model(run_copy / "model.keras")
     images = np.load(run_copy / "calibration.npz")["images"]
     quantized = quantize_aware(model, images[:64], "int8_head4", kernels="builtin")
-    quantized.activation_ranges = {**quantized.activation_ranges, "classifier_dense": (-51, 76.5)}
+    quantized.activation_ranges = {**quantized.activation_ranges, "classifier": (-51, 76.5)}
     quantized.save(run_copy / "model.keras")
     output = tmp_path / "out"
     assert command_line.main([str(run_copy), "--output", str(output)]) == 0
@@ -310,11 +314,10 @@ def test_quantization_aware_model_is_exported_with_what_it_has_learned(run_copy,
     assert report["keras_model"] == "quantization-aware"
     assert report["keras_accuracy"] == pytest.approx(report["int8_accuracy"], abs=0.005)
     scales = {row["name"]: row["scale"] for row in report["tensor_noise"]}
-    assert scales["classifier_dense"] == pytest.approx(0.5)
+    assert scales["classifier"] == pytest.approx(0.5)
     by_name = {row["name"]: row for row in report["operations"]}
     # Half a byte a weight, four bytes a bias.
-    assert by_name["head_dense"]["constant_bytes"] == 384 * 640 / 2 + 4 * 640
-    assert by_name["classifier_dense"]["constant_bytes"] == 640 * 10 / 2 + 4 * 10
+    assert by_name["classifier"]["constant_bytes"] == 16 * 3 / 2 + 4 * 3
 
 
 def c_numbers(text, name):
@@ -357,16 +360,19 @@ def test_export_replaces_only_an_earlier_export(deployed, digits_run, tmp_path, 
 
 @pytest.fixture
 def lossy_run(run_copy):
-    """One channel of the last map ten thousand times as large as the rest hides the rest."""
-    model = keras.saving.load_model(run_copy / "model.keras")
-    normalization = model.get_layer("block_7").expand.batch_normalization
-    gamma = normalization.gamma.numpy()
-    gamma[0] *= 1e4
-    normalization.gamma.assign(gamma)
-    dense = model.get_layer("head_dense")
-    kernel = dense.kernel.numpy()
-    kernel[0] = 0.0
-    dense.kernel.assign(kernel)
+    """One channel of the last map, ten thousand times as large as the rest, hides the rest."""
+    trained = keras.saving.load_model(run_copy / "model.keras")
+    features, classifier = trained.get_layer("block").output, trained.get_layer("classifier")
+    channels = features.shape[-1]
+    copy = keras.layers.Conv2D(channels + 1, 1, use_bias=False)
+    pooled = keras.layers.GlobalAveragePooling2D()(copy(features))
+    dense = keras.layers.Dense(3, activation="softmax")
+    model = keras.Model(trained.inputs, dense(pooled))
+    kernel = np.eye(channels, channels + 1)
+    kernel[0, channels] = 1e4
+    copy.kernel.assign(kernel[np.newaxis, np.newaxis])
+    dense.kernel.assign(np.concatenate([classifier.kernel, np.zeros((1, 3))]))
+    dense.bias.assign(classifier.bias)
     model.save(run_copy / "model.keras")
     return run_copy
 
@@ -426,9 +432,9 @@ def test_points_must_be_percentage_points(points, tmp_path, capsys):
 
 
 def test_model_that_is_not_ours_is_refused(run_copy, tmp_path, capsys):
-    inputs = keras.Input((32, 32, 3))
+    inputs = keras.Input(pictures.SHAPE)
     x = keras.layers.SeparableConv2D(4, 3, name="foreign")(inputs)
-    model = keras.Model(inputs, keras.layers.Dense(10)(keras.layers.Flatten()(x)))
+    model = keras.Model(inputs, keras.layers.Dense(3)(keras.layers.Flatten()(x)))
     model.save(run_copy / "model.keras")
     assert command_line.main([str(run_copy), "--output", str(tmp_path / "out")]) == 1
     assert "must consist of the layers of keras_micronet" in capsys.readouterr().err
@@ -437,7 +443,7 @@ def test_model_that_is_not_ours_is_refused(run_copy, tmp_path, capsys):
 def test_model_that_wants_normalized_images_is_fed_so(run_copy, tmp_path):
     """Without preprocessing inside, the tables of the settings do what it did."""
     trained = keras.saving.load_model(run_copy / "model.keras")
-    inputs = keras.Input((32, 32, 3))
+    inputs = keras.Input(pictures.SHAPE)
     x = inputs
     for layer in trained.layers[2:]:
         x = layer(x)

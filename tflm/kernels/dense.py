@@ -22,6 +22,7 @@ from tflm.kernels.requantization import requantize
 DESCRIPTIONS = {
     bits: KernelDescription(
         name=f"dense_s{bits}",
+        title="dense" if bits == 8 else f"dense, {bits}-bit",
         version=1,
         options=("inputs", "outputs", "output_zero_point", "lowest", "highest", "has_table"),
         constants=(

@@ -58,6 +58,7 @@ class KernelDescription:
 
     Attributes:
         name: of its C function without the prefix, such as "residual_add_s8".
+        title: what it computes, in words for reports.
         version: of its operands, a number that all models have which the kernel reads.
         options: names of its integers in their order: members of the C struct `<name>_params`.
         constants: its `Constant`s in their order.
@@ -75,6 +76,7 @@ class KernelDescription:
     """
 
     name: str
+    title: str
     version: int
     options: tuple
     constants: tuple = ()

@@ -27,6 +27,7 @@ def _excite_multiplier_each(constants):
 
 DESCRIPTION = KernelDescription(
     name="dynamic_shift_max_s8",
+    title="Dynamic Shift-Max",
     version=1,
     options=(
         "pixels",

@@ -26,11 +26,11 @@ MOST_ELEMENTS = 2**24
 _HALVES = ("vertical", "horizontal")
 
 
-def description(name, rows=None):
+def description(name, title, rows=None):
     """`KernelDescription` of one of both operators.
 
     Args:
-        name, rows: as in `KernelDescription`.
+        name, title, rows: as in `KernelDescription`.
     """
     halves = {
         half: tuple(f"{half}.{member}" for member in members.split())
@@ -41,6 +41,7 @@ def description(name, rows=None):
     }
     return KernelDescription(
         name=name,
+        title=title,
         version=1,
         version_macro="FACTORIZED_CONV",
         options=("height", "width", "channels", *halves["vertical"], *halves["horizontal"]),

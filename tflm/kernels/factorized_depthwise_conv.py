@@ -8,7 +8,9 @@ import numpy as np
 from tflm.kernels import factorized_conv
 from tflm.kernels.factorized_conv import FactorizedConv, windows_along
 
-DESCRIPTION = factorized_conv.description("factorized_depthwise_conv_s8")
+DESCRIPTION = factorized_conv.description(
+    "factorized_depthwise_conv_s8", "factorized depthwise convolution"
+)
 # Of the output: as many are computed at a time, at most, if it overlaps the input.
 STRIP_ROWS = 16
 

@@ -11,6 +11,7 @@ from tflm.kernels.factorized_conv import FactorizedConv, windows_along
 
 DESCRIPTION = factorized_conv.description(
     "factorized_stem_s8",
+    "factorized stem",
     rows=Form("factorized_stem_rows_s8", "factorized_stem_rows_s8_image.h"),
 )
 MOST_INPUT_CHANNELS = 4

@@ -11,6 +11,7 @@ from tflm.kernels.operand_checks import check_pooled_shape, check_table
 
 DESCRIPTION = KernelDescription(
     name="global_average_pool_s8",
+    title="global average",
     version=1,
     options=("pixels", "channels", "has_table"),
     constants=(Constant("table", "int8", is_optional=True),),

@@ -19,6 +19,7 @@ from tflm.kernels.requantization import requantize
 
 DESCRIPTION = KernelDescription(
     name="grouped_pointwise_conv_s8",
+    title="grouped pointwise convolution",
     version=1,
     options=("pixels", "inputs", "outputs", "groups", "output_zero_point", "lowest", "highest"),
     constants=(

@@ -11,6 +11,7 @@ from tflm.kernels.operand_checks import check_integer, check_limits, check_zero_
 
 DESCRIPTION = KernelDescription(
     name="residual_add_s8",
+    title="residual sum",
     version=1,
     options=("elements", "first_multiplier", "second_multiplier", "offset", "lowest", "highest"),
     activations=2,

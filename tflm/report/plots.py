@@ -2,6 +2,7 @@
 """Plots of an `ExportReport`: where work and flash go, and how memory fills and empties."""
 
 import io
+import itertools
 
 import matplotlib
 import numpy as np
@@ -9,6 +10,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import EngFormatter, MaxNLocator, StrMethodFormatter
+
+from tflm.kernels.registry import BY_KIND
 
 _KILOBYTE = 1024
 _WIDTH_INCHES = 13
@@ -37,16 +40,8 @@ _COLORS = {
     "MICRONET_RESIDUAL_ADD_S8": "#7a5aa6",
     "MICRONET_GLOBAL_AVERAGE_POOL_S8": "#8c6a4f",
 }
-_LABELS = {
-    "MICRONET_FACTORIZED_STEM_S8": "factorized stem",
-    "MICRONET_GROUPED_POINTWISE_CONV_S8": "grouped pointwise convolution",
-    "MICRONET_FACTORIZED_DEPTHWISE_CONV_S8": "factorized depthwise convolution",
-    "MICRONET_DYNAMIC_SHIFT_MAX_S8": "Dynamic Shift-Max",
-    "MICRONET_DENSE_S8": "dense",
-    "MICRONET_DENSE_S4": "dense, 4-bit",
-    "MICRONET_RESIDUAL_ADD_S8": "residual sum",
-    "MICRONET_GLOBAL_AVERAGE_POOL_S8": "global average",
-}
+# Kernels that have no colour of their own above get one of these, in the order of the registry.
+_MORE_COLORS = ("#4b7f8c", "#a0522d", "#6b8e23", "#9370b0", "#c0657f")
 _EXAMPLES_IN_A_ROW = 8
 _LABELLED_BARS = 4
 _LEAST_LABELLED = 0.1  # of the highest bar
@@ -158,7 +153,7 @@ def _draw_bars(axes, report, attribute, label):
     values = np.array([getattr(cost, attribute) for cost in report.costs])
     is_bytes = attribute.endswith("bytes")
     heights = values / (_KILOBYTE if is_bytes else 1)
-    colors = [_COLORS.get(cost.kind, _OTHERS) for cost in report.costs]
+    colors = [_colors().get(cost.kind, _OTHERS) for cost in report.costs]
     axes.bar(np.arange(len(heights)), heights, width=1.0, color=colors, linewidth=0)
     _finish_panel(axes, report.costs, label)
     axes.set_ylim(0, 1.3 * heights.max() or 1)
@@ -244,16 +239,22 @@ def _name_bands(axes, costs):
             )
 
 
+def _colors():
+    """Colours by kind, of all kernels of ours and of the operators that matter."""
+    others = [kind for kind in BY_KIND if kind not in _COLORS]
+    return _COLORS | dict(zip(others, itertools.cycle(_MORE_COLORS), strict=False))
+
+
 def _label(kind):
-    return _LABELS.get(kind, kind)
+    return BY_KIND[kind].title if kind in BY_KIND else kind
 
 
 def _legend(costs):
     kinds = {cost.kind for cost in costs}
     handles = [
-        Patch(color=color, label=_label(kind)) for kind, color in _COLORS.items() if kind in kinds
+        Patch(color=color, label=_label(kind)) for kind, color in _colors().items() if kind in kinds
     ]
-    if kinds - set(_COLORS):
+    if kinds - set(_colors()):
         handles.append(Patch(color=_OTHERS, label="other"))
     return handles
 
