@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # make demo: digits from training to verified C arrays. make firmware: the same digits, recognised
-# by firmware on an emulated Cortex-M. make test: all tests. make lint: formats, faults and types,
+# by firmware on an emulated Cortex-M. make test: all tests. make test-fast: those of a few seconds
+# that need no emulator. make lint: formats, faults and types,
 # changing nothing. make format: formats.
 # They set up what they need in .venv first; firmware and tests need an emulator of Cortex-M, too.
 
@@ -11,7 +12,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 TRAIN_DIGITS := $(BIN)/python -m training --dataset digits --model M0 \
 	--output runs/digits --overwrite
 
-.PHONY: demo firmware test lint format clean
+.PHONY: demo firmware test test-fast lint format clean
 
 demo: .venv/ready
 	$(TRAIN_DIGITS)
@@ -29,6 +30,9 @@ runs/digits/model.keras: | .venv/ready
 test: .venv/ready
 	sh .ci/system_packages $(PYTHON) test
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+
+test-fast: .venv/ready
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m "not slow and not emulator"
 
 lint: .venv/ready
 	$(BIN)/ruff check .

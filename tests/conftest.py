@@ -10,9 +10,23 @@ import keras
 import pytest
 import tensorflow as tf
 
+from tflm.kernels.kernel_runner import Target
+from tflm.toolchains.emulator import Core
+
 # Timings say nothing on a shared machine, and a test must give the same verdict every time.
 hypothesis.settings.register_profile("project", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("project")
+
+
+def pytest_collection_modifyitems(items):
+    """Marks what has a processor among its parameters; whole files mark themselves."""
+    for item in items:
+        parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()
+        if any(
+            isinstance(value, Core) or isinstance(value, Target) and value is not Target.HOST
+            for value in parameters
+        ):
+            item.add_marker("emulator")
 
 
 @pytest.fixture(autouse=True)

@@ -13,6 +13,8 @@ from micronet_commands import console, quiet_tensorflow
 from tflm import command_line as export_command
 from training import command_line as training_command
 
+pytestmark = pytest.mark.slow
+
 ROOT = pathlib.Path(__file__).parents[1]
 COMMANDS = {
     "tflm": ["tflm"],

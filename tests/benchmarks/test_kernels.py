@@ -8,6 +8,8 @@ import pytest
 from benchmarks import kernels
 from tflm.kernels.kernel_runner import Target
 
+pytestmark = pytest.mark.emulator
+
 # Instructions of all operations of a model that the project allows itself.
 BARS = {
     (Target.CORTEX_M4, "M0"): 15e6,

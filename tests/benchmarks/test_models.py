@@ -11,6 +11,8 @@ from benchmarks.models import Measured, Run
 from tflm.static import library_plan
 from tflm.toolchains.emulator import Core
 
+pytestmark = pytest.mark.emulator
+
 CASE = ("M0", 224, Core.CORTEX_M4)
 # Of alignment to 16 bytes, and of the sizes of each operation.
 MOST_BESIDE_CONSTANTS = 1.01

@@ -11,6 +11,8 @@ from benchmarks import photographs, photographs_report
 from benchmarks.photographs import AFTER_TRAINING, AWARE, DEVICE, FLOAT, Case, Figures
 from tests.training.conftest import build_tiny_model, make_tiny_dataset
 
+pytestmark = pytest.mark.slow
+
 # Table and plot
 
 

@@ -11,6 +11,8 @@ from benchmarks import aware_rivals, export_size, photographs, rivals, tflite_mi
 from tests.training.conftest import TINY_SIZE, make_tiny_dataset
 from training.recipes.recipes import SMALL_IMAGES, quantize_aware_recipe
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def resnet8():

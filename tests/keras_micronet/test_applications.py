@@ -13,6 +13,8 @@ from keras_micronet import layers
 from tests.keras_micronet import models
 from tests.keras_micronet.golden import golden
 
+pytestmark = pytest.mark.slow
+
 every_variant = pytest.mark.parametrize("variant", golden.VARIANTS)
 
 # Channels of the last block, from the tables.

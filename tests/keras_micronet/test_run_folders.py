@@ -18,6 +18,8 @@ from keras_micronet.files.archives import DamagedFileError
 from keras_micronet.files.marks import MARK_NAME
 from tests.keras_micronet.files.test_archives import damage
 
+pytestmark = pytest.mark.slow
+
 RANDOM = np.random.default_rng(0)
 IMAGES = RANDOM.integers(0, 256, (6, 8, 8, 3), np.uint8)
 LABELS = np.array([0, 1, 2, 0, 1, 2])

@@ -17,6 +17,8 @@ import keras_micronet
 from tests.keras_micronet import models
 from tests.keras_micronet.golden import golden
 
+pytestmark = pytest.mark.slow
+
 ROOT = pathlib.Path(keras_micronet.__file__).parents[1]
 
 

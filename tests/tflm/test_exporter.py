@@ -25,6 +25,8 @@ from tflm.static.compiled_library import CompiledLibraryError
 from tflm.toolchains.host_compiler import HostCompilerError
 from tflm.verification.verification import VerificationError
 
+pytestmark = pytest.mark.slow
+
 WITH_EVERY_RUNTIME = {
     MARK_NAME,
     "model.tflite",

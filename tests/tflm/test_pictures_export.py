@@ -19,6 +19,8 @@ from tflm.kernels.grouped_pointwise_conv import GroupedPointwiseConv
 from tflm.micro import flatbuffer
 from tflm.static import c_library
 
+pytestmark = pytest.mark.slow
+
 EXPORTS = {
     "builtin": (),
     "fused": ("--kernels", "fused"),

@@ -11,6 +11,8 @@ import pytest
 from tests.tflm import pictures
 from tflm import command_line
 
+pytestmark = pytest.mark.slow
+
 K = keras.layers
 FIRST_LAYERS = {
     "nothing": list,

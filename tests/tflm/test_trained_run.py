@@ -19,6 +19,8 @@ from tests.tflm import pictures
 from tflm import command_line
 from tflm.trained_run import TrainedRun
 
+pytestmark = pytest.mark.slow
+
 FILES = ("calibration.npz", "class_names.txt", "model.keras", "run.json", "test.npz")
 ROOT = pathlib.Path(__file__).parents[2]
 

@@ -20,6 +20,8 @@ from training.recipes.options import format_value
 from training.recipes.recipes import IMAGENET_M3, RECIPES, SMALL_IMAGES, Recipe
 from training.settings import EvaluateSettings, PredictSettings, QuantizeAwareSettings
 
+pytestmark = pytest.mark.slow
+
 ROOT = pathlib.Path(__file__).parents[2]
 
 

@@ -14,6 +14,8 @@ from keras_micronet.files.folders import OutputTakenError, WholeFolder
 from keras_micronet.files.marks import MARK_NAME
 from tests.keras_micronet.files.kill_everywhere import NEW, OLD, PLACES, as_bytes, content
 
+pytestmark = pytest.mark.slow
+
 ROOT = pathlib.Path(__file__).parents[3]
 
 

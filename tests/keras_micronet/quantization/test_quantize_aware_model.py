@@ -15,6 +15,8 @@ from tests.keras_micronet import models, references
 from tests.keras_micronet.quantization import chains, integer_kernels
 from tests.keras_micronet.quantization.integer_kernels import Affine
 
+pytestmark = pytest.mark.slow
+
 
 def compiled(model, learning_rate=0.05, **options):
     model.compile(

@@ -15,6 +15,8 @@ import keras_micronet
 from tests.keras_micronet import models
 from tests.keras_micronet.golden import golden
 
+pytestmark = pytest.mark.slow
+
 IMAGES = golden.images(64)
 LOGITS = golden.measured("M0")["logits_64"]
 TOLERANCE = 1e-4 * np.abs(LOGITS).max()

@@ -19,6 +19,8 @@ from tflm.firmware.link.serial_packets import Recognition, encode_packet, parse_
 from tflm.toolchains import emulator
 from training.datasets.resizing import crop_and_resize
 
+pytestmark = pytest.mark.emulator
+
 SANITIZERS = "-fsanitize=address,undefined -fno-sanitize-recover=all"
 FLAGS = ("CMAKE_C_FLAGS", "CMAKE_CXX_FLAGS", "CMAKE_EXE_LINKER_FLAGS")
 EMULATED = "mps2-an386"

@@ -21,6 +21,8 @@ from tflm.firmware.link.descriptor_stream import DescriptorStream
 from tflm.firmware.link.serial_client import SerialClient
 from tflm.toolchains import emulator
 
+pytestmark = pytest.mark.emulator
+
 EMULATED = "mps2-an386"
 COUNT = 5
 

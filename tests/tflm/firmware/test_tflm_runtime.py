@@ -22,6 +22,8 @@ from tflm.firmware import build
 from tflm.sources import c_arrays
 from tflm.toolchains import emulator
 
+pytestmark = pytest.mark.emulator
+
 BOARD = "mps2-an386"
 BOARDS = {core.value.machine: core for core in emulator.Core}
 ARCHITECTURES = {

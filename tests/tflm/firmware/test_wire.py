@@ -30,6 +30,8 @@ from tflm.firmware.link.serial_packets import (
     parse_line,
 )
 
+pytestmark = pytest.mark.emulator
+
 HOST, EMULATED = "host", "mps2-an386"
 # Those of a test: on this computer and, far slower, in the emulator.
 DAMAGED_FRAMES = {HOST: 3000, EMULATED: 100}

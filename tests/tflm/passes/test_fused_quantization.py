@@ -21,6 +21,8 @@ from tflm.passes import builtin_operations, fused_operations, lowering, quantiza
 from tflm.report import tensor_noise
 from tflm.sources import kernel_sources
 
+pytestmark = pytest.mark.slow
+
 
 def deployments(model, images, scheme="int8"):
     """The same quantized model with builtin and with fused kernels."""

@@ -28,6 +28,8 @@ from tflm.sources import c_arrays
 from tflm.static import c_library, library_operands, library_plan
 from tflm.toolchains import emulator
 
+pytestmark = pytest.mark.slow
+
 CHECK_PROGRAM = pathlib.Path(__file__).with_name("static_library_check.c")
 ODD, FULL = (45, 58, 3), (224, 224, 3)
 FOUR_BITS = SCHEMES["int8_head4_per_channel"].head

@@ -27,6 +27,8 @@ from tflm.static.compiled_library import (
 from tflm.toolchains.host_compiler import HostCompilerError
 from tflm.verification.verification import VerificationError
 
+pytestmark = pytest.mark.slow
+
 
 def quantized(model):
     graph = builtin_operations.to_builtin(fused_operations.fuse(lowering.lower(model)))

@@ -9,6 +9,8 @@ import pytest
 
 from tflm.toolchains import emulator
 
+pytestmark = pytest.mark.emulator
+
 CORES = list(emulator.Core)
 
 

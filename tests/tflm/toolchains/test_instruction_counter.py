@@ -8,6 +8,8 @@ import pytest
 
 from tflm.toolchains import emulator
 
+pytestmark = pytest.mark.emulator
+
 SOURCE = pathlib.Path(__file__).parent / "instruction_counter_check.c"
 NOP_COUNTS = (*range(18), 31, 100, 999, 1000)
 # A load of many registers and a division count as one; so does what an IT block passes over.

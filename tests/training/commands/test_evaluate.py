@@ -15,6 +15,8 @@ from training.commands import evaluate
 from training.runs.saved_run import SavedRun
 from training.settings import EvaluateSettings
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def refused(capsys, monkeypatch, tmp_path):

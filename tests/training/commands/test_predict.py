@@ -8,6 +8,8 @@ from training.commands import predict
 from training.datasets import load_dataset
 from training.runs.saved_run import SavedRun
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def pictures(tmp_path):

@@ -15,6 +15,8 @@ from training.command_line import main
 from training.commands import quantize, train
 from training.settings import QuantizeAwareSettings
 
+pytestmark = pytest.mark.slow
+
 
 class Quantized(Exception):
     """Raised instead of quantizing: all that comes before has passed."""

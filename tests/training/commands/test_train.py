@@ -16,6 +16,8 @@ from training.datasets import load_dataset
 from training.fitting import trainer
 from training.runs.run_folder import RunFolder
 
+pytestmark = pytest.mark.slow
+
 
 class Stop(Exception):
     """Ends a training without any of its ends."""

@@ -10,6 +10,8 @@ from PIL import Image
 from training.datasets import load_dataset
 from training.datasets.tensorflow_datasets import load_tensorflow_dataset
 
+pytestmark = pytest.mark.slow
+
 PARTS = ("train", "validation", "test")
 
 

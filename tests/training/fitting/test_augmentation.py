@@ -10,6 +10,8 @@ from tests.training.resumable import EPOCHS, train_tiny_model
 from training.fitting.augmentation import RandAugment, RandomFlip, random_changes
 from training.recipes.recipes import SMALL_IMAGES
 
+pytestmark = pytest.mark.slow
+
 SIZE = (20, 30)
 
 

@@ -14,6 +14,8 @@ import pytest
 
 from training.fitting import strategies
 
+pytestmark = pytest.mark.slow
+
 ROOT = pathlib.Path(__file__).parents[3]
 WORKERS = 2
 

@@ -16,6 +16,8 @@ from training.fitting.trainer import EpochRecord, make_reproducible, train
 from training.fitting.validation import Validation
 from training.recipes.recipes import SMALL_IMAGES
 
+pytestmark = pytest.mark.slow
+
 # The validation accuracies of six epochs: the second is the best, and the fourth only as good.
 ACCURACIES = (0.5, 0.75, 0.5, 0.75, 0.25, 0.5)
 

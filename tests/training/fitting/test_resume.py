@@ -14,6 +14,8 @@ import pytest
 from tests.training.resumable import EPOCHS, STEPS, train_tiny_model
 from training.fitting.checkpoints import OtherRunError
 
+pytestmark = pytest.mark.slow
+
 ROOT = pathlib.Path(__file__).parents[3]
 
 

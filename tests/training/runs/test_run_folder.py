@@ -18,6 +18,8 @@ from training.fitting.trainer import EpochRecord, TrainingResult
 from training.runs.plots import learning_curve
 from training.runs.run_folder import RunFolder
 
+pytestmark = pytest.mark.slow
+
 RECORDS = (
     EpochRecord(1, 2.0, 0.25, 2.5, 0.125, 0.01, 3.0),
     EpochRecord(2, 1.0, 0.5, 1.5, 0.375, 0.0, 2.0),

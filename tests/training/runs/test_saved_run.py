@@ -11,6 +11,8 @@ from keras_micronet import quantization
 from training.recipes.recipes import SMALL_IMAGES
 from training.runs.saved_run import SavedRun
 
+pytestmark = pytest.mark.slow
+
 CLASSES = ("a", "b")
 
 
