@@ -33,12 +33,25 @@ TFLM = [
 ]
 TESTS = ["hypothesis>=6.100", "pytest>=8", "pytest-xdist>=3.6", "setuptools>=77", "torch>=2.6"]
 LINT = ["clang-format>=20", "mypy>=1.15", "ruff>=0.11"]
+# A link or a picture of this repository in README.md: its words and its target.
+REPOSITORY_LINK = re.compile(r"!?\[([^\]]*)\]\((?!https?://)([^)\s]+)\)")
+
+
+def without_repository_links(text):
+    """README.md for package indexes, where paths of the repository lead nowhere.
+
+    No public address of the repository is known. Once there is one, it goes before the paths.
+    """
+    return REPOSITORY_LINK.sub(
+        lambda link: link[1] if link[1] == link[2] else f"{link[1]} (`{link[2]}`)", text
+    )
+
 
 setuptools.setup(
     name="keras_micronet",
     version=VERSION,
     description="MicroNet for Keras: image recognition on microcontrollers",
-    long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
+    long_description=without_repository_links((ROOT / "README.md").read_text(encoding="utf-8")),
     long_description_content_type="text/markdown",
     author="keras_micronet contributors",
     license="Apache-2.0",

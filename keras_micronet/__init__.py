@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""MicroNet for Keras: image recognition with 3 to 18 million multiply-adds."""
+"""MicroNet for Keras: image recognition on microcontrollers."""
 
 import keras
 

@@ -25,20 +25,11 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STANDARD_DEVIATION = (0.229, 0.224, 0.225)
 _DEFAULT_SIZE = 224
 
-_DOCUMENTATION = """Instantiates MicroNet-{name}, {million:.1f} million multiply-adds at 224x224.
+_DOCUMENTATION = """Instantiates MicroNet-{name}, {top1}% top-1 on ImageNet by its authors.
 
-    | model | parameters | multiply-adds | ImageNet top-1 | name in arXiv 2011.12289v1 |
-    |---|---|---|---|---|
-    | `MicroNetM0` | 1,019,590 |  3,448,880 | 46.6% | - |
-    | `MicroNetM1` | 1,777,587 |  5,314,080 | 51.4% | M0 |
-    | `MicroNetM2` | 2,393,876 | 10,338,128 | 59.4% | M1 |
-    | `MicroNetM3` | 2,622,960 | 18,236,000 | 62.5% | - |
-
-    Parameters are the trainable ones with 1000 classes; multiply-adds are those
-    of convolutions and dense layers for one 224x224 image (`summarize` counts
-    both); top-1 is the authors' figure. All four names mean the models of the
-    ICCV paper (arXiv 2108.05894): a reader of the first arXiv version finds its
-    M0 here as `MicroNetM1` and its M1 as `MicroNetM2`.
+    All four names mean the models of the ICCV paper (arXiv 2108.05894), whose
+    first version has other names: `VARIANTS`. Parameters and multiply-adds: the
+    README's table of models, or `summarize` for a model of any size and head.
 
     Args:
         input_shape: `(height, width, 3)` (channels first if that is Keras's
@@ -47,7 +38,7 @@ _DOCUMENTATION = """Instantiates MicroNet-{name}, {million:.1f} million multiply
             without it. Other channel counts need `weights=None` and
             `include_preprocessing=False`.
         include_top: whether to include pooling and the two dense layers.
-        weights: `"imagenet"` (from the cache or downloaded, see the README),
+        weights: `"imagenet"` (from the cache or downloaded, see docs/weights.md),
             `None` (random), or the path of a `.weights.h5`, `.keras` or `.npz`
             file, of an authors' `.pth` or of PaddleClas's `.pdparams` file.
         input_tensor: optional Keras tensor to use as the image input.
@@ -163,15 +154,10 @@ def MicroNetM3(
     return _micronet(VARIANTS["M3"], **locals())
 
 
-for _function, _million in (
-    (MicroNetM0, 3.4),
-    (MicroNetM1, 5.3),
-    (MicroNetM2, 10.3),
-    (MicroNetM3, 18.2),
-):
-    _name = _function.__name__.removeprefix("MicroNet")
+for _function in (MicroNetM0, MicroNetM1, MicroNetM2, MicroNetM3):
+    _variant = VARIANTS[_function.__name__.removeprefix("MicroNet")]
     _function.__doc__ = _DOCUMENTATION.format(
-        name=_name, million=_million, dropout_rate=VARIANTS[_name].dropout_rate
+        name=_variant.name, top1=_variant.imagenet_top1, dropout_rate=_variant.dropout_rate
     )
 
 

@@ -2,8 +2,9 @@
 """The four MicroNets as data: the tables of the authors' ICCV 2021 release.
 
 Names: `MicroNetM0` ... `MicroNetM3` are the models of the ICCV paper (arXiv
-2108.05894) and of the authors' checkpoints. The first arXiv version
-(2011.12289) calls the 6M model M0 and the 12M model M1.
+2108.05894) and of the authors' checkpoints. `first_arxiv_name` is what the first
+arXiv version (2011.12289v1) calls them, by an independent port of it, not by its
+text; its M3, a larger network, was never released.
 """
 
 import dataclasses
@@ -114,6 +115,6 @@ VARIANTS = {
         Variant("M0", (2, 2), _M0_BLOCKS, 640, 0.05, (1.0, 1.0), (0.0, 0.0), 46.6, None),
         Variant("M1", (3, 2), _M1_BLOCKS, 960, 0.05, (1.0, 1.0), (0.0, 0.0), 51.4, "M0"),
         Variant("M2", (4, 2), _M2_BLOCKS, 1024, 0.1, (1.0, 1.0), (0.0, 0.0), 59.4, "M1"),
-        Variant("M3", (4, 3), _M3_BLOCKS, 1024, 0.1, (1.0, 0.5), (0.0, 0.5), 62.5, None),
+        Variant("M3", (4, 3), _M3_BLOCKS, 1024, 0.1, (1.0, 0.5), (0.0, 0.5), 62.5, "M2"),
     )
 }

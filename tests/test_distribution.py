@@ -1,21 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is built for users: the wheel has what exports need, and nothing of tests."""
+"""What is built for users: the wheel has what exports need, the sources what the README names."""
 
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
+import tarfile
 import zipfile
 
 import pytest
 
 ROOT = pathlib.Path(__file__).parents[1]
 BUILT_FROM = (
+    "ARCHITECTURE.md",
+    "CHANGELOG.md",
+    "CITATION.cff",
+    "CONTRIBUTING.md",
     "LICENSE",
+    "MANIFEST.in",
     "NOTICE",
     "README.md",
     "pyproject.toml",
     "setup.py",
+    "benchmarks/results",
+    "docs",
     "keras_micronet",
     "micronet_commands",
     "tflm",
@@ -24,16 +33,23 @@ BUILT_FROM = (
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory):
-    """Names of the wheel's files, and its metadata; built from a copy."""
+def built(tmp_path_factory):
+    """Folder with the wheel and the source distribution, built from a copy."""
     folder = tmp_path_factory.mktemp("distribution")
     for name in BUILT_FROM:
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         copy(ROOT / name, folder / name)
-    command = [sys.executable, "setup.py", "--quiet", "bdist_wheel", "--dist-dir", "built"]
+    command = [sys.executable, "setup.py", "--quiet"]
+    command += ["sdist", "--dist-dir", "built", "bdist_wheel", "--dist-dir", "built"]
     finished = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     assert finished.returncode == 0, finished.stderr
-    (path,) = (folder / "built").glob("*.whl")
+    return folder / "built"
+
+
+@pytest.fixture(scope="module")
+def wheel(built):
+    """Names of the wheel's files, and its metadata."""
+    (path,) = built.glob("*.whl")
     with zipfile.ZipFile(path) as archive:
         names = archive.namelist()
         (metadata,) = [name for name in names if name.endswith(".dist-info/METADATA")]
@@ -78,3 +94,12 @@ def test_metadata(wheel):
     assert "Author: keras_micronet contributors" in metadata
     assert any(name.endswith("/NOTICE") for name in names)
     assert "micronet = micronet_commands.micronet:main" in entry_points
+
+
+def test_source_distribution_has_what_the_readme_names(built):
+    (path,) = built.glob("*.tar.gz")
+    with tarfile.open(path) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"\]\((?!https?://)([^)#\s]+)", readme))
+    assert len(named) > 10 and named - names == set()

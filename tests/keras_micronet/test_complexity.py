@@ -11,6 +11,7 @@ import keras_micronet
 from keras_micronet import layers
 from tests.keras_micronet import models
 
+README = pathlib.Path(__file__).parents[2] / "README.md"
 SNAPSHOT = pathlib.Path(__file__).parent / "snapshots" / "summary_m0.txt"
 
 # Measured on the authors' code: trainable parameters with 1000 classes, multiply-adds at 224.
@@ -70,6 +71,18 @@ def test_totals_are_those_of_the_release(variant, released_model):
     assert (summary.trainable_parameters, summary.multiply_adds) == RELEASED[variant]
     assert summary.parameters == model.count_params()
     assert summary.name == f"micronet_{variant.lower()}"
+
+
+@pytest.mark.parametrize("variant", RELEASED)
+def test_readme_has_the_totals_and_the_names(variant, released_model):
+    summary = keras_micronet.summarize(released_model(variant), input_shape=(224, 224, 3))
+    parameters, multiply_adds = summary.trainable_parameters, summary.multiply_adds
+    table = keras_micronet.VARIANTS[variant]
+    row = (
+        f"| `MicroNet{variant}` | {parameters:,} | {multiply_adds:,} | {table.imagenet_top1}% "
+        f"| {table.first_arxiv_name or '-'} |"
+    )
+    assert row in README.read_text(encoding="utf-8").splitlines()
 
 
 @pytest.mark.parametrize("name", M0_BY_HAND)
