@@ -11,7 +11,18 @@ from keras_micronet import layers
 from tests.keras_micronet.quantization import chains
 from tests.tflm.micronets import random_micronet
 from tflm.graph.graph import Graph
+from tflm.kernels.registry import BY_KIND
 from tflm.passes import builtin_operations, fused_operations, lowering
+from tflm.passes.fused import (
+    FUSIONS,
+    dense,
+    dynamic_shift_max,
+    factorized_depthwise_conv,
+    factorized_stem,
+    global_average_pool,
+    grouped_pointwise_conv,
+    residual_add,
+)
 
 
 def fused(model):
@@ -30,13 +41,20 @@ def test_micronet_is_fused_kernels_only(variant):
     # The stem takes a convolution and a depthwise one, each other depthwise pair two of these.
     pairs = (lowered["DEPTHWISE_CONV_2D"] - 1) // 2
     assert counts == {
-        fused_operations.FACTORIZED_STEM: 1,
-        fused_operations.FACTORIZED_DEPTHWISE_CONV: pairs,
-        fused_operations.GROUPED_POINTWISE_CONV: lowered["CONV_2D"] - 1,
-        fused_operations.DYNAMIC_SHIFT_MAX: lowered["DYNAMIC_SHIFT_MAX"],
-        **({fused_operations.RESIDUAL_ADD: lowered["ADD"]} if lowered["ADD"] else {}),
-        fused_operations.GLOBAL_AVERAGE_POOL: 1,
-        fused_operations.DENSE: 2,
+        factorized_stem.FUSION.kind: 1,
+        factorized_depthwise_conv.FUSION.kind: pairs,
+        grouped_pointwise_conv.FUSION.kind: lowered["CONV_2D"] - 1,
+        dynamic_shift_max.FUSION.kind: lowered["DYNAMIC_SHIFT_MAX"],
+        **({residual_add.FUSION.kind: lowered["ADD"]} if lowered["ADD"] else {}),
+        global_average_pool.FUSION.kind: 1,
+        dense.FUSION.kind: 2,
+    }
+
+
+def test_every_kernel_has_a_fusion():
+    """4-bit dense layers begin as others do: quantization decides."""
+    assert {fusion.kind for fusion in FUSIONS} == {*BY_KIND, dense.FUSION.kind} - {
+        kind for kind in BY_KIND if kind.startswith("MICRONET_DENSE")
     }
 
 
@@ -55,17 +73,17 @@ def test_operations_are_called_what_they_compute(variant):
     for operation in fused(model).operations:
         names.setdefault(operation.kind, []).append(operation.options["layer"])
     ends = {
-        fused_operations.FACTORIZED_STEM: ("stem",),
-        fused_operations.FACTORIZED_DEPTHWISE_CONV: ("/depthwise",),
-        fused_operations.GROUPED_POINTWISE_CONV: ("/expand", "/project"),
-        fused_operations.DYNAMIC_SHIFT_MAX: (
+        factorized_stem.FUSION.kind: ("stem",),
+        factorized_depthwise_conv.FUSION.kind: ("/depthwise",),
+        grouped_pointwise_conv.FUSION.kind: ("/expand", "/project"),
+        dynamic_shift_max.FUSION.kind: (
             "/expand_activation",
             "/depthwise_activation",
             "/project_activation",
         ),
-        fused_operations.RESIDUAL_ADD: ("/sum",),
-        fused_operations.GLOBAL_AVERAGE_POOL: ("head_pool",),
-        fused_operations.DENSE: ("head_dense", "classifier_dense"),
+        residual_add.FUSION.kind: ("/sum",),
+        global_average_pool.FUSION.kind: ("head_pool",),
+        dense.FUSION.kind: ("head_dense", "classifier_dense"),
     }
     for kind, found in names.items():
         assert all(name.endswith(ends[kind]) for name in found), (kind, found)
@@ -95,7 +113,7 @@ def test_value_that_two_operations_read_keeps_its_order():
     )
     graph = fused(keras.Model(inputs, block(inputs)))
     add = graph.operations[-1]
-    assert add.kind == fused_operations.RESIDUAL_ADD
+    assert add.kind == residual_add.FUSION.kind
     assert add.inputs[1] == graph.inputs[0]
 
 
@@ -105,9 +123,9 @@ def test_what_no_kernel_computes_becomes_builtin():
         "CONV_2D",
         "DEPTHWISE_CONV_2D",
         "GATHER",
-        fused_operations.GROUPED_POINTWISE_CONV,
+        grouped_pointwise_conv.FUSION.kind,
         "DEPTHWISE_CONV_2D",
-        fused_operations.GLOBAL_AVERAGE_POOL,
+        global_average_pool.FUSION.kind,
     ]
 
 

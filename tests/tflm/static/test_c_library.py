@@ -24,6 +24,7 @@ from tflm.kernels import c_files, kernel_runner
 from tflm.kernels.dynamic_shift_max import DynamicShiftMax
 from tflm.kernels.residual_add import ResidualAdd
 from tflm.passes import builtin_operations, fused_operations, lowering, quantization
+from tflm.passes.fused import dense
 from tflm.sources import c_arrays
 from tflm.static import c_library, library_operands, library_plan
 from tflm.toolchains import emulator
@@ -94,7 +95,7 @@ def fused_graph(variant, input_shape, head=DENSE):
     roundings = {
         operation.options["result"]: WeightRounding(head)
         for operation in graph.operations
-        if operation.kind == fused_operations.DENSE
+        if operation.kind == dense.FUSION.kind
     }
     return quantization.quantize(graph, ranges, roundings)
 
