@@ -11,6 +11,8 @@ import zipfile
 
 import pytest
 
+from tflm.micro import wheel_kernels
+
 ROOT = pathlib.Path(__file__).parents[1]
 BUILT_FROM = (
     "ARCHITECTURE.md",
@@ -94,6 +96,17 @@ def test_metadata(wheel):
     assert "Author: keras_micronet contributors" in metadata
     assert any(name.endswith("/NOTICE") for name in names)
     assert "micronet = micronet_commands.micronet:main" in entry_points
+
+
+def test_bounds_of_tflite_micro_are_those_of_the_refusal(wheel):
+    _, metadata, _ = wheel
+    required = re.findall(r"^Requires-Dist: (tflite-micro[^;]*);", metadata, re.MULTILINE)
+    assert required
+    for line in required:  # one for each extra
+        name, *bounds = re.split("(?=[<>])", line.replace(" ", ""))
+        assert {name, *(bound.strip(",") for bound in bounds)} == {
+            part.strip(",") for part in re.split("(?=[<>])", wheel_kernels.RELEASES)
+        }
 
 
 def test_source_distribution_has_what_the_readme_names(built):

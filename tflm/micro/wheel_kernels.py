@@ -12,6 +12,7 @@ the owner and the rights of the very file that is loaded, not those of a name.
 
 import ctypes
 import hashlib
+import importlib.metadata
 import os
 import pathlib
 import platform
@@ -41,8 +42,8 @@ _FLAGS = (
     "-fno-exceptions",
 )
 _LINK_FLAGS = ("-shared", "-Wl,-z,defs", "-ldl")
-
-
+# Those that setup.py asks for.
+RELEASES = "tflite-micro>=0.dev20260101,<0.dev20280101"
 _OTHERS_CAN_WRITE = stat.S_IWGRP | stat.S_IWOTH
 # Names of the open files that libraries were loaded from, by device and inode. They stay open: a
 # name that leads to another file later would be taken for the library that was loaded by it.
@@ -142,9 +143,17 @@ def connect(library):
     missing = handle.micronet_connect(os.fsencode(runtime._runtime.__file__))
     if missing is not None:
         raise KernelLibraryError(
-            "The installed tflite-micro must have the functions that the kernels' glue calls. "
-            f"Received: a release without {missing.decode()}"
+            "The installed tflite-micro must have the functions that the kernels' glue calls: "
+            f"python -m pip install '{RELEASES}', or export with --kernels builtin. "
+            f"Received: {_installed_release()}, without {missing.decode()}"
         )
+
+
+def _installed_release():
+    try:
+        return f"release {importlib.metadata.version('tflite-micro')}"
+    except importlib.metadata.PackageNotFoundError:
+        return "a release"
 
 
 def _is_safe(library):
