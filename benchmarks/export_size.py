@@ -19,6 +19,7 @@ from benchmarks.stock_micronet import stock_copy
 from keras_micronet.quantization import quantize_aware
 from tflm import exporter
 from tflm.micro.interpreter import MicroInterpreter
+from tflm.settings import KERNELS
 
 RESULT = RESULTS / "export_size.md"
 _SIZE = 224
@@ -95,7 +96,7 @@ def rows(name):
     data, operations = converted(model, images)
     arena = MicroInterpreter(data).arena.total_bytes
     lines = _line(name, "converter", [operations, len(data), None, arena])
-    for kernels in exporter.KERNELS:
+    for kernels in KERNELS:
         lines += _line(name, kernels, exported(model, images, kernels))
     return lines
 

@@ -15,6 +15,7 @@ from keras_micronet.layers import DynamicShiftMax
 from keras_micronet.quantization import quantize_aware
 from tflm import exporter
 from tflm.report import tensor_noise
+from tflm.settings import KERNELS
 from training.datasets.batches import collect_evenly
 
 RESULT = RESULTS / "fused_accuracy.md"
@@ -45,7 +46,7 @@ def compare(model, images, test_images, test_labels):
     expected = model.predict(test_images.astype(np.float32), batch_size=256, verbose=0)
     expected = expected.argmax(axis=-1)
     quantized = quantize_aware(model, images)
-    builtin, fused = (_classes(quantized, kernels, test_images) for kernels in exporter.KERNELS)
+    builtin, fused = (_classes(quantized, kernels, test_images) for kernels in KERNELS)
     small = quantize_aware(model, images, "int8_head4_per_channel")
     answers = (expected, builtin, fused, _classes(small, exporter.FUSED, test_images))
     accuracies = [np.mean(classes == test_labels) for classes in answers]
@@ -70,7 +71,7 @@ def shift_max_noise(shape, fusions):
     images = generator.normal(generator.normal(0, 1, (8, 1, 1, shape[-1])), 1, (8, *shape))
     quantized = quantize_aware(model, images.astype(np.float32))
     ratios = []
-    for kernels in exporter.KERNELS:
+    for kernels in KERNELS:
         deployment = exporter.deploy(quantized, kernels=kernels)
         scale = deployment.input_quantization
         exact = scale.dequantize(scale.quantize(images))

@@ -17,8 +17,9 @@ import zlib
 
 import pytest
 
-from tflm import command_line, exporter
+from tflm import command_line
 from tflm.firmware import build
+from tflm.settings import KERNELS
 from tflm.sources import c_arrays
 from tflm.toolchains import emulator
 
@@ -258,7 +259,7 @@ def heap_functions(program):
 
 
 @needs_library
-@pytest.mark.parametrize("kernels", exporter.KERNELS)
+@pytest.mark.parametrize("kernels", KERNELS)
 @pytest.mark.parametrize("board", ARCHITECTURES)
 def test_scores_are_those_of_the_interpreter_on_this_computer(exports, run, board, kernels):
     export = exports(kernels)

@@ -19,6 +19,7 @@ from tflm.micro import flatbuffer
 from tflm.micro.interpreter import MicroInterpreter
 from tflm.passes import builtin_operations, fused_operations, lowering, quantization, scales
 from tflm.report import tensor_noise
+from tflm.settings import KERNELS
 from tflm.sources import kernel_sources
 
 pytestmark = pytest.mark.slow
@@ -27,7 +28,7 @@ pytestmark = pytest.mark.slow
 def deployments(model, images, scheme="int8"):
     """The same quantized model with builtin and with fused kernels."""
     quantized = quantize_aware(model, images, scheme)
-    return [exporter.deploy(quantized, kernels=kernels) for kernels in exporter.KERNELS]
+    return [exporter.deploy(quantized, kernels=kernels) for kernels in KERNELS]
 
 
 def output_noise(deployment, images):

@@ -12,6 +12,7 @@ from tests.tflm.hand_made_graphs import chain_of_two_convolutions, random_inputs
 from tflm import exporter
 from tflm.kernels.dynamic_shift_max import DynamicShiftMax
 from tflm.micro import flatbuffer
+from tflm.settings import KERNELS
 from tflm.verification import operation_check
 from tflm.verification.operation_check import check_operations
 from tflm.verification.verification import VerificationError
@@ -22,7 +23,7 @@ def images_for(graph, count=5):
     return np.random.default_rng(0).integers(-128, 128, (count, *shape[1:])).astype(np.int8)
 
 
-@pytest.fixture(scope="module", params=exporter.KERNELS)
+@pytest.fixture(scope="module", params=KERNELS)
 def block_graph(request):
     model = chains.block_a()
     quantized = quantize_aware(model, chains.random_images(model, 16))
