@@ -8,7 +8,7 @@ import pathlib
 import re
 import sys
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from micronet_commands import console, extras, quiet_tensorflow
 from training.recipes.options import add_recipe_options, option_fields, option_name
@@ -94,7 +94,7 @@ _FLOAT_RUN_ONLY = (
 )
 
 
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line.
 
     Args:
@@ -188,7 +188,9 @@ def _succeeding(execute):
     return execute_and_succeed
 
 
-def parse_arguments(arguments=None):
+def parse_arguments(
+    arguments: Sequence[str] | None = None,
+) -> RunSettings | QuantizeAwareSettings | EvaluateSettings | PredictSettings:
     """Reads the command line's arguments.
 
     Args:

@@ -21,7 +21,7 @@ NAME = "digits"
 _LARGEST_VALUE = 16
 
 
-def load_digits(image_size, evaluation_crop=1.0):
+def load_digits(image_size: tuple[int, int], evaluation_crop: float = 1.0) -> ImageDataset:
     """Loads the handwritten digits, enlarged smoothly to RGB images.
 
     Args:

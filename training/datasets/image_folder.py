@@ -18,6 +18,8 @@ import functools
 import hashlib
 import math
 import os
+import pathlib
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -70,7 +72,9 @@ class ImageFolderError(ValueError):
             is missed.
     """
 
-    def __init__(self, folder, complaints, notes=()):
+    def __init__(
+        self, folder: str | os.PathLike[str], complaints: Sequence[str], notes: Sequence[str] = ()
+    ) -> None:
         self.lines = (*complaints, *notes)
         if len(complaints) > 1:
             complaints = [f"({number}) {text}" for number, text in enumerate(complaints, start=1)]
@@ -79,8 +83,12 @@ class ImageFolderError(ValueError):
 
 
 def load_image_folder(
-    folder, image_size, skip_unreadable=False, evaluation_crop=1.0, most_pixels=MOST_PIXELS
-):
+    folder: pathlib.Path,
+    image_size: tuple[int, int],
+    skip_unreadable: bool = False,
+    evaluation_crop: float = 1.0,
+    most_pixels: int = MOST_PIXELS,
+) -> ImageDataset:
     """Loads a folder of images; every file is decoded once here, to find the damaged ones.
 
     Args:
