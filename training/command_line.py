@@ -275,7 +275,7 @@ def _take_recipe_values(given):
     return {name: given.pop(name) for name in names if name in given}
 
 
-def _make_parser():
+def _make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=_PROGRAM,
         usage=(
@@ -416,7 +416,7 @@ def _add_overwrite(add):
     )
 
 
-def _make_quantize_parser():
+def _make_quantize_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=f"{_PROGRAM} {_QUANTIZE}",
         description=_QUANTIZE_DESCRIPTION,
@@ -458,7 +458,7 @@ def _add_skip_unreadable(add, **default):
     )
 
 
-def _make_evaluate_parser():
+def _make_evaluate_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=f"{_PROGRAM} {_EVALUATE}",
         description="Measures a finished run: loss, top-1 and top-5 accuracy, and each class's.",
@@ -484,7 +484,7 @@ def _make_evaluate_parser():
     return parser
 
 
-def _make_predict_parser():
+def _make_predict_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=f"{_PROGRAM} {_PREDICT}",
         description="Tells the most probable classes of images, one line an image.",

@@ -4,6 +4,7 @@
 import dataclasses
 import pathlib
 from collections.abc import Mapping
+from typing import Any
 
 from training.recipes.recipes import QUANTIZE_AWARE, Recipe
 
@@ -98,7 +99,7 @@ class QuantizeAwareSettings:
     float_run: pathlib.Path
     scheme: str
     dataset: str | None
-    recipe_changes: Mapping[str, object]
+    recipe_changes: Mapping[str, Any]
     seed: int
     output: pathlib.Path
     overwrite: bool

@@ -142,6 +142,7 @@ class Unrounded(Rounding):
     def layer(
         self, products: Products, kernel: tf.Tensor, bias: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
+        assert products.weights is not None, "products of values have no layer"
         return self.weights(products.weights, kernel), bias
 
 

@@ -27,7 +27,7 @@ class WeightFormat:
     @property
     def limit(self) -> int:
         """The largest integer."""
-        return 2 ** (self.bits - 1) - 1
+        return (1 << (self.bits - 1)) - 1
 
 
 @dataclasses.dataclass(frozen=True)

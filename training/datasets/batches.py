@@ -196,7 +196,8 @@ def collect_balanced(split: Split, count: int, class_count: int) -> tuple[np.nda
     """
     quotas = np.full(class_count, count // class_count)
     quotas[: count % class_count] += 1
-    chosen, spare = [], []
+    chosen: list[tuple[int, np.ndarray, int]] = []
+    spare: list[tuple[int, np.ndarray, int]] = []
     for position, (image, label) in enumerate(split.images().as_numpy_iterator()):
         if quotas[label] > 0:
             quotas[label] -= 1

@@ -44,7 +44,7 @@ def load_digits(image_size: tuple[int, int], evaluation_crop: float = 1.0) -> Im
 
     return ImageDataset(
         name=NAME,
-        image_size=tuple(image_size),
+        image_size=(image_size[0], image_size[1]),
         class_names=tuple(str(name) for name in digits.target_names),
         train=make_split(train),
         validation=make_split(validation),

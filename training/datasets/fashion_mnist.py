@@ -66,7 +66,7 @@ def load_fashion_mnist(image_size: tuple[int, int], evaluation_crop: float = 1.0
 
     return ImageDataset(
         name=NAME,
-        image_size=tuple(image_size),
+        image_size=(image_size[0], image_size[1]),
         class_names=CLASS_NAMES,
         pictures=_digest(images, labels, test_images, test_labels),
         train=make_split(images[train], labels[train]),

@@ -52,8 +52,8 @@ _TEST = "test"
 
 @dataclasses.dataclass(frozen=True)
 class _LabelledFiles:
-    paths: list
-    labels: list
+    paths: list[pathlib.Path]
+    labels: list[int]
 
     def __len__(self):
         return len(self.paths)
@@ -110,7 +110,7 @@ def load_image_folder(
     part_folders = _part_folders(folder)
     class_names = _class_names(part_folders[_TRAIN])
     complaints = _name_complaints(class_names)
-    notes = []
+    notes: list[str] = []
     parts = {
         part: _labelled_files(part_folder, class_names, notes, complaints)
         for part, part_folder in part_folders.items()
@@ -137,7 +137,7 @@ def load_image_folder(
     _split_off_missing_parts(parts)
     return ImageDataset(
         name=folder.resolve().name,
-        image_size=tuple(image_size),
+        image_size=(image_size[0], image_size[1]),
         class_names=class_names,
         notes=tuple(notes),
         pictures=_digest(folder, parts, checks),

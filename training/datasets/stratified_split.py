@@ -35,7 +35,7 @@ def stratified_split(
     labels = np.asarray(labels)
     # RandomState's stream is frozen by NumPy; that of default_rng may change between versions.
     random = np.random.RandomState(_SPLIT_SEED)
-    parts = [[] for _ in range(len(fractions) + 1)]
+    parts: list[list[np.ndarray]] = [[] for _ in range(len(fractions) + 1)]
     for label in np.unique(labels):
         members = random.permutation(np.flatnonzero(labels == label))
         if len(members) < len(parts):

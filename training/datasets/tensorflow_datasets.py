@@ -71,7 +71,7 @@ def load_tensorflow_dataset(
     decoders = _make_decoders(builder.info.features[image_key], image_size, evaluation_crop)
     return ImageDataset(
         name=builder.name,
-        image_size=tuple(image_size),
+        image_size=(image_size[0], image_size[1]),
         class_names=tuple(builder.info.features[label_key].names),
         pictures=_describe(builder, parts),
         **{

@@ -45,8 +45,8 @@ class Checkpoint:
     """
 
     epoch: int
-    arrays: tuple
-    state: dict
+    arrays: tuple[np.ndarray, ...]
+    state: dict[str, Any]
 
 
 class CheckpointFolder:
@@ -74,7 +74,8 @@ class CheckpointFolder:
     @property
     def last_epoch(self) -> int:
         """Number of epochs after which the newest checkpoint was written; 0 if there is none."""
-        return max((int(_NAME.fullmatch(path.name)[1]) for path in self._paths()), default=0)
+        matches = (_NAME.fullmatch(path.name) for path in self._paths())
+        return max((int(match[1]) for match in matches if match), default=0)
 
     def write(self, checkpoint: Checkpoint) -> None:
         """Writes a checkpoint and removes old ones.

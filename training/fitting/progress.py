@@ -56,7 +56,7 @@ class ProgressLines(keras.callbacks.Callback):
         self._epoch = 0
         self._epoch_steps_done = 0
         self._compiled = None  # the training step that has been announced
-        self._compilation_start = None
+        self._compilation_start: float | None = None
         self._all_steps = _Pace()
         self._epoch_steps = _Pace()
         self._validations = _Pace()
@@ -97,7 +97,7 @@ class ProgressLines(keras.callbacks.Callback):
             line = f"{self._epoch_label()}  {step}{self._rate()}  {self._time_left(validations)}"
             self._write(f"\r{line}\x1b[K")
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
         now = self._clock()
         validation = now - self._last_step_end
         # The first one also builds a graph, but goes forward only: a step takes longer.

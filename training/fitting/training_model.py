@@ -30,6 +30,8 @@ class TrainingModel(keras.Model):
             `companions.Teacher`.
     """
 
+    train_function: Callable[..., Any] | None  # of Keras
+
     def __init__(
         self,
         network: keras.Model,

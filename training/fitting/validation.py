@@ -32,7 +32,7 @@ class Validation(keras.callbacks.Callback):
         self._batches = batches
         self._average = average
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
         if self._average is not None:
             self._average.swap()
         logs["val_loss"], logs["val_accuracy"] = self._evaluator.measure(self._batches)

@@ -146,7 +146,7 @@ class RunFolder:
         self._working = self.path
         self._overwrite = overwrite
         self._resume = resume
-        self._lock = None
+        self._lock: locks.Lock | None = None
         if writes:
             self._check()
 
