@@ -9,7 +9,9 @@ import keras
 from keras_micronet.layers import arguments
 from keras_micronet.layers.image_layer import ImageLayerSequence
 from keras_micronet.layers.normalized_conv2d import (
+    InitializerLike,
     NormalizedDepthwiseConv2D,
+    RegularizerLike,
     fresh_initializer,
 )
 
@@ -46,8 +48,8 @@ class FactorizedDepthwiseConv2D(ImageLayerSequence):
         *,
         strides: int = 1,
         depth_multipliers: Sequence[int] = (1, 1),
-        kernel_initializer: keras.initializers.Initializer | str | dict[str, Any] | None = None,
-        kernel_regularizer: keras.regularizers.Regularizer | str | dict[str, Any] | None = None,
+        kernel_initializer: InitializerLike = None,
+        kernel_regularizer: RegularizerLike = None,
         data_format: str | None = None,
         **kwargs: Any,
     ) -> None:

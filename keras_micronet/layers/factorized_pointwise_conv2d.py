@@ -11,7 +11,11 @@ from keras_micronet.layers import arguments
 from keras_micronet.layers.channel_shuffle import ChannelShuffle
 from keras_micronet.layers.grouped_pointwise_conv2d import GroupedPointwiseConv2D
 from keras_micronet.layers.image_layer import ImageLayerSequence, ImageShape
-from keras_micronet.layers.normalized_conv2d import fresh_initializer
+from keras_micronet.layers.normalized_conv2d import (
+    InitializerLike,
+    RegularizerLike,
+    fresh_initializer,
+)
 
 
 @keras.saving.register_keras_serializable(package="keras_micronet")
@@ -47,8 +51,8 @@ class FactorizedPointwiseConv2D(ImageLayerSequence):
         hidden_filters: int,
         *,
         groups: int | Sequence[int] | None = None,
-        kernel_initializer: keras.initializers.Initializer | str | dict[str, Any] | None = None,
-        kernel_regularizer: keras.regularizers.Regularizer | str | dict[str, Any] | None = None,
+        kernel_initializer: InitializerLike = None,
+        kernel_regularizer: RegularizerLike = None,
         data_format: str | None = None,
         **kwargs: Any,
     ) -> None:

@@ -7,7 +7,7 @@ statistics are fixed: at inference, and on a device.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import keras
 import numpy as np
@@ -20,10 +20,12 @@ from keras_micronet.layers.image_layer import ImageLayer, ImageShape, strided_si
 NORMALIZATION_EPSILON = 1e-5
 NORMALIZATION_MOMENTUM = 0.9
 
+# What Keras makes one of; a dictionary is the configuration of one.
+InitializerLike: TypeAlias = keras.initializers.Initializer | str | dict[str, Any] | None
+RegularizerLike: TypeAlias = keras.regularizers.Regularizer | str | dict[str, Any] | None
 
-def fresh_initializer(
-    initializer: keras.initializers.Initializer | str | dict[str, Any] | None,
-) -> keras.initializers.Initializer | str | dict[str, Any] | None:
+
+def fresh_initializer(initializer: InitializerLike) -> InitializerLike:
     """A copy for one more kernel: an unseeded initializer of Keras repeats its values."""
     if isinstance(initializer, keras.initializers.Initializer):
         return initializer.clone()
@@ -39,8 +41,8 @@ class _NormalizedConvolution(ImageLayer):
         self,
         kernel_size: int | Sequence[int],
         strides: int | Sequence[int],
-        kernel_initializer: keras.initializers.Initializer | str | dict[str, Any] | None,
-        kernel_regularizer: keras.regularizers.Regularizer | str | dict[str, Any] | None,
+        kernel_initializer: InitializerLike,
+        kernel_regularizer: RegularizerLike,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -187,8 +189,8 @@ class NormalizedConv2D(_NormalizedConvolution):
         *,
         strides: int | Sequence[int] = 1,
         groups: int = 1,
-        kernel_initializer: keras.initializers.Initializer | str | dict[str, Any] | None = None,
-        kernel_regularizer: keras.regularizers.Regularizer | str | dict[str, Any] | None = None,
+        kernel_initializer: InitializerLike = None,
+        kernel_regularizer: RegularizerLike = None,
         data_format: str | None = None,
         **kwargs: Any,
     ) -> None:
@@ -254,8 +256,8 @@ class NormalizedDepthwiseConv2D(_NormalizedConvolution):
         *,
         strides: int | Sequence[int] = 1,
         depth_multiplier: int = 1,
-        kernel_initializer: keras.initializers.Initializer | str | dict[str, Any] | None = None,
-        kernel_regularizer: keras.regularizers.Regularizer | str | dict[str, Any] | None = None,
+        kernel_initializer: InitializerLike = None,
+        kernel_regularizer: RegularizerLike = None,
         data_format: str | None = None,
         **kwargs: Any,
     ) -> None:
