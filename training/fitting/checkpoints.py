@@ -15,9 +15,7 @@ import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import keras
 import numpy as np
-import tensorflow as tf
 
 from keras_micronet.files.archives import DamagedFileError, parse_json, read_arrays
 from keras_micronet.files.atomic import atomic_file, remove_temporary_files
@@ -93,9 +91,7 @@ class CheckpointFolder:
         for old in self._paths()[_KEPT:]:
             old.unlink(missing_ok=True)
 
-    def latest(
-        self, variables: Sequence[np.ndarray | keras.Variable | tf.Variable]
-    ) -> Checkpoint | None:
+    def latest(self, variables: Sequence[Any]) -> Checkpoint | None:
         """Reads the newest checkpoint that is whole.
 
         Args:

@@ -39,11 +39,10 @@ import pathlib
 import re
 import tempfile
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
-from matplotlib.figure import Figure
 
 from keras_micronet.files import locks
 from keras_micronet.files.archives import DamagedFileError
@@ -66,6 +65,9 @@ from keras_micronet.run_folders import (
     weight_bytes,
 )
 from training.fitting.checkpoints import is_checkpoint
+
+if TYPE_CHECKING:  # who draws has imported it
+    from matplotlib.figure import Figure
 
 WEIGHTS = "model.weights.h5"
 HISTORY = "history.csv"
@@ -96,7 +98,7 @@ _EARLIER_TEMPORARY = re.compile(r"(?:checkpoints/)?\.[0-9a-f]{32}-(.+)")
 _SECTIONS = frozenset({"model", "dataset", "recipe", "versions"})
 
 
-def write_figure(destination: str | os.PathLike[str], figure: Figure) -> None:
+def write_figure(destination: str | os.PathLike[str], figure: "Figure") -> None:
     """Writes a Matplotlib figure as PNG to a path."""
     file = io.BytesIO()
     figure.savefig(file, format="png", dpi=120)
@@ -351,11 +353,11 @@ class RunFolder:
         writer.writerows(dataclasses.astuple(record) for record in records)
         write_file(self._working / HISTORY, text.getvalue())
 
-    def write_learning_curve(self, figure: Figure) -> None:
+    def write_learning_curve(self, figure: "Figure") -> None:
         """Writes a Matplotlib figure as PNG."""
         write_figure(self._working / LEARNING_CURVE, figure)
 
-    def write_confusion_matrix(self, figure: Figure) -> None:
+    def write_confusion_matrix(self, figure: "Figure") -> None:
         """Writes a Matplotlib figure as PNG."""
         write_figure(self._working / CONFUSION_MATRIX, figure)
 
