@@ -8,9 +8,13 @@ the authors' and PaddleClas's ImageNet checkpoints, see `weights`.
 
 import dataclasses
 import numbers
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from keras_micronet.layers import FactorizedStem, MicroBlock, arguments
 from keras_micronet.layers.image_layer import standardize_data_format
@@ -91,66 +95,66 @@ class MicroNet(SingleTrace, keras.Model):
 
 
 def MicroNetM0(
-    input_shape=None,
-    include_top=True,
-    weights="imagenet",
-    input_tensor=None,
-    pooling=None,
-    classes=IMAGENET_CLASSES,
-    classifier_activation="softmax",
-    dropout_rate=None,
-    include_preprocessing=True,
-    full_rank=False,
-    name="micronet_m0",
-):
+    input_shape: Sequence[int | None] | None = None,
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = "imagenet",
+    input_tensor: keras.KerasTensor | None = None,
+    pooling: str | None = None,
+    classes: int = IMAGENET_CLASSES,
+    classifier_activation: str | Callable[..., Any] | None = "softmax",
+    dropout_rate: float | None = None,
+    include_preprocessing: bool = True,
+    full_rank: bool = False,
+    name: str = "micronet_m0",
+) -> MicroNet:
     return _micronet(VARIANTS["M0"], **locals())
 
 
 def MicroNetM1(
-    input_shape=None,
-    include_top=True,
-    weights="imagenet",
-    input_tensor=None,
-    pooling=None,
-    classes=IMAGENET_CLASSES,
-    classifier_activation="softmax",
-    dropout_rate=None,
-    include_preprocessing=True,
-    full_rank=False,
-    name="micronet_m1",
-):
+    input_shape: Sequence[int | None] | None = None,
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = "imagenet",
+    input_tensor: keras.KerasTensor | None = None,
+    pooling: str | None = None,
+    classes: int = IMAGENET_CLASSES,
+    classifier_activation: str | Callable[..., Any] | None = "softmax",
+    dropout_rate: float | None = None,
+    include_preprocessing: bool = True,
+    full_rank: bool = False,
+    name: str = "micronet_m1",
+) -> MicroNet:
     return _micronet(VARIANTS["M1"], **locals())
 
 
 def MicroNetM2(
-    input_shape=None,
-    include_top=True,
-    weights="imagenet",
-    input_tensor=None,
-    pooling=None,
-    classes=IMAGENET_CLASSES,
-    classifier_activation="softmax",
-    dropout_rate=None,
-    include_preprocessing=True,
-    full_rank=False,
-    name="micronet_m2",
-):
+    input_shape: Sequence[int | None] | None = None,
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = "imagenet",
+    input_tensor: keras.KerasTensor | None = None,
+    pooling: str | None = None,
+    classes: int = IMAGENET_CLASSES,
+    classifier_activation: str | Callable[..., Any] | None = "softmax",
+    dropout_rate: float | None = None,
+    include_preprocessing: bool = True,
+    full_rank: bool = False,
+    name: str = "micronet_m2",
+) -> MicroNet:
     return _micronet(VARIANTS["M2"], **locals())
 
 
 def MicroNetM3(
-    input_shape=None,
-    include_top=True,
-    weights="imagenet",
-    input_tensor=None,
-    pooling=None,
-    classes=IMAGENET_CLASSES,
-    classifier_activation="softmax",
-    dropout_rate=None,
-    include_preprocessing=True,
-    full_rank=False,
-    name="micronet_m3",
-):
+    input_shape: Sequence[int | None] | None = None,
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = "imagenet",
+    input_tensor: keras.KerasTensor | None = None,
+    pooling: str | None = None,
+    classes: int = IMAGENET_CLASSES,
+    classifier_activation: str | Callable[..., Any] | None = "softmax",
+    dropout_rate: float | None = None,
+    include_preprocessing: bool = True,
+    full_rank: bool = False,
+    name: str = "micronet_m3",
+) -> MicroNet:
     return _micronet(VARIANTS["M3"], **locals())
 
 
@@ -161,7 +165,9 @@ for _function in (MicroNetM0, MicroNetM1, MicroNetM2, MicroNetM3):
     )
 
 
-def preprocess_input(x, data_format=None):
+def preprocess_input(
+    x: np.ndarray | tf.Tensor | keras.KerasTensor, data_format: str | None = None
+) -> np.ndarray | tf.Tensor | keras.KerasTensor:
     """Normalizes raw RGB images for a model with `include_preprocessing=False`.
 
     Args:
@@ -178,7 +184,7 @@ def preprocess_input(x, data_format=None):
     )
 
 
-def decode_predictions(preds, top=5):
+def decode_predictions(preds: np.ndarray, top: int = 5) -> list[list[tuple[str, str, float]]]:
     """Names the most likely ImageNet classes.
 
     Args:

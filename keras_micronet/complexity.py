@@ -3,6 +3,7 @@
 
 import dataclasses
 import math
+from collections.abc import Sequence
 
 import keras
 
@@ -39,7 +40,7 @@ class LayerCost:
 
     name: str
     type: str
-    output_shape: tuple | None
+    output_shape: tuple[int | None, ...] | None
     parameters: int
     trainable_parameters: int
     multiply_adds: int
@@ -50,20 +51,20 @@ class ModelSummary:
     """The cost of a model: `rows` with one `LayerCost` a layer; `str()` is a table."""
 
     name: str
-    rows: tuple
+    rows: tuple[LayerCost, ...]
 
     @property
-    def parameters(self):
+    def parameters(self) -> int:
         """Number of elements of all weights, moving statistics included."""
         return sum(row.parameters for row in self.rows)
 
     @property
-    def trainable_parameters(self):
+    def trainable_parameters(self) -> int:
         """Number of elements of the trainable weights."""
         return sum(row.trainable_parameters for row in self.rows)
 
     @property
-    def multiply_adds(self):
+    def multiply_adds(self) -> int:
         """Multiply-adds of all convolutions and dense layers for one input."""
         return sum(row.multiply_adds for row in self.rows)
 
@@ -87,7 +88,7 @@ class ModelSummary:
         )
 
 
-def summarize(model, input_shape=None):
+def summarize(model: keras.Model, input_shape: Sequence[int] | None = None) -> ModelSummary:
     """Counts parameters and multiply-adds of every layer of a model.
 
     Args:

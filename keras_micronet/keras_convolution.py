@@ -5,6 +5,7 @@ For models that mix the library's layers with `Conv2D` and `DepthwiseConv2D`.
 """
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from keras_micronet import expressions
@@ -30,7 +31,11 @@ class KerasConvolution:
             than 1x1, or the normalization is not one of channels.
     """
 
-    def __init__(self, layer, batch_normalization=None):
+    def __init__(
+        self,
+        layer: keras.layers.Conv2D | keras.layers.DepthwiseConv2D,
+        batch_normalization: keras.layers.BatchNormalization | None = None,
+    ) -> None:
         self.layer = layer
         self.batch_normalization = batch_normalization
         self.strides = tuple(layer.strides)
@@ -50,16 +55,18 @@ class KerasConvolution:
             )
 
     @property
-    def name(self):
+    def name(self) -> str:
         return self.layer.name
 
     @property
-    def kernel(self):
+    def kernel(self) -> keras.Variable:
         """The variable `(height, width, in_channels / groups, filters)` of a `Conv2D`, or
         `(height, width, channels, depth_multiplier)`."""
         return self.layer.kernel
 
-    def convolve(self, images, kernel, bias=None):
+    def convolve(
+        self, images: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor | None = None
+    ) -> tf.Tensor:
         """Applies `kernel` to `images` and adds `bias` `(out_channels,)`."""
         padding = self.layer.padding
         if self.is_depthwise:
@@ -71,12 +78,13 @@ class KerasConvolution:
             outputs = keras.ops.conv(images, kernel, self.strides, padding)
         return outputs if bias is None else outputs + bias
 
-    def normalize_batch(self, images):
+    def normalize_batch(self, images: tf.Tensor) -> tf.Tensor:
         """Convolved `images` normalized by their own statistics, which the moving ones follow."""
         bias = self.layer.bias
+        assert self.batch_normalization is not None, "a convolution without normalization"
         return self.batch_normalization(images if bias is None else images + bias, training=True)
 
-    def folded_tensors(self):
+    def folded_tensors(self) -> tuple[tf.Tensor, tf.Tensor]:
         """Kernel, in its own shape, and bias of what inference amounts to; both tensors."""
         kernel = tf.convert_to_tensor(self.kernel)
         if self.is_depthwise:
@@ -91,9 +99,9 @@ class KerasConvolution:
         scale, offset = folded_normalization(self.batch_normalization)
         return kernel * tf.reshape(scale, kernel_channels), bias * scale + offset
 
-    def folded_weights(self):
+    def folded_weights(self) -> tuple[np.ndarray, np.ndarray]:
         """`folded_tensors` as arrays."""
         return tuple(keras.ops.convert_to_numpy(tensor) for tensor in self.folded_tensors())
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return self.layer.compute_output_shape(input_shape)

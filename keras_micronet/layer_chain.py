@@ -85,7 +85,7 @@ class Step:
     shortcut: str | None = None
 
 
-def unroll(model):
+def unroll(model: keras.Model) -> list[Step]:
     """The steps of a model, in order.
 
     Args:
@@ -114,7 +114,7 @@ def unroll(model):
     return chain.steps
 
 
-def require_finite_weights(model):
+def require_finite_weights(model: keras.Model) -> None:
     """Raises `ValueError` unless all weights of a Keras model are finite; names those that are not.
 
     Args:

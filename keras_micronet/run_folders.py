@@ -17,11 +17,15 @@ that was trained in another way. Readers take none of these files on trust.
 
 import io
 import json
+import os
 import pathlib
 import zipfile
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
 
 import keras
 import numpy as np
+from numpy.typing import ArrayLike
 
 from keras_micronet.files import locks
 from keras_micronet.files.archives import (
@@ -47,7 +51,15 @@ _LONGEST_CLASS_NAME = 200  # characters; the longest of ImageNet has 121
 _MOST_NAME_BYTES = 16 * 2**20
 
 
-def write_run_folder(folder, model, class_names, calibration, test, *, overwrite=False):
+def write_run_folder(
+    folder: str | os.PathLike[str],
+    model: keras.Model,
+    class_names: Iterable[str],
+    calibration: tuple[np.ndarray, np.ndarray],
+    test: tuple[np.ndarray, np.ndarray],
+    *,
+    overwrite: bool = False,
+) -> None:
     """Writes what `python -m tflm` needs to export a model that you have trained yourself.
 
     Args:
@@ -67,7 +79,10 @@ def write_run_folder(folder, model, class_names, calibration, test, *, overwrite
             nothing is changed then.
         OSError: if a file cannot be written; an earlier folder is as it was.
     """
-    shapes = getattr(model, "input_shape", None), getattr(model, "output_shape", None)
+    shapes: tuple[Any, Any] = (
+        getattr(model, "input_shape", None),
+        getattr(model, "output_shape", None),
+    )
     if not (_is_shape(shapes[0], 4) and _is_shape(shapes[1], 2) and shapes[0][-1] == 3):
         raise ValueError(
             "`model` must be a built Keras model with one input of images (height, width, 3) and "
@@ -89,7 +104,7 @@ def write_run_folder(folder, model, class_names, calibration, test, *, overwrite
         _OWN_MODEL: {"name": model.name, "input_shape": list(shapes[0][1:])},
         "versions": {"keras": keras.__version__, "numpy": np.__version__},
     }
-    files = {
+    files: dict[str, bytes | str] = {
         MODEL: model_bytes(model),
         CLASS_NAMES: "".join(f"{name}\n" for name in names),
         CALIBRATION: array_bytes(images=calibration[0], labels=calibration[1]),
@@ -112,7 +127,7 @@ class _NamedBytes(io.BytesIO):
         return MODEL
 
 
-def model_bytes(model):
+def model_bytes(model: keras.Model) -> bytes:
     """A Keras model as the content of a `.keras` file.
 
     It never touches the disk: the HDF5 library crashes the process if a disk is full.
@@ -122,20 +137,21 @@ def model_bytes(model):
     return file.getvalue()
 
 
-def weight_bytes(content):
+def weight_bytes(content: bytes) -> bytes:
     """The content of the `.weights.h5` file of a model, from that of its `.keras` file."""
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         return archive.read(_WEIGHTS_IN_MODEL)
 
 
-def array_bytes(**arrays):
+def array_bytes(**arrays: ArrayLike) -> bytes:
     """Arrays as the content of a compressed `.npz` file."""
     file = io.BytesIO()
-    np.savez_compressed(file, **{name: np.asarray(array) for name, array in arrays.items()})
+    contents: dict[str, Any] = {name: np.asarray(array) for name, array in arrays.items()}
+    np.savez_compressed(file, **contents)
     return file.getvalue()
 
 
-def check_class_names(names):
+def check_class_names(names: Collection[str]) -> None:
     """Raises `ValueError` unless names are different, printable, not blank and not too long.
 
     Files and the firmware's table of labels hold one a line.
@@ -154,15 +170,19 @@ def check_class_names(names):
             f"{_LONGEST_CLASS_NAME} characters. "
             f"Received: {list_some((shorten(repr(name), 80) for name in bad), 3)}"
         )
-    seen = set()
-    twice = [name for name in names if name in seen or seen.add(name)]
+    seen: set[str] = set()
+    twice = []
+    for name in names:
+        if name in seen:
+            twice.append(name)
+        seen.add(name)
     if twice:
         raise ValueError(
             f"class names must differ from each other. Received: {list_some(twice, 3)} twice"
         )
 
 
-def read_summary(folder):
+def read_summary(folder: str | os.PathLike[str]) -> dict[str, Any]:
     """Reads a run's `run.json`, which only a complete run has.
 
     Args:
@@ -180,12 +200,12 @@ def read_summary(folder):
     return summary
 
 
-def is_own_model(summary):
+def is_own_model(summary: Mapping[str, Any]) -> bool:
     """Whether a summary is of a folder that `write_run_folder` wrote, not a training."""
     return _OWN_MODEL in summary
 
 
-def read_class_names(folder):
+def read_class_names(folder: str | os.PathLike[str]) -> tuple[str, ...]:
     """Reads a run's class names.
 
     Args:
@@ -213,7 +233,7 @@ def read_class_names(folder):
     return names
 
 
-def read_model(folder):
+def read_model(folder: str | os.PathLike[str]) -> keras.Model:
     """Reads a run's model, without running code that its file may contain.
 
     Args:
@@ -249,7 +269,9 @@ def _check_finite(name, model):
             )
 
 
-def read_images(folder, name, input_shape, class_count):
+def read_images(
+    folder: str | os.PathLike[str], name: str, input_shape: Sequence[int], class_count: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Reads a run's images.
 
     Args:
@@ -315,7 +337,7 @@ def _label_misfit(labels, class_count):
     return None
 
 
-def finish_replacement(folder):
+def finish_replacement(folder: str | os.PathLike[str]) -> None:
     """Finishes what a command was killed at that moved a run to the place of an earlier one.
 
     All its files are there then, but not all in their places; to be called before a run is read.

@@ -7,7 +7,10 @@ of a training are spent on.
 """
 
 import contextlib
+from collections.abc import Callable
+from typing import Any
 
+import keras
 import tensorflow as tf
 
 
@@ -17,17 +20,19 @@ class SingleTrace:
     To be named before `keras.Model` among the bases.
     """
 
-    def make_train_function(self, force=False):
+    def make_train_function(self: keras.Model, force: bool = False) -> Callable[..., Any]:
         """Keras's own, with all variables made before its first step."""
         if self.train_function is None or force:
-            super().make_train_function(force)
+            of_keras: Any = super()  # the mixin itself has no such base
+            of_keras.make_train_function(force)
             self.train_function = _with_variables(self, self.train_function)
         return self.train_function
 
-    def make_test_function(self, force=False):
+    def make_test_function(self: keras.Model, force: bool = False) -> Callable[..., Any]:
         """Keras's own, with all variables made before its first step."""
         if self.test_function is None or force:
-            super().make_test_function(force)
+            of_keras: Any = super()
+            of_keras.make_test_function(force)
             self.test_function = _with_variables(self, self.test_function)
         return self.test_function
 

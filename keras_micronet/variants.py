@@ -8,6 +8,7 @@ text; its M3, a larger network, was never released.
 """
 
 import dataclasses
+from typing import Self
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,14 +18,29 @@ class BlockRow:
     strides: int
     filters: int
     kernel_size: int
-    expansion: tuple
-    expand_groups: tuple
-    project_groups: tuple
-    fusions: tuple
+    expansion: tuple[int, int]
+    expand_groups: tuple[int, int]
+    project_groups: tuple[int, int]
+    fusions: tuple[int, int, int]
     reduction_multiplier: int
 
     @classmethod
-    def from_table(cls, s, c, k, e1, e2, g1, g2, g3, g4, y1, y2, y3, r):
+    def from_table(
+        cls,
+        s: int,
+        c: int,
+        k: int,
+        e1: int,
+        e2: int,
+        g1: int,
+        g2: int,
+        g3: int,
+        g4: int,
+        y1: int,
+        y2: int,
+        y3: int,
+        r: int,
+    ) -> Self:
         """A row from the columns of the paper's notation."""
         return cls(s, c, k, (e1, e2), (g1, g2), (g3, g4), (y1, y2, y3), r)
 
@@ -47,17 +63,17 @@ class Variant:
     """
 
     name: str
-    stem_channels: tuple
-    blocks: tuple
+    stem_channels: tuple[int, int]
+    blocks: tuple[BlockRow, ...]
     head_width: int
     dropout_rate: float
-    initial_a: tuple
-    initial_b: tuple
+    initial_a: tuple[float, float]
+    initial_b: tuple[float, float]
     imagenet_top1: float
     first_arxiv_name: str | None
 
 
-def _rows(table):
+def _rows(table: str) -> tuple[BlockRow, ...]:
     return tuple(
         BlockRow.from_table(*(int(value) for value in line.split()))
         for line in table.strip().splitlines()

@@ -8,7 +8,7 @@ _LONGEST = 20_000  # characters; a compiler may have much to say
 _LEFT_AS_THEY_ARE = "\n\t"
 
 
-def escape_output():
+def escape_output() -> None:
     """Makes `print` escape what the standard output has no character for, instead of failing.
 
     The standard error does so by itself.
@@ -17,7 +17,7 @@ def escape_output():
         sys.stdout.reconfigure(errors="backslashreplace")
 
 
-def fail(program, reason, status):
+def fail(program: str, reason: object, status: int) -> int:
     """Prints why a command ends, without control characters and of limited length.
 
     Args:

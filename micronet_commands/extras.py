@@ -2,13 +2,14 @@
 """What `pip install` must have brought for a command, told before anything is imported."""
 
 import importlib.util
+from collections.abc import Iterable
 
 
 class MissingExtraError(ImportError):
     """Packages that a command needs are not installed."""
 
 
-def require(extra, modules):
+def require(extra: str, modules: Iterable[str]) -> None:
     """Raises `MissingExtraError` unless modules are installed; imports none of them.
 
     Args:

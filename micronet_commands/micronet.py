@@ -9,6 +9,7 @@ import dataclasses
 import difflib
 import importlib
 import sys
+from collections.abc import Sequence
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Command:
     """
 
     module: str
-    words: tuple
+    words: tuple[str, ...]
     purpose: str
 
 
@@ -36,7 +37,7 @@ COMMANDS = {
 }
 
 
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command.
 
     Args:
@@ -71,7 +72,7 @@ def main(arguments=None):
     return module.main([*command.words, *rest])
 
 
-def usage():
+def usage() -> str:
     """Text of `--help`."""
     width = max(map(len, COMMANDS))
     lines = [f"  {word:<{width}}  {command.purpose}" for word, command in COMMANDS.items()]

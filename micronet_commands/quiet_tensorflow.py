@@ -25,7 +25,7 @@ _CHATTER = re.compile(
 _NO_GRAPHICS_CARD = re.compile(rb"E\d{4} \d\d:\d\d:\S+ +\d+ cuda_\w+\.cc:\d+\] ")
 
 
-def import_tensorflow():
+def import_tensorflow() -> None:
     """Imports TensorFlow and lets it look for devices, which is when it writes those lines.
 
     Warnings and notes are not shown later either, unless TF_CPP_MIN_LOG_LEVEL asks for them; errors
@@ -93,7 +93,7 @@ def _write(line):
         os.write(2, line)
 
 
-def is_chatter(line):
+def is_chatter(line: bytes) -> bool:
     """Whether a line is one that TensorFlow writes at every start.
 
     Args:

@@ -31,6 +31,9 @@ ROOMS = {
     ),
 }
 MOST_MODULES = 17
+HINTED = ("keras_micronet", "micronet_commands", "training")
+# Besides the names without an underscore, what calls, blocks and loops lead to.
+SPECIAL_METHODS = ("__init__", "__call__", "__enter__", "__exit__", "__getitem__", "__iter__")
 
 
 def modules(package):
@@ -46,6 +49,34 @@ def imported(path):
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path} has a relative import"
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def public_functions(body, owner=""):
+    """Yields each function and method that others may call: its name, whether it is a method, and
+    its node."""
+    for node in body:
+        if isinstance(node, (ast.If, ast.Try, ast.With)):
+            for blocks in ("body", "orelse", "finalbody"):
+                yield from public_functions(getattr(node, blocks, ()), owner)
+            for handler in getattr(node, "handlers", ()):
+                yield from public_functions(handler.body, owner)
+        elif isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+            yield from public_functions(node.body, f"{owner}{node.name}.")
+        elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and (
+            not node.name.startswith("_") or owner and node.name in SPECIAL_METHODS
+        ):
+            yield f"{owner}{node.name}", bool(owner), node
+
+
+def without_hints(function, is_method):
+    """Names of a function's parameters without a hint, and "return" if what it returns has none."""
+    given = function.args
+    named = [*given.posonlyargs, *given.args]
+    decorators = {each.id for each in function.decorator_list if isinstance(each, ast.Name)}
+    if is_method and "staticmethod" not in decorators:
+        named = named[1:]  # self or cls
+    names = [each.arg for each in [*named, *given.kwonlyargs] if each.annotation is None]
+    return names if function.returns is not None else [*names, "return"]
 
 
 @pytest.mark.parametrize("package", PACKAGES)
@@ -102,3 +133,37 @@ def test_tests_mirror_the_rooms(package):
         if folder.parts[:1] == (package,) and not (ROOT / folder).is_dir()
     ]
     assert [path for path in missing if path.name != "golden"] == []
+
+
+@pytest.mark.parametrize("package", HINTED)
+def test_public_functions_have_type_hints(package):
+    functions = [
+        (path, *function)
+        for path in modules(package)
+        for function in public_functions(ast.parse(path.read_text(encoding="utf-8")).body)
+    ]
+    found = [
+        f"{path.relative_to(ROOT)}: {name}: {', '.join(missing)}"
+        for path, name, is_method, node in functions
+        if (missing := without_hints(node, is_method))
+    ]
+    assert functions
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    "source, missing",
+    [
+        ("def f(a: int, /, b: int, *args, c: int = 0, **kwargs) -> None: ...", []),
+        ("def f(a, /, b, *, c=0): ...", ["a", "b", "c", "return"]),
+        ("class A:\n def __init__(self, a) -> None: ...", ["a"]),
+        ("class A:\n @staticmethod\n def f(a) -> None: ...", ["a"]),
+        ("class A:\n @classmethod\n def f(cls, a: int): ...", ["return"]),
+        ("try:\n def f(a: int) -> None: ...\nexcept E:\n def f(a) -> None: ...", ["a"]),
+        ("def _f(a): ...\nclass _A:\n def f(self, a): ...\nclass A:\n def _f(self): ...", []),
+    ],
+)
+def test_missing_hints_are_found(source, missing):
+    functions = public_functions(ast.parse(source).body)
+    found = [name for _, is_method, node in functions for name in without_hints(node, is_method)]
+    assert found == missing

@@ -8,7 +8,7 @@ import pathlib
 import re
 import sys
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from micronet_commands import console, extras, quiet_tensorflow
 from training.recipes.options import add_recipe_options, option_fields, option_name
@@ -94,7 +94,7 @@ _FLOAT_RUN_ONLY = (
 )
 
 
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line.
 
     Args:
@@ -188,7 +188,9 @@ def _succeeding(execute):
     return execute_and_succeed
 
 
-def parse_arguments(arguments=None):
+def parse_arguments(
+    arguments: Sequence[str] | None = None,
+) -> RunSettings | QuantizeAwareSettings | EvaluateSettings | PredictSettings:
     """Reads the command line's arguments.
 
     Args:
@@ -273,7 +275,7 @@ def _take_recipe_values(given):
     return {name: given.pop(name) for name in names if name in given}
 
 
-def _make_parser():
+def _make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=_PROGRAM,
         usage=(
@@ -414,7 +416,7 @@ def _add_overwrite(add):
     )
 
 
-def _make_quantize_parser():
+def _make_quantize_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=f"{_PROGRAM} {_QUANTIZE}",
         description=_QUANTIZE_DESCRIPTION,
@@ -456,7 +458,7 @@ def _add_skip_unreadable(add, **default):
     )
 
 
-def _make_evaluate_parser():
+def _make_evaluate_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=f"{_PROGRAM} {_EVALUATE}",
         description="Measures a finished run: loss, top-1 and top-5 accuracy, and each class's.",
@@ -482,7 +484,7 @@ def _make_evaluate_parser():
     return parser
 
 
-def _make_predict_parser():
+def _make_predict_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=f"{_PROGRAM} {_PREDICT}",
         description="Tells the most probable classes of images, one line an image.",

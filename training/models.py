@@ -12,7 +12,7 @@ IMAGENET = "imagenet"
 _IMAGENET_CLASSES = 1000
 
 
-def check_request(variant, weights):
+def check_request(variant: str, weights: str | None) -> None:
     """Raises `ValueError` if there is no such variant or weights file; builds and reads nothing."""
     if variant not in keras_micronet.VARIANTS:
         raise ValueError(
@@ -25,7 +25,7 @@ def check_request(variant, weights):
     check_weights_argument(weights)
 
 
-def build_partner(variant, image_size, class_count):
+def build_partner(variant: str, image_size: tuple[int, int], class_count: int) -> keras.Model:
     """Builds a variant's partner for mutual learning: as wide and deep, of full rank.
 
     Args:
@@ -40,7 +40,9 @@ def build_partner(variant, image_size, class_count):
     )
 
 
-def load_teacher(path, image_size, class_count):
+def load_teacher(
+    path: str | os.PathLike[str], image_size: tuple[int, int], class_count: int
+) -> keras.Model:
     """Loads a trained model to learn from, without running code that its file may contain.
 
     Args:
@@ -70,7 +72,9 @@ def load_teacher(path, image_size, class_count):
     return teacher
 
 
-def build_model(variant, image_size, class_count, weights=None):
+def build_model(
+    variant: str, image_size: tuple[int, int], class_count: int, weights: str | None = None
+) -> keras.Model:
     """Builds a MicroNet that takes raw RGB images in [0, 255].
 
     Args:

@@ -4,6 +4,7 @@
 import dataclasses
 import pathlib
 from collections.abc import Mapping
+from typing import Any
 
 from training.recipes.recipes import QUANTIZE_AWARE, Recipe
 
@@ -57,7 +58,7 @@ class RunSettings:
     dry_run: bool = False
     most_pixels: int = MOST_PIXELS
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         _check_seed(self.seed)
         _check_most_pixels(self.most_pixels)
         if type(self.patience) is not int or self.patience < 0:
@@ -98,7 +99,7 @@ class QuantizeAwareSettings:
     float_run: pathlib.Path
     scheme: str
     dataset: str | None
-    recipe_changes: Mapping[str, object]
+    recipe_changes: Mapping[str, Any]
     seed: int
     output: pathlib.Path
     overwrite: bool
@@ -107,7 +108,7 @@ class QuantizeAwareSettings:
     kernels: str = "fused"
     most_pixels: int = MOST_PIXELS
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         _check_seed(self.seed)
         _check_most_pixels(self.most_pixels)
         dataclasses.replace(QUANTIZE_AWARE, **self.recipe_changes)  # checks the changes
@@ -134,7 +135,7 @@ class EvaluateSettings:
     skip_unreadable: bool = False
     most_pixels: int = MOST_PIXELS
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         _check_most_pixels(self.most_pixels)
         if self.part not in PARTS:
             raise ValueError(f"part must be one of {', '.join(PARTS)}. Received: part={self.part}")
@@ -156,20 +157,20 @@ class PredictSettings:
     top: int = 3
     most_pixels: int = MOST_PIXELS
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         _check_most_pixels(self.most_pixels)
         if type(self.top) is not int or self.top < 1:
             raise ValueError(f"top must be a whole number of at least 1. Received: top={self.top}")
 
 
-def _check_most_pixels(most_pixels):
+def _check_most_pixels(most_pixels: object) -> None:
     if type(most_pixels) is not int or most_pixels < 1:
         raise ValueError(
             f"most_pixels must be a whole number of at least 1. Received: most_pixels={most_pixels}"
         )
 
 
-def _check_seed(seed):
+def _check_seed(seed: object) -> None:
     if type(seed) is not int or not 0 <= seed <= _LARGEST_SEED:
         raise ValueError(
             f"seed must be a whole number from 0 to {_LARGEST_SEED}. Received: seed={seed}"

@@ -5,6 +5,8 @@ Each takes an optional bias `(out_channels,)`, which is added where TensorFlow c
 with a depthwise convolution.
 """
 
+from collections.abc import Sequence
+
 import tensorflow as tf
 
 from keras_micronet.expressions import devices, kernels, views
@@ -15,7 +17,12 @@ _DENSE_ROW_OUTPUTS = 24
 _DENSE_PRODUCT = 60_000
 
 
-def convolution(images, kernel, strides=(1, 1), bias=None):
+def convolution(
+    images: tf.Tensor,
+    kernel: tf.Tensor,
+    strides: Sequence[int] = (1, 1),
+    bias: tf.Tensor | None = None,
+) -> tf.Tensor:
     """Dense convolution.
 
     Args:
@@ -35,7 +42,9 @@ def convolution(images, kernel, strides=(1, 1), bias=None):
     return _with_bias(tf.nn.conv2d(images, kernel, [1, *strides, 1], padding), bias)
 
 
-def pointwise_convolution(images, kernel, groups, bias=None):
+def pointwise_convolution(
+    images: tf.Tensor, kernel: tf.Tensor, groups: int, bias: tf.Tensor | None = None
+) -> tf.Tensor:
     """Grouped 1x1 convolution.
 
     Args:
@@ -57,7 +66,12 @@ def pointwise_convolution(images, kernel, groups, bias=None):
     return tf.reshape(product, [batch, height, width, outputs])
 
 
-def depthwise_convolution(images, kernel, strides=(1, 1), bias=None):
+def depthwise_convolution(
+    images: tf.Tensor,
+    kernel: tf.Tensor,
+    strides: Sequence[int] = (1, 1),
+    bias: tf.Tensor | None = None,
+) -> tf.Tensor:
     """Depthwise convolution.
 
     Args:

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 
-def block_diagonal(kernel, groups):
+def block_diagonal(kernel: tf.Tensor, groups: int) -> tf.Tensor:
     """The dense 1x1 kernel `(1, 1, in_channels, out_channels)` of a grouped one."""
     if groups == 1:
         return kernel
@@ -22,7 +22,7 @@ def block_diagonal(kernel, groups):
     return tf.reshape(spread, [1, 1, groups * inputs_per_group, outputs])
 
 
-def packed(kernel, count):
+def packed(kernel: tf.Tensor, count: int) -> tf.Tensor:
     """The k x 1 kernel that treats `count` neighbouring pixels of a row as one pixel.
 
     Args:
@@ -40,7 +40,9 @@ def packed(kernel, count):
     return tf.reshape(spread, [height, 1, count * inputs, count * outputs])
 
 
-def dense_row_kernel(kernel, stride, count):
+def dense_row_kernel(
+    kernel: tf.Tensor, stride: int, count: int
+) -> tuple[tf.Tensor, tuple[int, int]]:
     """The dense kernel of a 1 x k depthwise convolution over packed pixels.
 
     `count` outputs of a row become one packed output, and the `count * stride` inputs they start

@@ -10,7 +10,7 @@ from keras_micronet.expressions.permutations import permute_channels
 _WIDE_CHANNELS = 64
 
 
-def shift_max(images, coefficients, permutation):
+def shift_max(images: tf.Tensor, coefficients: tf.Tensor, permutation: np.ndarray) -> tf.Tensor:
     """Maximum over fusions of `a * images + b * shifted images`.
 
     The gradient is written out: the fusion that won receives it (the first one of equals).

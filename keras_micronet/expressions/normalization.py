@@ -6,7 +6,7 @@ import tensorflow as tf
 from keras_micronet.expressions import reductions, views
 
 
-def scale_and_offset(images, scale, offset):
+def scale_and_offset(images: tf.Tensor, scale: tf.Tensor, offset: tf.Tensor) -> tf.Tensor:
     """`images * scale + offset`.
 
     Args:
@@ -22,7 +22,9 @@ def scale_and_offset(images, scale, offset):
     return views.like(scaled, images)
 
 
-def batch_normalization(images, gamma, beta, epsilon, synchronized=False):
+def batch_normalization(
+    images: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, epsilon: float, synchronized: bool = False
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Normalizes each channel by its mean and variance over the batch.
 
     Statistics are float32 (float64 for float64 images) whatever the images are. All passes over

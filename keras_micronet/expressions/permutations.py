@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Permutations of channels."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import tensorflow as tf
 
@@ -10,7 +12,7 @@ _MATRIX_CHANNELS = 64
 _RUN_LENGTH = 8
 
 
-def permute_channels(images, permutation):
+def permute_channels(images: tf.Tensor, permutation: np.ndarray | Sequence[int]) -> tf.Tensor:
     """Channel `i` of the result is channel `permutation[i]` of `images`.
 
     On a CPU a gather moves one number at a time. Few channels are permuted several times faster
@@ -56,7 +58,7 @@ def _permuted(images, permutation):
     return tf.gather(images, permutation, axis=-1)
 
 
-def shuffle_groups(permutation):
+def shuffle_groups(permutation: np.ndarray) -> int | None:
     """The g for which `permutation` is a channel shuffle of g groups, or `None`."""
     channels = permutation.size
     for groups in range(2, channels):

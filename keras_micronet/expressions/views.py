@@ -8,7 +8,7 @@ maps of a MicroNet have 2 to 16 channels; whole rows of pixels are wide.
 import tensorflow as tf
 
 
-def sizes(images):
+def sizes(images: tf.Tensor) -> list[int | tf.Tensor]:
     """Batch, height, width and channels, for shapes: integers where known, else scalar tensors.
 
     The batch is -1 if only it is unknown: a tensor for it would make a third of a model's graph.
@@ -20,24 +20,24 @@ def sizes(images):
     return [dynamic[axis] if size is None else size for axis, size in enumerate(known)]
 
 
-def rows(images):
+def rows(images: tf.Tensor) -> tf.Tensor:
     """`images` as a matrix `(batch * height, width * channels)`."""
     _, _, width, channels = sizes(images)
     return tf.reshape(images, [-1, width * channels])
 
 
-def pixels(images):
+def pixels(images: tf.Tensor) -> tf.Tensor:
     """`images` as a matrix `(batch * height * width, channels)`."""
     return tf.reshape(images, [-1, images.shape[-1]])
 
 
-def like(matrix, images):
+def like(matrix: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
     """A view of `images` given back its shape, with the matrix's own channels."""
     batch, height, width, channels = sizes(images)
     return tf.reshape(matrix, [batch, height, width, channels])
 
 
-def packing(width, channels, lanes):
+def packing(width: int | None, channels: int, lanes: int) -> int:
     """How many neighbouring pixels of a row to view as one: a divisor of `width`.
 
     Args:

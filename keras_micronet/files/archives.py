@@ -9,8 +9,11 @@ import contextlib
 import io
 import json
 import math
+import os
 import pathlib
 import zipfile
+from collections.abc import Callable
+from typing import Any
 
 import h5py
 import numpy as np
@@ -46,7 +49,11 @@ def _one_failure(path):
         ) from error
 
 
-def read_arrays(path, check=None, most_bytes=MOST_BYTES):
+def read_arrays(
+    path: str | os.PathLike[str],
+    check: Callable[[dict[str, tuple[tuple[int, ...], np.dtype]]], object] | None = None,
+    most_bytes: int = MOST_BYTES,
+) -> dict[str, np.ndarray]:
     """Reads a NumPy archive (`.npz`) without running code or trusting the sizes that it claims.
 
     Args:
@@ -130,7 +137,7 @@ def _read_array(archive, name, shape, dtype):
     return values.reshape(shape[::-1]).T if is_transposed else values.reshape(shape)
 
 
-def read_json(path, most_bytes=_MOST_JSON_BYTES):
+def read_json(path: str | os.PathLike[str], most_bytes: int = _MOST_JSON_BYTES) -> dict[str, Any]:
     """Reads a JSON object; numbers in it are finite.
 
     Args:
@@ -150,7 +157,7 @@ def read_json(path, most_bytes=_MOST_JSON_BYTES):
         return parse_json(content)
 
 
-def parse_json(content):
+def parse_json(content: bytes | str) -> dict[str, Any]:
     """The JSON object that bytes hold; raises `ValueError` or `RecursionError` otherwise."""
     value = json.loads(content, parse_constant=_finite, parse_float=_finite)
     if not isinstance(value, dict):
@@ -165,7 +172,7 @@ def _finite(text):
     return number
 
 
-def check_model_file(path, most_bytes=MOST_BYTES):
+def check_model_file(path: str | os.PathLike[str], most_bytes: int = MOST_BYTES) -> None:
     """Raises unless a `.keras` file holds no more than it seems to: for use before Keras reads it.
 
     Keras would unpack whatever an archive claims, and allocate what its HDF5 file claims.

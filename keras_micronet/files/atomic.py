@@ -7,13 +7,15 @@ import os
 import pathlib
 import re
 import uuid
+from collections.abc import Iterator
+from typing import BinaryIO
 
 _TEMPORARY = re.compile(r"\.micronet-[0-9a-f]{32}-(.+)", re.DOTALL)
 _LONGEST_NAME = 150  # bytes; with the prefix it stays below what file systems take
 
 
 @contextlib.contextmanager
-def atomic_file(destination, is_durable=True):
+def atomic_file(destination: str | os.PathLike[str], is_durable: bool = True) -> Iterator[BinaryIO]:
     """Gives a file to write to, which takes its final name only if the block succeeds.
 
     Args:
@@ -41,7 +43,9 @@ def atomic_file(destination, is_durable=True):
         temporary.unlink(missing_ok=True)
 
 
-def write_file(destination, contents, is_durable=True):
+def write_file(
+    destination: str | os.PathLike[str], contents: bytes | str, is_durable: bool = True
+) -> None:
     """Writes a whole file at once.
 
     Args:
@@ -55,7 +59,7 @@ def write_file(destination, contents, is_durable=True):
         file.write(as_bytes(contents))
 
 
-def as_bytes(contents):
+def as_bytes(contents: bytes | str) -> bytes:
     """Bytes as they are, text as UTF-8.
 
     What stands for bytes of a file's name that are no text is escaped, in JSON as JSON has it.
@@ -63,13 +67,13 @@ def as_bytes(contents):
     return contents.encode("utf-8", "backslashreplace") if isinstance(contents, str) else contents
 
 
-def flush_file(file):
+def flush_file(file: BinaryIO) -> None:
     """Brings a file's bytes to the disk: a power cut could leave a name without them."""
     file.flush()
     os.fsync(file.fileno())
 
 
-def flush_folder(folder):
+def flush_folder(folder: str | os.PathLike[str]) -> None:
     """Brings a folder's names to the disk, where the system can."""
     # Some systems and network file systems cannot open or flush folders; the data is written.
     with contextlib.suppress(OSError):
@@ -80,23 +84,23 @@ def flush_folder(folder):
             os.close(descriptor)
 
 
-def temporary_name(name):
+def temporary_name(name: str) -> str:
     """A new hidden name, of which `temporary_for` knows that it stands for `name`."""
     return f".micronet-{uuid.uuid4().hex}-{short_name(name)}"
 
 
-def temporary_for(name):
+def temporary_for(name: str) -> str | None:
     """The name that a temporary name stands for; `None` for all other names."""
     match = _TEMPORARY.fullmatch(name)
     return match.group(1) if match else None
 
 
-def is_leftover_of(name, final_name):
+def is_leftover_of(name: str, final_name: str) -> bool:
     """Whether `name` is a temporary name that stands for `final_name`."""
     return temporary_for(name) == short_name(final_name)
 
 
-def remove_temporary_files(folder):
+def remove_temporary_files(folder: str | os.PathLike[str]) -> None:
     """Removes what a killed process has left half written in a folder.
 
     Args:
@@ -107,7 +111,7 @@ def remove_temporary_files(folder):
             path.unlink(missing_ok=True)
 
 
-def short_name(name):
+def short_name(name: str) -> str:
     """A name, or a digest of one that is too long to get a prefix."""
     encoded = os.fsencode(name)
     return name if len(encoded) <= _LONGEST_NAME else hashlib.sha256(encoded).hexdigest()

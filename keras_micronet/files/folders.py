@@ -18,6 +18,7 @@ import pathlib
 import stat
 import sys
 import tempfile
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 from keras_micronet.files import locks
 from keras_micronet.files.atomic import (
@@ -57,7 +58,13 @@ class WholeFolder:
             without being asked to.
     """
 
-    def __init__(self, path, kind, names_without_mark=lambda folder: (), disposable=()):
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        kind: str,
+        names_without_mark: Callable[[pathlib.Path], Collection[str]] = lambda folder: (),
+        disposable: Sequence[str] = (),
+    ) -> None:
         self._given = path
         self.path = pathlib.Path(os.path.realpath(path))
         self._kind = kind
@@ -65,7 +72,7 @@ class WholeFolder:
         self._disposable = disposable
 
     @contextlib.contextmanager
-    def reserved(self, overwrite=False):
+    def reserved(self, overwrite: bool = False) -> Iterator[None]:
         """Keeps other commands out while in the block; before it, makes sure of the folder.
 
         What killed commands have left is cleaned up, and that the folder can be written is proven.
@@ -89,11 +96,11 @@ class WholeFolder:
                 self._prove_writable()
             yield
 
-    def holds_earlier(self):
+    def holds_earlier(self) -> bool:
         """Whether there is anything in the folder that is not disposable."""
         return bool(self._files()) and not self._is_disposable()
 
-    def check(self, overwrite=False):
+    def check(self, overwrite: bool = False) -> None:
         """Raises `ValueError` unless the folder is free or may be replaced.
 
         Args:
@@ -120,7 +127,7 @@ class WholeFolder:
                 f"Received: output={self._given} with {list_some(map(shorten, others))}"
             )
 
-    def write(self, files, overwrite=False):
+    def write(self, files: Mapping[str, bytes | str], overwrite: bool = False) -> None:
         """Writes all files; afterwards the folder holds these and no others.
 
         Args:
@@ -139,7 +146,7 @@ class WholeFolder:
                 self._put_inside(files, overwrite)
 
     @contextlib.contextmanager
-    def reserved_again(self):
+    def reserved_again(self) -> Iterator[None]:
         """The lock alone: as part of `reserved`, or for who writes without it."""
         with contextlib.ExitStack() as stack:
             for made in _make_folders(self.path.parent):
@@ -289,7 +296,7 @@ class WholeFolder:
             ) from error
 
 
-def move_in(folder, last):
+def move_in(folder: pathlib.Path, last: str) -> None:
     """Moves the files of a completed successor from inside a folder to their places.
 
     Does nothing if there is none. Whenever it is stopped, doing it again finishes it.
@@ -311,9 +318,10 @@ def move_in(folder, last):
         if not name.endswith("/"):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             os.replace(complete / name, folder / name)
-    for name in mark.replaced if mark else ():
-        if name not in {*mark.files, last, MARK_NAME}:
-            _remove_file(folder, name)
+    if mark is not None:
+        for name in mark.replaced:
+            if name not in {*mark.files, last, MARK_NAME}:
+                _remove_file(folder, name)
     for name in dict.fromkeys((MARK_NAME, last)):
         if name in new:
             flush_folder(folder)
@@ -322,7 +330,7 @@ def move_in(folder, last):
     remove_empty_folders(complete)
 
 
-def remove_known(folder):
+def remove_known(folder: pathlib.Path) -> None:
     """Removes a folder that this project has marked, but no file that its mark does not name.
 
     Args:
@@ -342,7 +350,7 @@ def remove_known(folder):
     remove_empty_folders(folder)
 
 
-def exchange(first, second):
+def exchange(first: str | os.PathLike[str], second: str | os.PathLike[str]) -> bool:
     """Exchanges the names of two files or folders in one step.
 
     Returns:
@@ -385,7 +393,7 @@ def _remove_file(folder, name):
         _remove_if_empty(parent)
 
 
-def remove_empty_folders(folder):
+def remove_empty_folders(folder: str | os.PathLike[str]) -> None:
     """Removes a folder and those in it, as far as there are no files.
 
     Args:

@@ -13,6 +13,7 @@ import shlex
 import socket
 import sys
 import time
+from typing import Self
 
 try:
     import fcntl
@@ -25,7 +26,7 @@ LOCK_NAME = ".micronet-lock"
 _MOST_BYTES = 4096
 _TRIES, _SECONDS_BETWEEN_TRIES = 5, 0.02
 
-_held: dict = {}  # this process's `Lock` by path: one process may open a folder twice
+_held: dict[str, "Lock"] = {}  # this process's, by path: one process may open a folder twice
 
 
 class FolderInUseError(ValueError):
@@ -35,12 +36,12 @@ class FolderInUseError(ValueError):
 class Lock:
     """A lock that this process holds until `release`."""
 
-    def __init__(self, path, descriptor):
+    def __init__(self, path: pathlib.Path, descriptor: int) -> None:
         self._path = path
         self._descriptor = descriptor
         self._count = 1
 
-    def release(self):
+    def release(self) -> None:
         """Gives the lock back and removes its file; more often than acquired does nothing."""
         self._count -= 1
         if self._count == 0:
@@ -49,14 +50,14 @@ class Lock:
             self._path.unlink(missing_ok=True)
             os.close(self._descriptor)
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         self.release()
 
 
-def acquire(path, folder):
+def acquire(path: pathlib.Path, folder: str | os.PathLike[str]) -> Lock:
     """Takes a lock, which says who has it.
 
     Args:
@@ -91,7 +92,7 @@ def acquire(path, folder):
     raise FolderInUseError(_refusal(folder, holder))
 
 
-def check_free(path, folder):
+def check_free(path: pathlib.Path, folder: str | os.PathLike[str]) -> None:
     """Raises `FolderInUseError` if another process has a lock; makes no file.
 
     Args:

@@ -32,17 +32,17 @@ class Mark:
     files: tuple[str, ...]
     replaced: tuple[str, ...] = ()
 
-    def to_text(self):
+    def to_text(self) -> str:
         """The content of the mark's file."""
         content = {"project": _PROJECT, "format": _FORMAT, **dataclasses.asdict(self)}
         return json.dumps(content, indent=1) + "\n"
 
-    def write(self, folder):
+    def write(self, folder: str | os.PathLike[str]) -> None:
         """Writes the mark into a folder."""
         write_file(pathlib.Path(folder) / MARK_NAME, self.to_text())
 
 
-def read_mark(folder):
+def read_mark(folder: str | os.PathLike[str]) -> Mark | None:
     """Reads a folder's mark.
 
     Returns:
@@ -55,7 +55,7 @@ def read_mark(folder):
         content = read_json(path)
     except DamagedFileError:
         return None
-    kind, files, replaced = (content.get(key) for key in ("kind", "files", "replaced"))
+    kind, files, replaced = (content.get(key, ()) for key in ("kind", "files", "replaced"))
     is_ours = content.get("project") == _PROJECT and content.get("format") == _FORMAT
     if not is_ours or not isinstance(kind, str) or not _are_names(files, replaced):
         return None
@@ -74,7 +74,7 @@ def _is_inside(name):
     return "\0" not in name and not any(part in ("", ".", "..") for part in parts)
 
 
-def list_files(folder):
+def list_files(folder: str | os.PathLike[str]) -> set[str]:
     """All that is in a folder: files and links by name, with slashes, and folders without files.
 
     Args:
@@ -90,7 +90,7 @@ def list_files(folder):
     def refuse(error):
         raise error
 
-    names = set()
+    names: set[str] = set()
     for parent, folders, files in os.walk(folder, onerror=refuse):
         relative = pathlib.PurePosixPath(pathlib.Path(parent).relative_to(folder).as_posix())
         links = [name for name in folders if os.path.islink(os.path.join(parent, name))]

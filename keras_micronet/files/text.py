@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Text of unknown origin in messages: one printable line of limited length."""
 
+from collections.abc import Iterable
+
 _LONGEST = 300
 
 
-def shorten(text, longest=_LONGEST):
+def shorten(text: object, longest: int = _LONGEST) -> str:
     """Text for a message, whatever somebody's file made of it.
 
     Args:
@@ -20,7 +22,7 @@ def shorten(text, longest=_LONGEST):
     return line if len(line) <= longest else f"{line[: longest - 3]}..."
 
 
-def list_some(items, most=20):
+def list_some(items: Iterable[object], most: int = 20) -> str:
     """Joins the first items of a list for a message, and tells how many more there are."""
     items = list(items)
     shown = "; ".join(str(item) for item in items[:most])

@@ -3,9 +3,10 @@
 
 import math
 import operator
+from typing import Any
 
 
-def positive_integer(name, value):
+def positive_integer(name: str, value: object) -> int:
     """`value` as an `int` of at least 1."""
     number = _integer(name, value, "a positive integer")
     if number < 1:
@@ -13,7 +14,7 @@ def positive_integer(name, value):
     return number
 
 
-def integers(name, values, length, minimum=1):
+def integers(name: str, values: Any, length: int, minimum: int = 1) -> tuple[int, ...]:
     """`values` as a tuple of `length` integers of at least `minimum`."""
     rule = f"{length} integers of at least {minimum}"
     try:
@@ -25,7 +26,7 @@ def integers(name, values, length, minimum=1):
     return numbers
 
 
-def finite_numbers(name, values, length):
+def finite_numbers(name: str, values: Any, length: int) -> tuple[float, ...]:
     """`values` as a tuple of `length` finite floats."""
     try:
         numbers = tuple(float(value) for value in values)
@@ -36,7 +37,7 @@ def finite_numbers(name, values, length):
     return numbers
 
 
-def odd_integer(name, value):
+def odd_integer(name: str, value: object) -> int:
     """`value` as an odd positive `int`: symmetric padding needs a middle tap."""
     number = positive_integer(name, value)
     if number % 2 == 0:
@@ -44,7 +45,7 @@ def odd_integer(name, value):
     return number
 
 
-def require_divides(divisor_name, divisor, number_name, number):
+def require_divides(divisor_name: str, divisor: int, number_name: str, number: int) -> None:
     """Raises unless `divisor` divides `number`."""
     if number % divisor:
         raise ValueError(

@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Channel shuffle: the fixed permutation Φ of micro-factorized pointwise convolution."""
 
+from collections.abc import Iterable, Sequence
+from typing import Any
+
 import keras
 import numpy as np
+import tensorflow as tf
 
 from keras_micronet import expressions
 from keras_micronet.layers import arguments
-from keras_micronet.layers.image_layer import ImageLayer
+from keras_micronet.layers.image_layer import ImageLayer, ImageShape
 
 
 @keras.saving.register_keras_serializable(package="keras_micronet")
@@ -31,23 +35,25 @@ class ChannelShuffle(ImageLayer):
             divide the number of channels.
     """
 
-    def __init__(self, groups, *, data_format=None, **kwargs):
+    def __init__(
+        self, groups: int | Sequence[int], *, data_format: str | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(data_format=data_format, **kwargs)
         sequence = groups if isinstance(groups, (list, tuple)) else (groups,)
         self.groups = tuple(arguments.positive_integer("groups", count) for count in sequence)
 
-    def build_channels_last(self, shape):
+    def build_channels_last(self, shape: ImageShape) -> None:
         self.permutation = shuffle_permutation(shape[-1], self.groups)
 
-    def transform(self, images, training=None):
+    def transform(self, images: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         return expressions.permute_channels(images, self.permutation)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         groups = self.groups[0] if len(self.groups) == 1 else list(self.groups)
         return {**super().get_config(), "groups": groups}
 
 
-def shuffle_permutation(channels, groups):
+def shuffle_permutation(channels: int, groups: Iterable[int]) -> np.ndarray:
     """Source channel of every output channel of successive shuffles, an integer array."""
     permutation = np.arange(channels)
     for count in groups:

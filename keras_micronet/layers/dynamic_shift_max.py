@@ -2,6 +2,8 @@
 """Dynamic Shift-Max: the maximum of input-dependent fusions of a map and its channel shift."""
 
 import dataclasses
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -9,7 +11,7 @@ import tensorflow as tf
 
 from keras_micronet import expressions
 from keras_micronet.layers import arguments
-from keras_micronet.layers.image_layer import ImageLayer
+from keras_micronet.layers.image_layer import ImageLayer, ImageShape
 
 # Coefficients are 4 * (hard_sigmoid(z) - 1 / 2) = clip(slope * z, -2, 2) and their initial values.
 _HALF_RANGE = 2.0
@@ -44,15 +46,15 @@ class DynamicShiftMax(ImageLayer):
 
     def __init__(
         self,
-        groups,
+        groups: int,
         *,
-        fusions=2,
-        reduction_ratio=8,
-        initial_a=None,
-        initial_b=None,
-        data_format=None,
-        **kwargs,
-    ):
+        fusions: int = 2,
+        reduction_ratio: int = 8,
+        initial_a: Sequence[float] | None = None,
+        initial_b: Sequence[float] | None = None,
+        data_format: str | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(data_format=data_format, **kwargs)
         self.groups = arguments.positive_integer("groups", groups)
         if fusions not in (1, 2):
@@ -62,7 +64,7 @@ class DynamicShiftMax(ImageLayer):
         self.initial_a = self._initial("initial_a", initial_a, default=1.0)
         self.initial_b = self._initial("initial_b", initial_b, default=0.0)
 
-    def build_channels_last(self, shape):
+    def build_channels_last(self, shape: ImageShape) -> None:
         channels = shape[-1]
         arguments.require_divides("groups", self.groups, "channels", channels)
         self.permutation = shift_permutation(channels, self.groups)
@@ -72,10 +74,10 @@ class DynamicShiftMax(ImageLayer):
         self.excite = self._dense(2 * self.fusions * channels, None, "excite")
         self.excite.build((None, width))
 
-    def transform(self, images, training=None):
+    def transform(self, images: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         return expressions.shift_max(images, self.coefficients(images), self.permutation)
 
-    def coefficients(self, images):
+    def coefficients(self, images: tf.Tensor) -> tf.Tensor:
         """Fusion coefficients of channels-last `images`.
 
         Returns:
@@ -90,17 +92,17 @@ class DynamicShiftMax(ImageLayer):
         dynamic = tf.nn.relu6(logits + 3.0) * _SLOPE
         return dynamic + tf.constant(lowest, logits.dtype)
 
-    def initial_coefficients(self):
+    def initial_coefficients(self) -> list[float]:
         """The 2 * K initial values in the order of `coefficients`."""
         return [
             value for pair in zip(self.initial_a, self.initial_b, strict=True) for value in pair
         ]
 
-    def coefficient_layers(self):
+    def coefficient_layers(self) -> list["CoefficientLayer"]:
         """The `CoefficientLayer` of each of the 2 * K coefficients, in the same order."""
         return coefficient_layers(self.excite.kernel, self.excite.bias, self.initial_coefficients())
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "groups": self.groups,
@@ -142,7 +144,9 @@ class CoefficientLayer:
     limits: tuple[float, float]
 
 
-def coefficient_layers(excite_kernel, excite_bias, initial_values):
+def coefficient_layers(
+    excite_kernel: tf.Tensor, excite_bias: tf.Tensor, initial_values: Sequence[float]
+) -> list[CoefficientLayer]:
     """Splits the excite layer of Dynamic Shift-Max by the coefficients that it gives.
 
     Args:
@@ -161,13 +165,13 @@ def coefficient_layers(excite_kernel, excite_bias, initial_values):
     ]
 
 
-def shift_permutation(channels, groups):
+def shift_permutation(channels: int, groups: int) -> np.ndarray:
     """Source channel of every channel of the circularly shifted map, an integer array."""
     matrix = np.arange(channels).reshape(groups, -1)
     return np.roll(matrix, (-1, -1), axis=(0, 1)).flatten()
 
 
-def squeeze_width(channels, reduction_ratio):
+def squeeze_width(channels: int, reduction_ratio: int) -> int:
     """Width of the squeeze layer: about `channels / reduction_ratio`, a multiple of 4.
 
     Rounded to the nearest multiple, at least 4, never more than 10% below the

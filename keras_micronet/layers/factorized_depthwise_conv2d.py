@@ -1,12 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Micro-factorized depthwise convolution: k x k as k x 1 followed by 1 x k."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 
 from keras_micronet.layers import arguments
 from keras_micronet.layers.image_layer import ImageLayerSequence
 from keras_micronet.layers.normalized_conv2d import (
+    InitializerLike,
     NormalizedDepthwiseConv2D,
+    RegularizerLike,
     fresh_initializer,
 )
 
@@ -39,15 +44,15 @@ class FactorizedDepthwiseConv2D(ImageLayerSequence):
 
     def __init__(
         self,
-        kernel_size,
+        kernel_size: int,
         *,
-        strides=1,
-        depth_multipliers=(1, 1),
-        kernel_initializer=None,
-        kernel_regularizer=None,
-        data_format=None,
-        **kwargs,
-    ):
+        strides: int = 1,
+        depth_multipliers: Sequence[int] = (1, 1),
+        kernel_initializer: InitializerLike = None,
+        kernel_regularizer: RegularizerLike = None,
+        data_format: str | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(data_format=data_format, **kwargs)
         self.kernel_size = arguments.odd_integer("kernel_size", kernel_size)
         self.strides = arguments.positive_integer("strides", strides)
@@ -63,10 +68,10 @@ class FactorizedDepthwiseConv2D(ImageLayerSequence):
         )
 
     @property
-    def steps(self):
+    def steps(self) -> list[keras.layers.Layer]:
         return [self.vertical, self.horizontal]
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "kernel_size": self.kernel_size,

@@ -2,14 +2,20 @@
 """Micro-factorized pointwise convolution W = P Φ Qᵀ."""
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 
 from keras_micronet.layers import arguments
 from keras_micronet.layers.channel_shuffle import ChannelShuffle
 from keras_micronet.layers.grouped_pointwise_conv2d import GroupedPointwiseConv2D
-from keras_micronet.layers.image_layer import ImageLayerSequence
-from keras_micronet.layers.normalized_conv2d import fresh_initializer
+from keras_micronet.layers.image_layer import ImageLayerSequence, ImageShape
+from keras_micronet.layers.normalized_conv2d import (
+    InitializerLike,
+    RegularizerLike,
+    fresh_initializer,
+)
 
 
 @keras.saving.register_keras_serializable(package="keras_micronet")
@@ -41,15 +47,15 @@ class FactorizedPointwiseConv2D(ImageLayerSequence):
 
     def __init__(
         self,
-        filters,
-        hidden_filters,
+        filters: int,
+        hidden_filters: int,
         *,
-        groups=None,
-        kernel_initializer=None,
-        kernel_regularizer=None,
-        data_format=None,
-        **kwargs,
-    ):
+        groups: int | Sequence[int] | None = None,
+        kernel_initializer: InitializerLike = None,
+        kernel_regularizer: RegularizerLike = None,
+        data_format: str | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(data_format=data_format, **kwargs)
         self.filters = arguments.positive_integer("filters", filters)
         self.hidden_filters = arguments.positive_integer("hidden_filters", hidden_filters)
@@ -62,11 +68,11 @@ class FactorizedPointwiseConv2D(ImageLayerSequence):
         self.groups = groups
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
-        self.squeeze = None
-        self.shuffle = None
-        self.expand = None
+        self.squeeze: GroupedPointwiseConv2D | None = None
+        self.shuffle: ChannelShuffle | None = None
+        self.expand: GroupedPointwiseConv2D | None = None
 
-    def build_channels_last(self, shape):
+    def build_channels_last(self, shape: ImageShape) -> None:
         first, second = self.groups or self._default_groups(shape[-1])
         self.squeeze = self._convolution(self.hidden_filters, first, "squeeze")
         self.shuffle = ChannelShuffle(
@@ -76,13 +82,13 @@ class FactorizedPointwiseConv2D(ImageLayerSequence):
         super().build_channels_last(shape)
 
     @property
-    def steps(self):
+    def steps(self) -> list[keras.layers.Layer]:
         return [self.squeeze, self.shuffle, self.expand] if self.expand else []
 
-    def transform_shape(self, shape):
+    def transform_shape(self, shape: ImageShape) -> ImageShape:
         return (*shape[:-1], self.filters)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "filters": self.filters,

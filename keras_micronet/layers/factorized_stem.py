@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The stem: a 3 x 1 and a 1 x 3 convolution that halve the image and widen it."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 
 from keras_micronet.layers import arguments
@@ -35,14 +38,14 @@ class FactorizedStem(ImageLayerSequence):
 
     def __init__(
         self,
-        channels,
+        channels: Sequence[int],
         *,
-        kernel_size=3,
-        strides=2,
-        full_rank=False,
-        data_format=None,
-        **kwargs,
-    ):
+        kernel_size: int = 3,
+        strides: int = 2,
+        full_rank: bool = False,
+        data_format: str | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(data_format=data_format, **kwargs)
         self.channels = arguments.integers("channels", channels, 2)
         self.kernel_size = arguments.odd_integer("kernel_size", kernel_size)
@@ -60,11 +63,11 @@ class FactorizedStem(ImageLayerSequence):
         self.activation = keras.layers.ReLU(6.0, dtype=self.dtype_policy, name="activation")
 
     @property
-    def steps(self):
+    def steps(self) -> list[keras.layers.Layer]:
         shuffle = [] if self.shuffle is None else [self.shuffle]
         return [*self.convolutions, *shuffle, self.activation]
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "channels": list(self.channels),

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Grouped 1x1 convolution: one sparse factor of micro-factorized pointwise convolution."""
 
+from typing import Any
+
 import keras
 
 from keras_micronet.layers.normalized_conv2d import NormalizedConv2D
@@ -30,10 +32,10 @@ class GroupedPointwiseConv2D(NormalizedConv2D):
         ValueError: if `groups` does not divide `filters` and the input channels.
     """
 
-    def __init__(self, filters, groups, **kwargs):
+    def __init__(self, filters: int, groups: int, **kwargs: Any) -> None:
         super().__init__(filters, 1, groups=groups, **kwargs)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         del config["kernel_size"], config["strides"]
         return config

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Normalization of raw images by a fixed mean and variance of each channel."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -20,10 +23,10 @@ class ImageNormalization(keras.layers.Normalization):
     Input shape: `(batch, height, width, channels)`. Output shape: the same.
     """
 
-    def __init__(self, mean, variance, **kwargs):
+    def __init__(self, mean: Sequence[float], variance: Sequence[float], **kwargs: Any) -> None:
         super().__init__(axis=-1, mean=mean, variance=variance, **kwargs)
 
-    def call(self, inputs):
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
         images = tf.cast(inputs, self.compute_dtype)
         deviation = np.maximum(np.sqrt(self.input_variance), keras.config.epsilon())
         scale = 1.0 / deviation
@@ -32,7 +35,7 @@ class ImageNormalization(keras.layers.Normalization):
             images, tf.constant(scale, images.dtype), tf.constant(offset, images.dtype)
         )
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         del config["axis"], config["invert"]
         return config

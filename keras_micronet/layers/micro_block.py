@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """Micro-Block-A, -B and -C: one row of a variant's table."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
+import tensorflow as tf
 
 from keras_micronet.layers import arguments
 from keras_micronet.layers.channel_shuffle import ChannelShuffle
 from keras_micronet.layers.dynamic_shift_max import DynamicShiftMax
 from keras_micronet.layers.factorized_depthwise_conv2d import FactorizedDepthwiseConv2D
 from keras_micronet.layers.grouped_pointwise_conv2d import GroupedPointwiseConv2D
-from keras_micronet.layers.image_layer import ImageLayerSequence, strided_size
+from keras_micronet.layers.image_layer import ImageLayerSequence, ImageShape, strided_size
 from keras_micronet.layers.normalized_conv2d import NormalizedDepthwiseConv2D
 
 _BASE_REDUCTION_RATIO = 8
@@ -58,21 +62,21 @@ class MicroBlock(ImageLayerSequence):
 
     def __init__(
         self,
-        filters,
+        filters: int,
         *,
-        kernel_size=3,
-        strides=1,
-        expansion=(1, 1),
-        expand_groups=(0, 1),
-        project_groups=(1, 1),
-        fusions=(2, 2, 1),
-        reduction_multiplier=1,
-        initial_a=(1.0, 1.0),
-        initial_b=(0.0, 0.0),
-        full_rank=False,
-        data_format=None,
-        **kwargs,
-    ):
+        kernel_size: int = 3,
+        strides: int = 1,
+        expansion: Sequence[int] = (1, 1),
+        expand_groups: Sequence[int] = (0, 1),
+        project_groups: Sequence[int] = (1, 1),
+        fusions: Sequence[int] = (2, 2, 1),
+        reduction_multiplier: int = 1,
+        initial_a: Sequence[float] = (1.0, 1.0),
+        initial_b: Sequence[float] = (0.0, 0.0),
+        full_rank: bool = False,
+        data_format: str | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(data_format=data_format, **kwargs)
         self.filters = arguments.positive_integer("filters", filters)
         self.kernel_size = arguments.odd_integer("kernel_size", kernel_size)
@@ -88,24 +92,24 @@ class MicroBlock(ImageLayerSequence):
         self.initial_b = arguments.finite_numbers("initial_b", initial_b, 2)
         self.full_rank = bool(full_rank)
         self._check_structure()
-        self.expand = None
-        self.expand_activation = None
-        self.expand_shuffle = None
-        self.depthwise = None
-        self.depthwise_activation = None
-        self.depthwise_shuffle = None
-        self.project = None
-        self.project_activation = None
-        self.project_shuffle = None
+        self.expand: GroupedPointwiseConv2D | None = None
+        self.expand_activation: keras.layers.Layer | None = None
+        self.expand_shuffle: ChannelShuffle | None = None
+        self.depthwise: keras.layers.Layer | None = None
+        self.depthwise_activation: keras.layers.Layer | None = None
+        self.depthwise_shuffle: ChannelShuffle | None = None
+        self.project: GroupedPointwiseConv2D | None = None
+        self.project_activation: DynamicShiftMax | None = None
+        self.project_shuffle: ChannelShuffle | None = None
         self.has_residual = False
 
     @property
-    def is_expansion_only(self):
+    def is_expansion_only(self) -> bool:
         """Whether this is the last row of a table: no depthwise convolution."""
         return self.project_groups == (0, 0)
 
     @property
-    def steps(self):
+    def steps(self) -> list[keras.layers.Layer]:
         layers = (
             self.expand,
             self.expand_activation,
@@ -119,7 +123,7 @@ class MicroBlock(ImageLayerSequence):
         )
         return [layer for layer in layers if layer is not None]
 
-    def build_channels_last(self, shape):
+    def build_channels_last(self, shape: ImageShape) -> None:
         channels = shape[-1]
         self.has_residual = self.strides == 1 and channels == self.filters
         hidden = channels * self.expansion[0] * self.expansion[1]
@@ -131,11 +135,11 @@ class MicroBlock(ImageLayerSequence):
             self._create_block_bc(hidden)
         super().build_channels_last(shape)
 
-    def transform(self, images, training=None):
+    def transform(self, images: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         outputs = super().transform(images)
         return outputs + images if self.has_residual else outputs
 
-    def transform_shape(self, shape):
+    def transform_shape(self, shape: ImageShape) -> ImageShape:
         batch, height, width, _ = shape
         if self.is_expansion_only:
             return (batch, height, width, self.filters)
@@ -146,7 +150,7 @@ class MicroBlock(ImageLayerSequence):
             self.filters,
         )
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "filters": self.filters,

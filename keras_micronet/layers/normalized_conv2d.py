@@ -6,18 +6,26 @@ pair trains like the two and folds into one convolution with a bias wherever
 statistics are fixed: at inference, and on a device.
 """
 
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
 import keras
+import numpy as np
 import tensorflow as tf
 
 from keras_micronet import expressions
 from keras_micronet.layers import arguments
-from keras_micronet.layers.image_layer import ImageLayer, strided_size
+from keras_micronet.layers.image_layer import ImageLayer, ImageShape, strided_size
 
 NORMALIZATION_EPSILON = 1e-5
 NORMALIZATION_MOMENTUM = 0.9
 
+# What Keras makes one of; a dictionary is the configuration of one.
+InitializerLike: TypeAlias = keras.initializers.Initializer | str | dict[str, Any] | None
+RegularizerLike: TypeAlias = keras.regularizers.Regularizer | str | dict[str, Any] | None
 
-def fresh_initializer(initializer):
+
+def fresh_initializer(initializer: InitializerLike) -> InitializerLike:
     """A copy for one more kernel: an unseeded initializer of Keras repeats its values."""
     if isinstance(initializer, keras.initializers.Initializer):
         return initializer.clone()
@@ -29,7 +37,14 @@ class _NormalizedConvolution(ImageLayer):
 
     padding = "SYMMETRIC"  # half the kernel on each side, whatever the strides
 
-    def __init__(self, kernel_size, strides, kernel_initializer, kernel_regularizer, **kwargs):
+    def __init__(
+        self,
+        kernel_size: int | Sequence[int],
+        strides: int | Sequence[int],
+        kernel_initializer: InitializerLike,
+        kernel_regularizer: RegularizerLike,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.kernel_size = tuple(
             arguments.odd_integer("kernel_size", size)
@@ -46,23 +61,25 @@ class _NormalizedConvolution(ImageLayer):
             name="batch_normalization",
         )
 
-    def kernel_shape(self, in_channels):
+    def kernel_shape(self, in_channels: int) -> tuple[int, ...]:
         """Shape of the kernel for `in_channels`."""
         raise NotImplementedError
 
-    def out_channels(self, in_channels):
+    def out_channels(self, in_channels: int) -> int:
         """Number of output channels for `in_channels`."""
         raise NotImplementedError
 
-    def convolve(self, images, kernel, bias=None):
+    def convolve(
+        self, images: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor | None = None
+    ) -> tf.Tensor:
         """Applies `kernel` to `images` and adds `bias` `(out_channels,)`."""
         raise NotImplementedError
 
-    def scaled_kernel(self, kernel, scale):
+    def scaled_kernel(self, kernel: tf.Tensor, scale: tf.Tensor) -> tf.Tensor:
         """`kernel` with each output channel multiplied by its element of `scale`."""
         return kernel * scale
 
-    def build_channels_last(self, shape):
+    def build_channels_last(self, shape: ImageShape) -> None:
         in_channels = shape[-1]
         kernel_shape = self.kernel_shape(in_channels)
         initializer = self.kernel_initializer
@@ -80,13 +97,13 @@ class _NormalizedConvolution(ImageLayer):
         )
         self.batch_normalization.build(self.transform_shape(shape))
 
-    def transform(self, images, training=None):
+    def transform(self, images: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         if training and self.batch_normalization.trainable:
             convolved = self.convolve(images, tf.convert_to_tensor(self.kernel))
             return self.normalize_batch(convolved)
         return self.convolve(images, *self.folded_tensors())
 
-    def transform_shape(self, shape):
+    def transform_shape(self, shape: ImageShape) -> ImageShape:
         batch, height, width, channels = shape
         return (
             batch,
@@ -95,7 +112,7 @@ class _NormalizedConvolution(ImageLayer):
             self.out_channels(channels),
         )
 
-    def folded_weights(self):
+    def folded_weights(self) -> tuple[np.ndarray, np.ndarray]:
         """Kernel and bias of the one convolution that inference amounts to.
 
         Returns:
@@ -106,7 +123,7 @@ class _NormalizedConvolution(ImageLayer):
         kernel, bias = self.folded_tensors(dtype="float32")
         return keras.ops.convert_to_numpy(kernel), keras.ops.convert_to_numpy(bias)
 
-    def normalize_batch(self, images):
+    def normalize_batch(self, images: tf.Tensor) -> tf.Tensor:
         """Convolved `images` normalized by their own statistics, which the moving ones follow."""
         normalization = self.batch_normalization
         outputs, mean, variance = expressions.batch_normalization(
@@ -125,14 +142,14 @@ class _NormalizedConvolution(ImageLayer):
             moving.assign(moving * momentum + batch * (1.0 - momentum))
         return outputs
 
-    def folded_tensors(self, dtype=None):
+    def folded_tensors(self, dtype: str | None = None) -> tuple[tf.Tensor, tf.Tensor]:
         """`folded_weights` as tensors through which gradients reach the weights."""
         scale, bias = folded_normalization(self.batch_normalization)
         kernel = self.scaled_kernel(tf.cast(self.kernel, scale.dtype), scale)
         dtype = dtype or self.compute_dtype
         return tf.cast(kernel, dtype), tf.cast(bias, dtype)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "kernel_size": list(self.kernel_size),
@@ -167,16 +184,16 @@ class NormalizedConv2D(_NormalizedConvolution):
 
     def __init__(
         self,
-        filters,
-        kernel_size,
+        filters: int,
+        kernel_size: int | Sequence[int],
         *,
-        strides=1,
-        groups=1,
-        kernel_initializer=None,
-        kernel_regularizer=None,
-        data_format=None,
-        **kwargs,
-    ):
+        strides: int | Sequence[int] = 1,
+        groups: int = 1,
+        kernel_initializer: InitializerLike = None,
+        kernel_regularizer: RegularizerLike = None,
+        data_format: str | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(
             kernel_size,
             strides,
@@ -194,19 +211,21 @@ class NormalizedConv2D(_NormalizedConvolution):
                 f"Received: groups={groups}, kernel_size={kernel_size}, strides={strides}"
             )
 
-    def kernel_shape(self, in_channels):
+    def kernel_shape(self, in_channels: int) -> tuple[int, ...]:
         arguments.require_divides("groups", self.groups, "input channels", in_channels)
         return (*self.kernel_size, in_channels // self.groups, self.filters)
 
-    def out_channels(self, in_channels):
+    def out_channels(self, in_channels: int) -> int:
         return self.filters
 
-    def convolve(self, images, kernel, bias=None):
+    def convolve(
+        self, images: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor | None = None
+    ) -> tf.Tensor:
         if self.kernel_size == (1, 1) and self.strides == (1, 1):
             return expressions.pointwise_convolution(images, kernel, self.groups, bias)
         return expressions.convolution(images, kernel, self.strides, bias)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "filters": self.filters, "groups": self.groups}
 
 
@@ -233,15 +252,15 @@ class NormalizedDepthwiseConv2D(_NormalizedConvolution):
 
     def __init__(
         self,
-        kernel_size,
+        kernel_size: int | Sequence[int],
         *,
-        strides=1,
-        depth_multiplier=1,
-        kernel_initializer=None,
-        kernel_regularizer=None,
-        data_format=None,
-        **kwargs,
-    ):
+        strides: int | Sequence[int] = 1,
+        depth_multiplier: int = 1,
+        kernel_initializer: InitializerLike = None,
+        kernel_regularizer: RegularizerLike = None,
+        data_format: str | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(
             kernel_size,
             strides,
@@ -252,23 +271,27 @@ class NormalizedDepthwiseConv2D(_NormalizedConvolution):
         )
         self.depth_multiplier = arguments.positive_integer("depth_multiplier", depth_multiplier)
 
-    def kernel_shape(self, in_channels):
+    def kernel_shape(self, in_channels: int) -> tuple[int, ...]:
         return (*self.kernel_size, in_channels, self.depth_multiplier)
 
-    def out_channels(self, in_channels):
+    def out_channels(self, in_channels: int) -> int:
         return in_channels * self.depth_multiplier
 
-    def convolve(self, images, kernel, bias=None):
+    def convolve(
+        self, images: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor | None = None
+    ) -> tf.Tensor:
         return expressions.depthwise_convolution(images, kernel, self.strides, bias)
 
-    def scaled_kernel(self, kernel, scale):
+    def scaled_kernel(self, kernel: tf.Tensor, scale: tf.Tensor) -> tf.Tensor:
         return kernel * tf.reshape(scale, kernel.shape[2:])
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "depth_multiplier": self.depth_multiplier}
 
 
-def folded_normalization(normalization):
+def folded_normalization(
+    normalization: keras.layers.BatchNormalization,
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Scale and offset `(channels,)` that a batch normalization amounts to at inference."""
     variance = tf.convert_to_tensor(normalization.moving_variance)
     scale = tf.math.rsqrt(variance + normalization.epsilon)

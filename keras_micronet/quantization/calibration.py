@@ -2,11 +2,13 @@
 """What values are like over representative images, before anything is rounded."""
 
 import dataclasses
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
 
 from keras_micronet.quantization.execution import Execution, Unrounded
+from keras_micronet.quantization.plan import PlannedStep
 from keras_micronet.quantization.schemes import BUILTIN
 
 _BINS = 2048
@@ -31,13 +33,17 @@ class Observation:
     counts: np.ndarray
 
     @property
-    def centres(self):
+    def centres(self) -> np.ndarray:
         """The middles of the intervals of `counts`."""
         edges = np.linspace(self.low, self.high, len(self.counts) + 1)
         return (edges[:-1] + edges[1:]) / 2
 
 
-def observe(planned, batches, channel_factors=None):
+def observe(
+    planned: Sequence[PlannedStep],
+    batches: Sequence[np.ndarray],
+    channel_factors: Mapping[str, np.ndarray] | None = None,
+) -> dict[str, Observation]:
     """Observes every stored value of a chain while it computes without rounding.
 
     Args:

@@ -6,12 +6,14 @@ along for nothing (`plan.channel_factor_rules`), each channel is divided by a fa
 own instead, so that all of them fill one range with one zero point.
 """
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 import tensorflow as tf
 
 from keras_micronet.quantization import fused_shift_max
 from keras_micronet.quantization.execution import Execution, Unrounded
-from keras_micronet.quantization.plan import ShiftMaxNames
+from keras_micronet.quantization.plan import FactorRule, PlannedStep, ShiftMaxNames
 from keras_micronet.quantization.ranges import channel_ranges
 from keras_micronet.quantization.schemes import ACTIVATION_BITS, BUILTIN, FUSED
 
@@ -21,7 +23,12 @@ _STEPS = 2**ACTIVATION_BITS - 1
 _ZERO_POINTS = np.arange(_STEPS + 1)  # steps below 0
 
 
-def choose_channel_factors(planned, rules, batches, kernels=FUSED):
+def choose_channel_factors(
+    planned: Sequence[PlannedStep],
+    rules: Mapping[str, FactorRule],
+    batches: Sequence[np.ndarray],
+    kernels: str = FUSED,
+) -> dict[str, np.ndarray]:
     """The factors of each map.
 
     Builtin operators limit the coefficients of Dynamic Shift-Max by the ends of int8, which are the
@@ -44,7 +51,9 @@ def choose_channel_factors(planned, rules, batches, kernels=FUSED):
     return factors if kernels == FUSED else without_limited(factors, planned, batches)
 
 
-def without_limited(factors, planned, batches):
+def without_limited(
+    factors: Mapping[str, np.ndarray], planned: Sequence[PlannedStep], batches: Sequence[np.ndarray]
+) -> dict[str, np.ndarray]:
     """Factors that builtin operators can have.
 
     Args:

@@ -2,13 +2,14 @@
 """The dense layers of a chain as plain matrices, those within Dynamic Shift-Max among them."""
 
 import dataclasses
+from collections.abc import Iterable, Iterator
 
 import keras
 import numpy as np
 
 from keras_micronet.layer_chain import INPUT
 from keras_micronet.layers.normalized_conv2d import folded_normalization
-from keras_micronet.quantization.plan import ShiftMaxNames
+from keras_micronet.quantization.plan import PlannedStep, ShiftMaxNames
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +27,7 @@ class DenseLayer:
     matrix: np.ndarray
 
 
-def dense_layers(planned):
+def dense_layers(planned: Iterable[PlannedStep]) -> Iterator[DenseLayer]:
     """Yields a `DenseLayer` for each dense layer of a plan, in order."""
     source = INPUT
     for item in planned:

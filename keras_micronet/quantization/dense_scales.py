@@ -1,15 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which 8-bit dense layers keep a scale for each output: as few as cost no accuracy."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
+from keras_micronet.quantization.calibration import Observation
 from keras_micronet.quantization.dense_layers import dense_layers
+from keras_micronet.quantization.quantize_aware_model import QuantizeAwareModel
 from keras_micronet.quantization.schemes import ACTIVATION_BITS, DENSE
 
 _STEPS = 2**ACTIVATION_BITS - 1
 
 
-def sensitive_dense_layers(model, observations):
+def sensitive_dense_layers(
+    model: QuantizeAwareModel, observations: Mapping[str, Observation]
+) -> list[str]:
     """Names of 8-bit dense layers whose outputs one scale may move by a step or more.
 
     Args:
@@ -32,7 +38,7 @@ def sensitive_dense_layers(model, observations):
     return names
 
 
-def per_tensor_error(matrix, input_mean_squares):
+def per_tensor_error(matrix: np.ndarray, input_mean_squares: np.ndarray) -> float:
     """Variance that one scale for all outputs adds to a dense layer's outputs.
 
     Rounding weights to multiples of s leaves errors of variance s²/12 in each;

@@ -14,15 +14,21 @@ factors on both sides exactly.
 
 import abc
 import dataclasses
+from collections.abc import Sequence
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from keras_micronet import expressions
 from keras_micronet.layer_chain import INPUT
 from keras_micronet.layers.normalized_conv2d import folded_normalization
-from keras_micronet.quantization.fused_shift_max import MEAN_FRACTION_BITS, coefficient_factors
-from keras_micronet.quantization.plan import ShiftMaxNames
+from keras_micronet.quantization.fused_shift_max import (
+    MEAN_FRACTION_BITS,
+    FineArithmetic,
+    coefficient_factors,
+)
+from keras_micronet.quantization.plan import PlannedStep, ShiftMaxNames
 from keras_micronet.quantization.scales import MOST_STEPS_OF_A_TERM, MOST_STEPS_OF_AN_ARGUMENT
 from keras_micronet.quantization.schemes import FUSED
 
@@ -40,7 +46,7 @@ class Products:
         fraction_bits: that the stored values have been given before.
     """
 
-    ranges: tuple
+    ranges: tuple[str, ...]
     weights: str | None = None
     fraction_bits: int = 0
 
@@ -52,27 +58,27 @@ class Rounding(abc.ABC):
     `None` for a value with one scale.
     """
 
-    def channel_factors(self, name):
+    def channel_factors(self, name: str) -> tf.Tensor | None:
         """What the integers of a stored value's channels are multiplied by, besides its scale."""
         return None
 
-    def clips_at_six(self, name):
+    def clips_at_six(self, name: str) -> bool:
         """Whether a ReLU6 ends at 6, or where the range of each channel ends."""
         return True
 
     @abc.abstractmethod
-    def stored(self, name, values, products=None):
+    def stored(self, name: str, values: tf.Tensor, products: Products | None = None) -> tf.Tensor:
         """A value that the device stores, with a range of its own.
 
         `products` are `Products` if the device computes it as a sum of products.
         """
 
     @abc.abstractmethod
-    def stored_again(self, name, source, values):
+    def stored_again(self, name: str, source: "Value", values: tf.Tensor) -> tf.Tensor:
         """A value that the device stores with the range and the channel factors of a `Value`."""
 
     @abc.abstractmethod
-    def weights(self, name, kernel, scale=None):
+    def weights(self, name: str, kernel: tf.Tensor, scale: tf.Tensor | None = None) -> tf.Tensor:
         """A kernel with the output channels last, of which the device's bias is not known yet.
 
         Its channels are multiplied by `scale` afterwards. It is what the device multiplies
@@ -80,10 +86,12 @@ class Rounding(abc.ABC):
         """
 
     @abc.abstractmethod
-    def layer(self, products, kernel, bias):
+    def layer(
+        self, products: Products, kernel: tf.Tensor, bias: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """The kernel of sums of `Products`, and the bias that is added to them."""
 
-    def limits_steps(self, name, sources, most):
+    def limits_steps(self, name: str, sources: Sequence[str], most: float) -> None:
         """Told before a value is stored of which no step may be finer than a part of its sources'.
 
         Args:
@@ -93,15 +101,17 @@ class Rounding(abc.ABC):
         """
         return None
 
-    def followed(self, name, values):
+    def followed(self, name: str, values: tf.Tensor) -> None:
         """Shows a value that is not rounded to 8 bits, but whose range is learned."""
         return None
 
-    def hidden(self, products):
+    def hidden(self, products: Products) -> None:
         """Told when the weights are known by which a fused Dynamic Shift-Max squeezes."""
         return None
 
-    def fine_arithmetic(self, item, source, limits):
+    def fine_arithmetic(
+        self, item: PlannedStep, source: "Value", limits: Sequence[tuple[float, float]]
+    ) -> FineArithmetic | None:
         """The integers with more than 8 bits of a fused Dynamic Shift-Max.
 
         Asked for when the weights of its dense layers are known.
@@ -120,16 +130,19 @@ class Rounding(abc.ABC):
 class Unrounded(Rounding):
     """Leaves everything as it is."""
 
-    def stored(self, name, values, products=None):
+    def stored(self, name: str, values: tf.Tensor, products: Products | None = None) -> tf.Tensor:
         return values
 
-    def stored_again(self, name, source, values):
+    def stored_again(self, name: str, source: "Value", values: tf.Tensor) -> tf.Tensor:
         return values
 
-    def weights(self, name, kernel, scale=None):
+    def weights(self, name: str, kernel: tf.Tensor, scale: tf.Tensor | None = None) -> tf.Tensor:
         return kernel
 
-    def layer(self, products, kernel, bias):
+    def layer(
+        self, products: Products, kernel: tf.Tensor, bias: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        assert products.weights is not None, "products of values have no layer"
         return self.weights(products.weights, kernel), bias
 
 
@@ -161,16 +174,21 @@ class Execution:
     """
 
     def __init__(
-        self, planned, rounding, kernels=FUSED, uses_batch_statistics=False, training=False
-    ):
+        self,
+        planned: Sequence[PlannedStep],
+        rounding: Rounding,
+        kernels: str = FUSED,
+        uses_batch_statistics: bool = False,
+        training: bool = False,
+    ) -> None:
         self._planned = planned
         self._rounding = rounding
         self._kernels = kernels
         self._uses_batch_statistics = uses_batch_statistics
         self._training = training
-        self._values = {}
+        self._values: dict[str, Value] = {}
 
-    def run(self, images):
+    def run(self, images: tf.Tensor | np.ndarray) -> tf.Tensor:
         """The chain's output for `images`, which are as the model takes them."""
         planned = self._planned
         current = tf.cast(tf.convert_to_tensor(images), tf.float32)

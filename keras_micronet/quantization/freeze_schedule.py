@@ -26,18 +26,18 @@ class FreezeSchedule(keras.callbacks.Callback):
             is, or is a layer of, the model that is trained.
     """
 
-    def __init__(self, batch_normalization=0.5, ranges=0.5):
+    def __init__(self, batch_normalization: float = 0.5, ranges: float = 0.5) -> None:
         super().__init__()
         self.fractions = {
             "batch_normalization_is_frozen": _fraction("batch_normalization", batch_normalization),
             "ranges_are_frozen": _fraction("ranges", ranges),
         }
-        self._models = []
+        self._models: list[QuantizeAwareModel] = []
         self._epoch = 0
         self._batches = 0  # of this epoch so far
-        self._steps = None  # of an epoch
+        self._steps: int | None = None  # of an epoch
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         self._steps = self.params.get("steps")  # of some datasets unknown until an epoch is over
         self._models = _quantize_aware_models(self.model)
         if not self._models:
@@ -46,16 +46,16 @@ class FreezeSchedule(keras.callbacks.Callback):
                 f"Received: model {self.model.name!r} of type {type(self.model).__name__}"
             )
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         self._epoch = epoch
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         self._steps = self._batches
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         self._batches = batch + 1
 
-    def on_train_batch_begin(self, batch, logs=None):
+    def on_train_batch_begin(self, batch: int, logs: dict[str, float] | None = None) -> None:
         steps = self._steps
         progress = (self._epoch + (batch / steps if steps else 0)) / self.params["epochs"]
         if self._freeze(progress):

@@ -7,11 +7,12 @@ units, or NumPy arrays in eager code.
 """
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
 
-from keras_micronet.quantization.scales import LEAST_STEPS_OF_A_SUM
+from keras_micronet.quantization.scales import LEAST_STEPS_OF_A_SUM, Values
 
 MEAN_FRACTION_BITS = 6
 # Channel factors into the activation are n / 32, those out of it 32 / n.
@@ -24,7 +25,9 @@ _SHIFTS = tuple(range(MOST_COEFFICIENT_SHIFT, LEAST_COEFFICIENT_SHIFT - 1, -1))
 _MARGIN = 1 + 2.0**-12  # for rounding coefficients and their factors to integers
 
 
-def coefficient_factors(permutation, input_factors, output_factors):
+def coefficient_factors(
+    permutation: np.ndarray, input_factors: Values | None, output_factors: Values | None
+) -> list[tf.Tensor]:
     """What the device's coefficients are multiplied by, for channel factors around the activation.
 
     From y_c / t_c = (a_c * s_c / t_c) * (x_c / s_c) + (b_c * s_p(c) / t_c) * (x_p(c) / s_p(c)).
@@ -42,7 +45,7 @@ def coefficient_factors(permutation, input_factors, output_factors):
     return [inputs / outputs, tf.gather(inputs, permutation) / outputs]
 
 
-def hidden_scale(high, squeeze_scale):
+def hidden_scale(high: Values, squeeze_scale: Values) -> tf.Tensor:
     """Unit of what is squeezed.
 
     Args:
@@ -52,7 +55,7 @@ def hidden_scale(high, squeeze_scale):
     return tf.maximum(high / _HIDDEN_STEPS, squeeze_scale * LEAST_STEPS_OF_A_SUM)
 
 
-def coefficient_shift(ratio, largest, excite_scale):
+def coefficient_shift(ratio: Values, largest: Values, excite_scale: Values) -> tf.Tensor:
     """Fraction bits of the coefficients: as many as fit in int16 and requantization allows.
 
     Args:
@@ -73,7 +76,7 @@ def coefficient_shift(ratio, largest, excite_scale):
     return tf.reduce_max(tf.where(fits, shifts, -1.0))
 
 
-def least_output_scale(input_scale, largest, excite_scale):
+def least_output_scale(input_scale: Values, largest: Values, excite_scale: Values) -> tf.Tensor:
     """The least scale of the activation's output that leaves its coefficients a few bits.
 
     What is coarser is lost anyway: one step of the input is hundreds of such steps, or the
@@ -106,11 +109,11 @@ class FineArithmetic:
     input_factors: tf.Tensor
     squeeze_scale: tf.Tensor
     hidden_unit: tf.Tensor
-    excite_scales: list
+    excite_scales: list[tf.Tensor]
     coefficient_unit: tf.Tensor
-    factors: list | None
+    factors: list[tf.Tensor] | None
 
-    def squeezed(self, images, kernel, bias):
+    def squeezed(self, images: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
         """What is squeezed, in hidden units, float64 `(batch, squeeze channels)`.
 
         Args:
@@ -128,7 +131,13 @@ class FineArithmetic:
         hidden = _dense(means, unit, kernel, self.squeeze_scale, bias, self.hidden_unit)
         return tf.clip_by_value(hidden, 0.0, _LARGEST_INT16)
 
-    def coefficients(self, hidden, kernels, biases, limits):
+    def coefficients(
+        self,
+        hidden: tf.Tensor,
+        kernels: Sequence[tf.Tensor],
+        biases: Sequence[tf.Tensor],
+        limits: Sequence[tuple[float, float]],
+    ) -> list[tf.Tensor]:
         """The coefficients in the model's units, a list of float32 tensors `(batch, channels)`.
 
         Args:
@@ -160,11 +169,11 @@ def _float64(values):
     return tf.cast(values, tf.float64)
 
 
-def input_factor_steps(factors):
+def input_factor_steps(factors: Values) -> np.ndarray:
     """Factors of the activation's input as the kernel's integers, int8."""
     return np.round(np.asarray(factors, np.float64) * FACTOR_UNIT).astype(np.int8)
 
 
-def output_factor_steps(factors):
+def output_factor_steps(factors: Values) -> np.ndarray:
     """Factors of the activation's output as the kernel's integers, int8."""
     return np.round(FACTOR_UNIT / np.asarray(factors, np.float64)).astype(np.int8)

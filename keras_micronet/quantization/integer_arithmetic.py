@@ -9,10 +9,12 @@ import math
 
 import tensorflow as tf
 
+from keras_micronet.quantization.scales import Values
+
 _MOST_FRACTION_BITS = 12  # float32 holds 8 bits of an integer and as many of its fraction
 
 
-def requantized(values, product_scale, scale):
+def requantized(values: tf.Tensor, product_scale: Values, scale: Values) -> tf.Tensor:
     """Values a little off, as the kernels' two roundings leave them.
 
     A sum of products is multiplied by a 31-bit fraction, rounded, and shifted to
@@ -34,7 +36,7 @@ def requantized(values, product_scale, scale):
     return rounded + tf.sign(rounded) * unit / 4
 
 
-def requantized_once(values, product_scale, scale):
+def requantized_once(values: tf.Tensor, product_scale: Values, scale: Values) -> tf.Tensor:
     """Values as the fused kernels round sums of products: once, halves up.
 
     A sum is an integer of products, which float32 has nearly: it is rounded to that integer before
@@ -52,7 +54,7 @@ def requantized_once(values, product_scale, scale):
     return tf.cast(tf.floor(sums * multiplier + 0.5) * scale, values.dtype)
 
 
-def averaged(values, scale, zero_point):
+def averaged(values: tf.Tensor, scale: Values, zero_point: Values) -> tf.Tensor:
     """Means a little off, so that halves round away from the integer 0.
 
     Args:

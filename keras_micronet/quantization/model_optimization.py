@@ -9,7 +9,10 @@ ours to decide: `tf.keras` is resolved first and the variable restored.
 import functools
 import os
 import threading
+import types
+from collections.abc import Sequence
 
+import keras
 import tensorflow as tf
 
 _VARIABLE = "TF_USE_LEGACY_KERAS"
@@ -17,7 +20,7 @@ _LOCK = threading.Lock()
 
 
 @functools.cache
-def quantizers():
+def quantizers() -> types.ModuleType:
     """The module `tensorflow_model_optimization.quantization.keras.quantizers`.
 
     Raises:
@@ -51,10 +54,16 @@ class WeightOwner:
         layer: Keras 3 layer that the variables become part of.
     """
 
-    def __init__(self, layer):
+    def __init__(self, layer: keras.layers.Layer) -> None:
         self._layer = layer
 
-    def add_weight(self, name, shape=(), initializer=None, trainable=False):
+    def add_weight(
+        self,
+        name: str,
+        shape: Sequence[int] = (),
+        initializer: object = None,
+        trainable: bool = False,
+    ) -> tf.Variable:
         """Creates a scalar float32 variable on the layer and returns TensorFlow's own of it."""
         variable = self._layer.add_weight(
             name=name,

@@ -9,6 +9,8 @@ TensorFlow Lite Micro; a shuffle or a dropout never stores anything new.
 
 import dataclasses
 import math
+from collections.abc import Iterable
+from typing import Self
 
 from keras_micronet.layer_chain import Step
 from keras_micronet.quantization.schemes import BUILTIN
@@ -34,7 +36,7 @@ class PlannedStep:
     result: str | None
 
     @property
-    def stores_something(self):
+    def stores_something(self) -> bool:
         """Whether a device writes a new value for this step."""
         return self.result is not None or self.step.kind in ("pool", "relu", "relu6")
 
@@ -52,28 +54,28 @@ class ShiftMaxNames:
     fusions: int
 
     @classmethod
-    def of(cls, step):
+    def of(cls, step: Step) -> Self:
         """Those of a step."""
         return cls(step.name, step.layer.fusions)
 
     @property
-    def pool(self):
+    def pool(self) -> str:
         """The pooled map."""
         return f"{self.name}/pool"
 
     @property
-    def squeeze(self):
+    def squeeze(self) -> str:
         """What the squeeze layer computes."""
         return f"{self.name}/squeeze"
 
     @property
-    def coefficients(self):
+    def coefficients(self) -> list[str]:
         """The coefficient vectors: a1, b1 (, a2, b2)."""
         numbers = range(1, self.fusions + 1)
         return [f"{self.name}/{letter}{number}" for number in numbers for letter in "ab"]
 
     @property
-    def terms(self):
+    def terms(self) -> list[str]:
         """The products that are added, in the order of the coefficients."""
         operands = ("map", "shifted") * self.fusions
         return [
@@ -82,17 +84,17 @@ class ShiftMaxNames:
         ]
 
     @property
-    def sums(self):
+    def sums(self) -> list[str]:
         """The fusions."""
         return [f"{self.name}/fusion{number}" for number in range(1, self.fusions + 1)]
 
     @property
-    def result(self):
+    def result(self) -> str:
         """The maximum of the fusions, or the only one."""
         return f"{self.name}/maximum" if self.fusions == 2 else self.sums[0]
 
 
-def plan(steps):
+def plan(steps: Iterable[Step]) -> list[PlannedStep]:
     """Plans the steps of a chain.
 
     Args:
@@ -101,8 +103,9 @@ def plan(steps):
     Returns:
         A list of `PlannedStep`s, without the activations that others compute.
     """
-    planned = []
-    renamed = {}  # activations that are computed elsewhere, to the step that now has their result
+    planned: list[PlannedStep] = []
+    # Activations that are computed elsewhere, to the step that now has their result.
+    renamed: dict[str | None, str] = {}
     for step in steps:
         computing = _last_computing(planned) if step.kind in ("relu", "relu6") else None
         if computing is not None:
@@ -115,7 +118,7 @@ def plan(steps):
     return planned
 
 
-def range_names(planned, source, kernels=BUILTIN):
+def range_names(planned: Iterable[PlannedStep], source: str, kernels: str = BUILTIN) -> list[str]:
     """Names of all values whose range is learned, in order.
 
     Args:
@@ -152,7 +155,7 @@ class FactorRule:
     is_reciprocal: bool
 
 
-def channel_factor_rules(planned):
+def channel_factor_rules(planned: Iterable[PlannedStep]) -> dict[str, FactorRule]:
     """Stored maps whose channels may have scales of their own at no cost on a device.
 
     That is so between operations whose weights take the factors along: behind a convolution
@@ -166,8 +169,10 @@ def channel_factor_rules(planned):
     Returns:
         A dictionary from names to `FactorRule`s, in order.
     """
-    rules, excluded = {}, set()
-    current, names = None, {}  # the value at hand; the value that each step leaves
+    rules: dict[str, FactorRule] = {}
+    excluded: set[str | None] = set()
+    current: str | None = None  # the value at hand
+    names: dict[str | None, str | None] = {}  # the value that each step leaves
     for item in planned:
         step = item.step
         if step.kind not in _TAKE_FACTORS and (item.stores_something or step.kind == "softmax"):

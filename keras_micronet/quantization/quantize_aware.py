@@ -2,6 +2,8 @@
 """From a trained float model to one that knows the integers of a device."""
 
 import dataclasses
+from collections.abc import Iterable
+from typing import Any
 
 import keras
 import numpy as np
@@ -61,8 +63,12 @@ class CalibrationTools:
 
 
 def quantize_aware(
-    model, representative_data, scheme="int8", tools=CalibrationTools(), kernels=FUSED
-):
+    model: keras.Model,
+    representative_data: np.ndarray | Iterable[Any],
+    scheme: str = "int8",
+    tools: CalibrationTools = CalibrationTools(),
+    kernels: str = FUSED,
+) -> QuantizeAwareModel:
     """Makes a model that computes as a device does, and trains.
 
     Without training the result is a post-training quantization. An 8-bit dense
@@ -101,7 +107,7 @@ def quantize_aware(
     require_finite_weights(model)
     batches = representative_batches(representative_data, model.input_shape[1:])
     float_model = _float32_copy(model)
-    options = {
+    options: dict[str, Any] = {
         "scheme": scheme,
         "name": f"quantized_{model.name}",
         "kernels": kernels,
@@ -130,7 +136,9 @@ def quantize_aware(
     return quantized
 
 
-def recalibrated(model, representative_data, kernels):
+def recalibrated(
+    model: QuantizeAwareModel, representative_data: np.ndarray | Iterable[Any], kernels: str
+) -> QuantizeAwareModel:
     """A quantized model for other kernels than those that it has learned.
 
     Ranges that the other kernels need besides are calibrated anew, and those of maps that cannot

@@ -2,14 +2,18 @@
 """The Keras model that computes as an int8 device does and learns from it."""
 
 import math
+from collections.abc import Iterable, Mapping
+from typing import Any, Self
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from keras_micronet.layer_chain import INPUT, unroll
 from keras_micronet.quantization import fused_shift_max, integer_arithmetic, scales
 from keras_micronet.quantization.execution import Execution, Rounding, Unrounded
 from keras_micronet.quantization.plan import (
+    PlannedStep,
     ShiftMaxNames,
     channel_factor_rules,
     plan,
@@ -21,6 +25,7 @@ from keras_micronet.quantization.schemes import (
     CONVOLUTION,
     DENSE,
     WeightFormat,
+    WeightRounding,
     find_kernels,
     find_scheme,
 )
@@ -61,13 +66,13 @@ class QuantizeAwareModel(SingleTrace, keras.Model):
 
     def __init__(
         self,
-        float_model,
-        scheme="int8",
-        per_channel_dense=(),
-        kernels=BUILTIN,
-        has_channel_factors=False,
-        **kwargs,
-    ):
+        float_model: keras.Model,
+        scheme: str = "int8",
+        per_channel_dense: Iterable[str] = (),
+        kernels: str = BUILTIN,
+        has_channel_factors: bool = False,
+        **kwargs: Any,
+    ) -> None:
         # Integers are exact in float32, whatever Keras computes in elsewhere.
         super().__init__(**{"dtype": "float32", **kwargs})
         self.scheme = find_scheme(scheme)
@@ -91,7 +96,7 @@ class QuantizeAwareModel(SingleTrace, keras.Model):
         self.supports_jit = False
         self.built = True
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         training = bool(training)
         return Execution(
             self._plan,
@@ -101,7 +106,7 @@ class QuantizeAwareModel(SingleTrace, keras.Model):
             training=training,
         ).run(inputs)
 
-    def logits(self, images):
+    def logits(self, images: tf.Tensor | np.ndarray) -> np.ndarray:
         """What a device puts out, before a softmax.
 
         Args:
@@ -112,14 +117,14 @@ class QuantizeAwareModel(SingleTrace, keras.Model):
         """
         return self._without_softmax(self._rounding(training=False), images)
 
-    def float_logits(self, images):
+    def float_logits(self, images: tf.Tensor | np.ndarray) -> np.ndarray:
         """The same without any rounding: `float_model` before a softmax."""
         return self._without_softmax(Unrounded(), images)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return self.float_model.compute_output_shape(input_shape)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             "name": self.name,
             "float_model": keras.saving.serialize_keras_object(self.float_model),
@@ -130,47 +135,49 @@ class QuantizeAwareModel(SingleTrace, keras.Model):
         }
 
     @classmethod
-    def from_config(cls, config, custom_objects=None):
+    def from_config(
+        cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
+    ) -> Self:
         float_model = keras.saving.deserialize_keras_object(
             config["float_model"], custom_objects=custom_objects
         )
         return cls(**{**config, "float_model": float_model})
 
     @property
-    def input_shape(self):
+    def input_shape(self) -> tuple[int | None, ...]:
         return self.float_model.input_shape
 
     @property
-    def output_shape(self):
+    def output_shape(self) -> tuple[int | None, ...]:
         return self.float_model.output_shape
 
     @property
-    def planned_steps(self):
+    def planned_steps(self) -> list[PlannedStep]:
         """The steps that this model computes, a list of `plan.PlannedStep`."""
         return self._plan
 
     @property
-    def ranges_are_frozen(self):
+    def ranges_are_frozen(self) -> bool:
         """Whether training leaves the ranges of activations as they are."""
         return all(quantizer.is_frozen for quantizer in self._activation_quantizers.values())
 
     @ranges_are_frozen.setter
-    def ranges_are_frozen(self, is_frozen):
+    def ranges_are_frozen(self, is_frozen: bool) -> None:
         for quantizer in self._activation_quantizers.values():
             quantizer.is_frozen = bool(is_frozen)
 
     @property
-    def activation_ranges(self):
+    def activation_ranges(self) -> dict[str, tuple[float, float]]:
         """Range (low, high) of each stored value, by name."""
         return {name: item.range for name, item in self._activation_quantizers.items()}
 
     @activation_ranges.setter
-    def activation_ranges(self, ranges):
+    def activation_ranges(self, ranges: Mapping[str, tuple[float, float]]) -> None:
         for name, quantizer in self._activation_quantizers.items():
             quantizer.range = ranges[name]
 
     @property
-    def channel_factors(self):
+    def channel_factors(self) -> dict[str, np.ndarray]:
         """Factors of the channels of each value that has them, by name.
 
         A channel's real values are its integers without zero point, times the value's scale,
@@ -184,12 +191,12 @@ class QuantizeAwareModel(SingleTrace, keras.Model):
         }
 
     @channel_factors.setter
-    def channel_factors(self, factors):
+    def channel_factors(self, factors: Mapping[str, np.ndarray]) -> None:
         for name, item in self._activation_quantizers.items():
             if item.channel_factors is not None:
                 item.channel_factors.assign(factors[name])
 
-    def simulating(self, kernels):
+    def simulating(self, kernels: str) -> "QuantizeAwareModel":
         """This model with the arithmetic of other kernels.
 
         Args:
@@ -208,16 +215,16 @@ class QuantizeAwareModel(SingleTrace, keras.Model):
         other.activation_ranges = self.activation_ranges
         for name, quantizer in self._weight_quantizers.items():
             if quantizer.clipping is not None:
-                other.weight_quantizers[name].clipping.assign(quantizer.clipping)
+                other._weight_quantizers[name].clipping.assign(quantizer.clipping)
         return other
 
     @property
-    def weight_quantizers(self):
+    def weight_quantizers(self) -> dict[str, WeightQuantizer]:
         """`WeightQuantizer` of each kernel, by the name of what it computes."""
         return dict(self._weight_quantizers.items())
 
     @property
-    def weight_roundings(self):
+    def weight_roundings(self) -> dict[str, WeightRounding]:
         """`schemes.WeightRounding` of each kernel, by the name of what it computes."""
         return {name: item.rounding for name, item in self._weight_quantizers.items()}
 

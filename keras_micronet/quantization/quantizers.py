@@ -5,11 +5,13 @@ Gradients pass through rounding unchanged and are zero outside the range
 (Jacob et al. 2018, arXiv 1712.05877).
 """
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
 from keras_micronet.quantization import model_optimization, scales
-from keras_micronet.quantization.schemes import ACTIVATION_BITS, WeightRounding
+from keras_micronet.quantization.schemes import ACTIVATION_BITS, WeightFormat, WeightRounding
 
 _SMALLEST_FACTOR = 1e-20  # keeps the range of a channel that is multiplied by nothing finite
 
@@ -30,7 +32,7 @@ class ActivationQuantizer(keras.layers.Layer):
         channel_factors: variable `(channels,)`, positive and not trained, or `None`.
     """
 
-    def __init__(self, channels=None, **kwargs):
+    def __init__(self, channels: int | None = None, **kwargs: Any) -> None:
         super().__init__(dtype="float32", **kwargs)
         self.is_frozen = False
         self.channel_factors = None
@@ -45,7 +47,9 @@ class ActivationQuantizer(keras.layers.Layer):
         self._range = self._quantizer.build(None, "range", owner)
         self.built = True
 
-    def call(self, inputs, training=None, least=None):
+    def call(
+        self, inputs: tf.Tensor, training: bool | None = None, least: tf.Tensor | None = None
+    ) -> tf.Tensor:
         """Rounds values.
 
         Args:
@@ -61,7 +65,7 @@ class ActivationQuantizer(keras.layers.Layer):
         outputs = outputs if factors is None else outputs * factors
         return tf.cast(outputs, inputs.dtype)
 
-    def rounded(self, values, least=None):
+    def rounded(self, values: tf.Tensor, least: tf.Tensor | None = None) -> tf.Tensor:
         """Values divided by the channel factors, rounded in the range as it is."""
         low, high = self._ends
         if least is not None:
@@ -74,17 +78,17 @@ class ActivationQuantizer(keras.layers.Layer):
         return tf.cast(outputs, values.dtype)
 
     @property
-    def high(self):
+    def high(self) -> tf.Tensor:
         """End of the range, a scalar tensor."""
         return self._ends[1]
 
     @property
-    def scale(self):
+    def scale(self) -> tf.Tensor:
         """What one step of the integers stands for, a scalar tensor."""
         return scales.activation_scale(*self._ends)
 
     @property
-    def zero_point(self):
+    def zero_point(self) -> tf.Tensor:
         """The int8 integer that stands for 0, a scalar float tensor."""
         return scales.zero_point(*self._ends)
 
@@ -93,12 +97,13 @@ class ActivationQuantizer(keras.layers.Layer):
         return scales.stored_range(self._range["min_var"], self._range["max_var"])
 
     @property
-    def range(self):
+    def range(self) -> tuple[float, float]:
         """The pair (low, high) of floats, low <= 0 <= high."""
-        return tuple(float(self._range[end].numpy()) for end in ("min_var", "max_var"))
+        low, high = (float(self._range[end].numpy()) for end in ("min_var", "max_var"))
+        return low, high
 
     @range.setter
-    def range(self, ends):
+    def range(self, ends: tuple[float, float]) -> None:
         low, high = scales.stored_range(*ends)
         self._range["min_var"].assign(low)
         self._range["max_var"].assign(high)
@@ -115,7 +120,7 @@ class WeightQuantizer(keras.layers.Layer):
         channels: number of output channels.
     """
 
-    def __init__(self, weight_format, channels, **kwargs):
+    def __init__(self, weight_format: WeightFormat, channels: int, **kwargs: Any) -> None:
         super().__init__(dtype="float32", **kwargs)
         self.weight_format = weight_format
         self.clipping = None
@@ -128,7 +133,9 @@ class WeightQuantizer(keras.layers.Layer):
             )
         self.built = True
 
-    def call(self, kernel, scale=None, least=None):
+    def call(
+        self, kernel: tf.Tensor, scale: tf.Tensor | None = None, least: tf.Tensor | None = None
+    ) -> tf.Tensor:
         """Rounds a kernel.
 
         Args:
@@ -150,7 +157,7 @@ class WeightQuantizer(keras.layers.Layer):
             axis=-1,
         )
 
-    def scale(self, kernel, least=None):
+    def scale(self, kernel: tf.Tensor, least: tf.Tensor | None = None) -> tf.Tensor:
         """What one step of the integers of a kernel stands for, `(channels,)`."""
         return tf.stop_gradient(self._ends(kernel, None, least)) / self.weight_format.limit
 
@@ -164,7 +171,7 @@ class WeightQuantizer(keras.layers.Layer):
         return scales.weight_ends(largest, self.weight_format, clipping, least, factors)
 
     @property
-    def rounding(self):
+    def rounding(self) -> WeightRounding:
         """This quantizer's `WeightRounding`."""
         if self.clipping is None:
             return WeightRounding(self.weight_format)

@@ -3,13 +3,14 @@
 
 import numpy as np
 
-from keras_micronet.quantization.schemes import ACTIVATION_BITS
+from keras_micronet.quantization.calibration import Observation
+from keras_micronet.quantization.schemes import ACTIVATION_BITS, WeightFormat
 
 _OUTLIERS = 1e-4
 _FRACTIONS = np.linspace(0.3, 1.0, 36)  # of the distance from 0 to an extreme
 
 
-def least_error_range(observation):
+def least_error_range(observation: Observation) -> tuple[float, float]:
     """The range around 0 with the least mean squared error of rounding and clipping.
 
     Args:
@@ -30,12 +31,12 @@ def least_error_range(observation):
     return float(lows[best_low]), float(highs[best_high])
 
 
-def extreme_range(observation):
+def extreme_range(observation: Observation) -> tuple[float, float]:
     """The range around 0 of everything that was observed."""
     return min(observation.low, 0.0), max(observation.high, 0.0)
 
 
-def percentile_range(observation):
+def percentile_range(observation: Observation) -> tuple[float, float]:
     """The range around 0 without the ten-thousandth part of the values at either end."""
     parts = np.cumsum(observation.counts) / observation.counts.sum()
     first = np.searchsorted(parts, _OUTLIERS)
@@ -43,7 +44,9 @@ def percentile_range(observation):
     return float(min(observation.centres[first], 0.0)), float(max(observation.centres[last], 0.0))
 
 
-def channel_ranges(lows, highs, counts):
+def channel_ranges(
+    lows: np.ndarray, highs: np.ndarray, counts: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """For each channel by itself the range around 0 with the least error.
 
     Args:
@@ -79,7 +82,9 @@ RANGE_RULES = {
 }
 
 
-def least_error_clipping(matrix, weight_format, input_mean_squares):
+def least_error_clipping(
+    matrix: np.ndarray, weight_format: WeightFormat, input_mean_squares: np.ndarray
+) -> np.ndarray:
     """How far the range of a dense layer's weights reaches best.
 
     Args:

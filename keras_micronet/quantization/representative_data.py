@@ -1,12 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Checks the images that ranges are observed on, before any time is spent on them."""
 
+from collections.abc import Iterable, Sequence
+from typing import Any
+
 import numpy as np
 
 _BATCH_SIZE = 32
 
 
-def representative_batches(data, shape):
+def representative_batches(
+    data: np.ndarray | Iterable[Any], shape: Sequence[int | None]
+) -> list[np.ndarray]:
     """The images of `representative_data` in small batches.
 
     Args:

@@ -5,9 +5,15 @@ One definition for the simulation and for the export. Arguments are tensors, or 
 arrays in eager code. A scale is as small as the values allow and as large as the kernels need.
 """
 
+from typing import TypeAlias
+
+import numpy as np
 import tensorflow as tf
 
-from keras_micronet.quantization.schemes import ACTIVATION_BITS
+from keras_micronet.quantization.schemes import ACTIVATION_BITS, WeightFormat
+
+# What scales are computed of.
+Values: TypeAlias = tf.Tensor | np.ndarray | float
 
 # Products of two, and parts of them, are normal numbers of float32. Smaller values count as 0.
 SMALLEST_SCALE = 2.0**-56
@@ -25,7 +31,7 @@ _STEPS = 2**ACTIVATION_BITS - 1
 _LOWEST = -(2.0 ** (ACTIVATION_BITS - 1))
 
 
-def stored_range(low, high):
+def stored_range(low: Values, high: Values) -> tuple[tf.Tensor, tf.Tensor]:
     """The range that a stored value has: it holds 0, and its steps have some size.
 
     Args:
@@ -39,7 +45,7 @@ def stored_range(low, high):
     return tf.where(is_zero, 0.0, low), tf.where(is_zero, 1.0, high)
 
 
-def activation_scale(low, high, least=0.0):
+def activation_scale(low: Values, high: Values, least: Values = 0.0) -> tf.Tensor:
     """Scale of a stored value.
 
     Args:
@@ -53,7 +59,7 @@ def activation_scale(low, high, least=0.0):
     return tf.maximum(_float32(width / _STEPS), _float32(least))
 
 
-def zero_point(low, high):
+def zero_point(low: Values, high: Values) -> tf.Tensor:
     """The int8 integer that stands for 0, a scalar float32 tensor.
 
     TensorFlow's FakeQuant computes it in float32 and rounds halves up; it is half a step off as
@@ -66,12 +72,12 @@ def zero_point(low, high):
     return tf.floor(-low / ((high - low) / _STEPS) + 0.5) + _LOWEST
 
 
-def least_scale_of_sums(product_scales):
+def least_scale_of_sums(product_scales: Values) -> tf.Tensor:
     """The least scale of a value that fused kernels requantize from sums with these scales."""
     return tf.reduce_max(product_scales) * LEAST_STEPS_OF_A_SUM
 
 
-def least_weight_scales(bias, input_scale):
+def least_weight_scales(bias: Values, input_scale: Values) -> tf.Tensor:
     """The scales at which the biases of a layer fit in int32, `(channels,)`.
 
     Args:
@@ -81,7 +87,13 @@ def least_weight_scales(bias, input_scale):
     return tf.abs(_float32(bias)) / (_float32(input_scale) * MOST_BIAS_STEPS)
 
 
-def weight_ends(largest, weight_format, clipping=1.0, least=None, factors=1.0):
+def weight_ends(
+    largest: Values,
+    weight_format: WeightFormat,
+    clipping: Values = 1.0,
+    least: Values | None = None,
+    factors: Values = 1.0,
+) -> tf.Tensor:
     """The ends of the ranges of a layer's weights.
 
     A channel of zeros has the scale that its bias needs, and one without a bias the smallest.
@@ -108,7 +120,12 @@ def weight_ends(largest, weight_format, clipping=1.0, least=None, factors=1.0):
     return tf.maximum(ends, SMALLEST_SCALE * weight_format.limit)
 
 
-def weight_scales(largest, weight_format, clipping=1.0, least=None):
+def weight_scales(
+    largest: Values,
+    weight_format: WeightFormat,
+    clipping: Values = 1.0,
+    least: Values | None = None,
+) -> tf.Tensor:
     """Scales of a layer's weights, float32 tensor `(channels,)`; arguments as of `weight_ends`."""
     return weight_ends(largest, weight_format, clipping, least) / weight_format.limit
 

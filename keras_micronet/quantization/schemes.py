@@ -25,9 +25,9 @@ class WeightFormat:
     per_channel: bool
 
     @property
-    def limit(self):
+    def limit(self) -> int:
         """The largest integer."""
-        return 2 ** (self.bits - 1) - 1
+        return (1 << (self.bits - 1)) - 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,7 +76,7 @@ SCHEMES = {
 }
 
 
-def find_scheme(name):
+def find_scheme(name: str) -> Scheme:
     """The scheme of a name.
 
     Raises:
@@ -87,7 +87,7 @@ def find_scheme(name):
     return SCHEMES[name]
 
 
-def find_kernels(name):
+def find_kernels(name: str) -> str:
     """The name itself, if it is one of `KERNELS`.
 
     Raises:

@@ -15,7 +15,7 @@ _HEADER_READERS = {
 }
 
 
-def read_array_file(content):
+def read_array_file(content: bytes) -> dict[str, StoredArray]:
     """The arrays of a `.npz` file.
 
     Args:

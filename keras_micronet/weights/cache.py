@@ -14,6 +14,9 @@ import os
 import re
 import tempfile
 
+import keras
+
+from keras_micronet.variants import Variant
 from keras_micronet.weights import download
 from keras_micronet.weights.files import parse_state, read_bytes
 from keras_micronet.weights.release_layout import checked_values
@@ -43,7 +46,7 @@ _RECORD_SUFFIX = ".json"
 _PARTIAL_SUFFIX = ".part"
 
 
-def load_imagenet(model, variant, *, skip_classifier=False):
+def load_imagenet(model: keras.Model, variant: Variant, *, skip_classifier: bool = False) -> None:
     """Loads the ImageNet weights of a variant, from the cache or from the first source that works.
 
     Args:
@@ -81,7 +84,7 @@ def _downloaded_values(variant, fetch):
     raise OSError(_failure(variant, fetch.folder, tried))
 
 
-def cache_folder():
+def cache_folder() -> str:
     """Path of the folder that holds downloaded weights."""
     home = os.environ.get("KERAS_HOME", os.path.join(os.path.expanduser("~"), ".keras"))
     return os.path.join(home, "models")

@@ -47,7 +47,7 @@ class NotThereError(DownloadError):
     """The server answers, but has no such file."""
 
 
-def download(address, path, limits=Limits()):
+def download(address: str, path: str | os.PathLike[str], limits: Limits = Limits()) -> None:
     """Writes what is at an address to a file.
 
     Args:
@@ -72,7 +72,7 @@ def download(address, path, limits=Limits()):
         transfer.run()
 
 
-def remove_partial(path):
+def remove_partial(path: str | os.PathLike[str]) -> None:
     """Removes a partial file and what is known of it."""
     for name in (path, _validator_path(path)):
         if os.path.exists(name):

@@ -7,6 +7,7 @@ whatever is wrong with one becomes a `ValueError` of one sentence.
 
 import collections.abc
 import os
+from typing import Any
 
 import numpy as np
 
@@ -27,7 +28,9 @@ _READERS = {
 SUFFIXES = tuple(_READERS)
 
 
-def read_state(source):
+def read_state(
+    source: str | os.PathLike[str] | collections.abc.Mapping[str, Any],
+) -> dict[str, StoredArray]:
     """The state dict in a file or a mapping.
 
     Args:
@@ -51,7 +54,7 @@ def read_state(source):
     return parse_state(read_bytes(source), source)
 
 
-def read_bytes(path):
+def read_bytes(path: str | os.PathLike[str]) -> bytes:
     """The content of a file that is not larger than any of weights.
 
     Raises:
@@ -68,7 +71,7 @@ def read_bytes(path):
     return content
 
 
-def parse_state(content, path):
+def parse_state(content: bytes, path: str | os.PathLike[str]) -> dict[str, StoredArray]:
     """The state dict in the bytes of a file.
 
     Args:

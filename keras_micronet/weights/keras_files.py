@@ -21,7 +21,9 @@ _WEIGHTS_MEMBER = "model.weights.h5"
 _CLASSIFIER = CLASSIFIER_LAYERS[0]
 
 
-def load_keras_file(model, path, *, skip_classifier=False):
+def load_keras_file(
+    model: keras.Model, path: str | os.PathLike[str], *, skip_classifier: bool = False
+) -> None:
     """Sets a model's variables to those of a file, all of them or none.
 
     Args:
@@ -53,7 +55,7 @@ def load_keras_file(model, path, *, skip_classifier=False):
             layer.set_weights(source.get_weights())
 
 
-def count_classes(model, path):
+def count_classes(model: keras.Model, path: str | os.PathLike[str]) -> int | None:
     """The number of classes that a file's classifier tells apart.
 
     Args:

@@ -3,7 +3,11 @@
 
 import collections.abc
 import os
+from typing import Any, TypeGuard
 
+import keras
+
+from keras_micronet.variants import Variant
 from keras_micronet.weights import files, keras_files, release_layout
 from keras_micronet.weights.cache import load_imagenet
 
@@ -11,7 +15,12 @@ IMAGENET = "imagenet"
 _SUFFIXES = (*keras_files.SUFFIXES, *files.SUFFIXES)
 
 
-def load_checkpoint(model, source, *, skip_classifier=False):
+def load_checkpoint(
+    model: keras.Model,
+    source: str | os.PathLike[str] | collections.abc.Mapping[str, Any],
+    *,
+    skip_classifier: bool = False,
+) -> None:
     """Loads weights from a file or a mapping into a MicroNet.
 
     Nothing in a file is run, and neither PyTorch nor PaddlePaddle is needed. Everything is checked,
@@ -40,7 +49,12 @@ def load_checkpoint(model, source, *, skip_classifier=False):
         release_layout.assign_state(model, state, skip_classifier=skip_classifier)
 
 
-def load_torch_checkpoint(model, source, *, skip_classifier=False):
+def load_torch_checkpoint(
+    model: keras.Model,
+    source: str | os.PathLike[str] | collections.abc.Mapping[str, Any],
+    *,
+    skip_classifier: bool = False,
+) -> None:
     """Loads weights into a MicroNet: the earlier name of `load_checkpoint`.
 
     Args:
@@ -51,7 +65,9 @@ def load_torch_checkpoint(model, source, *, skip_classifier=False):
     load_checkpoint(model, source, skip_classifier=skip_classifier)
 
 
-def count_classes(model, source):
+def count_classes(
+    model: keras.Model, source: str | os.PathLike[str] | collections.abc.Mapping[str, Any]
+) -> int | None:
     """The number of classes of a checkpoint's classifier, which reads no values.
 
     Args:
@@ -69,7 +85,7 @@ def count_classes(model, source):
     return release_layout.count_classes(files.read_state(source))
 
 
-def check_weights_argument(weights):
+def check_weights_argument(weights: str | os.PathLike[str] | None) -> None:
     """Raises `ValueError` unless `weights` is `None`, "imagenet" or an existing weights file."""
     if weights is None or weights == IMAGENET:
         return
@@ -80,7 +96,13 @@ def check_weights_argument(weights):
         raise ValueError(f"{rule}; no such file exists. Received: weights={os.fspath(weights)!r}")
 
 
-def load_weights(model, variant, weights, *, skip_classifier=False):
+def load_weights(
+    model: keras.Model,
+    variant: Variant,
+    weights: str | os.PathLike[str] | None,
+    *,
+    skip_classifier: bool = False,
+) -> None:
     """Loads what the `weights` argument of a builder names.
 
     Args:
@@ -97,7 +119,7 @@ def load_weights(model, variant, weights, *, skip_classifier=False):
         load_checkpoint(model, weights, skip_classifier=skip_classifier)
 
 
-def _is_keras_file(source):
+def _is_keras_file(source: object) -> TypeGuard[str | os.PathLike[str]]:
     if isinstance(source, collections.abc.Mapping) or not isinstance(source, (str, os.PathLike)):
         return False
     return os.fspath(source).endswith(keras_files.SUFFIXES) and os.path.isfile(source)

@@ -16,7 +16,7 @@ _FLOATS = ("f2", "f4", "f8")
 _NDARRAY = "numpy.ndarray"  # stands for the class, of which no array is ever made here
 
 
-def read_paddle_file(content):
+def read_paddle_file(content: bytes) -> dict[str, StoredArray]:
     """The arrays of a `.pdparams` file.
 
     Args:

@@ -14,6 +14,8 @@ import io
 import itertools
 import pickletools
 import types
+from collections.abc import Callable, Mapping
+from typing import Any, BinaryIO
 
 from keras_micronet.weights.messages import one_line
 
@@ -37,7 +39,11 @@ _IGNORED = {"PROTO", "FRAME"}
 _TUPLE_LENGTHS = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 
 
-def read_pickle(content, names, persistent=None):
+def read_pickle(
+    content: bytes | BinaryIO,
+    names: Mapping[str, Any],
+    persistent: Callable[[Any], Any] | None = None,
+) -> Any:
     """The value that a pickle describes.
 
     Args:

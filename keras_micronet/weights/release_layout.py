@@ -8,6 +8,7 @@ the first variable is assigned.
 """
 
 import dataclasses
+from collections.abc import Mapping
 
 import keras
 import numpy as np
@@ -21,6 +22,7 @@ from keras_micronet.layers import (
     NormalizedDepthwiseConv2D,
 )
 from keras_micronet.weights.messages import one_line
+from keras_micronet.weights.stored_array import StoredArray
 
 CLASSIFIER_LAYERS = ("classifier_dense", "classifier_normalization")
 _TOP_PREFIX = "classifier."
@@ -47,7 +49,9 @@ _PYTORCH = _Layout(mean="running_mean", variance="running_var", matrix_axes=(1, 
 _PADDLE = _Layout(mean="_mean", variance="_variance", matrix_axes=(0, 1))
 
 
-def assign_state(model, state, *, skip_classifier=False):
+def assign_state(
+    model: keras.Model, state: Mapping[str, StoredArray], *, skip_classifier: bool = False
+) -> None:
     """Sets a model's variables to a state dict's values, all of them or none.
 
     Args:
@@ -62,7 +66,9 @@ def assign_state(model, state, *, skip_classifier=False):
         variable.assign(value)
 
 
-def checked_values(model, state, *, skip_classifier=False):
+def checked_values(
+    model: keras.Model, state: Mapping[str, StoredArray], *, skip_classifier: bool = False
+) -> list[tuple[keras.Variable, np.ndarray]]:
     """The variables with the values that `assign_state` would give them; changes nothing.
 
     Returns:
@@ -84,7 +90,7 @@ def checked_values(model, state, *, skip_classifier=False):
     return [(targets[key].variable, targets[key].convert(value)) for key, value in values.items()]
 
 
-def count_classes(state):
+def count_classes(state: Mapping[str, StoredArray]) -> int | None:
     """The number of classes that a state dict's classifier tells apart; `None` without one."""
     bias = state.get(_CLASSIFIER_BIAS)
     return bias.shape[0] if bias is not None and len(bias.shape) == 1 else None

@@ -21,11 +21,11 @@ class StoredArray:
             shape; raises `ValueError` if the file is damaged there.
     """
 
-    shape: tuple
-    read: Callable
+    shape: tuple[int, ...]
+    read: Callable[[], np.ndarray]
 
     @staticmethod
-    def of_bytes(shape, dtype, content):
+    def of_bytes(shape: tuple[int, ...], dtype: np.dtype, content: bytes) -> "StoredArray":
         """The array whose values lie in C order in `content`, bytes, if there are as many.
 
         Raises:
@@ -37,7 +37,7 @@ class StoredArray:
         return StoredArray(shape, lambda: np.frombuffer(content, dtype).reshape(shape))
 
 
-def check_shape(shape):
+def check_shape(shape: object) -> None:
     """Raises `ValueError` unless `shape` is a tuple of integers from 0 to 2**63 - 1."""
     if type(shape) is not tuple or len(shape) > 32:
         raise ValueError("the shape of an array is not a tuple of at most 32 sizes")

@@ -13,6 +13,7 @@ import math
 import struct
 import zipfile
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -41,7 +42,7 @@ _ELEMENTS = {
 }
 
 
-def read_torch_file(content):
+def read_torch_file(content: bytes) -> Any:
     """The content of a `.pth` file, tensors as `StoredArray`.
 
     Args:

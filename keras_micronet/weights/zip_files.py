@@ -8,7 +8,7 @@ LARGEST_MEMBER_COUNT = 20_000
 _DIRECTORY_ENTRY = b"PK\x01\x02"
 
 
-def open_zip(content):
+def open_zip(content: bytes) -> zipfile.ZipFile:
     """The archive in `content`, bytes, as a `zipfile.ZipFile` to read.
 
     Its directory is counted first: millions of members fit into a file, and Python makes an object

@@ -20,7 +20,9 @@ if __name__ == "__main__":
     package = types.ModuleType("keras_micronet")
     package.__path__ = [str(pathlib.Path(__file__).parents[2] / "keras_micronet")]
     sys.modules["keras_micronet"] = package
-    sys.modules["keras"] = types.ModuleType("keras")
+    keras = types.ModuleType("keras")
+    keras.Model = object  # what type hints need of it
+    sys.modules["keras"] = keras
 
 from keras_micronet import run_folders
 from tests.keras_micronet.files.killed import check_every_kill, run_killed

@@ -4,11 +4,12 @@
 import contextlib
 import math
 import time
+from collections.abc import Callable
 
 import keras
 import tensorflow as tf
 
-from training.commands.train import introduction
+from training.commands.train import PreparedRun, introduction
 from training.datasets.batches import evaluation_batches
 from training.fitting.evaluation import Evaluator
 from training.fitting.progress import format_duration
@@ -20,7 +21,11 @@ from training.recipes.options import format_value, option_fields
 _STEPS_TIMED = 5
 
 
-def execute(prepared, report=print, clock=time.monotonic):
+def execute(
+    prepared: PreparedRun,
+    report: Callable[[str], object] = print,
+    clock: Callable[[], float] = time.monotonic,
+) -> None:
     """Tells what a run would do, and trains its model for a few steps to estimate the time.
 
     The model that is trained is in memory only, and lost with the process.

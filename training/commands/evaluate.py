@@ -5,6 +5,7 @@ import contextlib
 import dataclasses
 import json
 import math
+from collections.abc import Callable
 
 import keras
 
@@ -13,7 +14,7 @@ from keras_micronet.files.atomic import remove_temporary_files, temporary_for, w
 from keras_micronet.files.marks import list_files
 from training.datasets import Split, load_dataset
 from training.datasets.batches import evaluation_batches
-from training.fitting.evaluation import Evaluator
+from training.fitting.evaluation import Evaluation, Evaluator
 from training.fitting.trainer import categorical_loss
 from training.runs import plots, run_folder
 from training.runs.run_folder import make_writable_folder, write_figure
@@ -47,7 +48,7 @@ class PreparedEvaluation:
     lock: locks.Lock | None = None
 
 
-def prepare(settings):
+def prepare(settings: EvaluateSettings) -> PreparedEvaluation:
     """Loads the run and the dataset, and makes the output folder if there is one.
 
     Args:
@@ -104,7 +105,7 @@ def _describe_sizes(sizes):
     return ", ".join(f"{size} {part}" for part, size in sizes.items())
 
 
-def execute(prepared, report=print):
+def execute(prepared: PreparedEvaluation, report: Callable[[str], object] = print) -> Evaluation:
     """Measures the model and tells the user; writes files only if there is an output folder.
 
     The loss is the training's, with its label smoothing.

@@ -3,6 +3,8 @@
 
 import dataclasses
 import math
+import os
+from collections.abc import Callable
 
 import keras
 import numpy as np
@@ -30,7 +32,7 @@ class PreparedPrediction:
     model: keras.Model
 
 
-def prepare(settings):
+def prepare(settings: PredictSettings) -> PreparedPrediction:
     """Loads the run.
 
     Args:
@@ -46,7 +48,11 @@ def prepare(settings):
     return PreparedPrediction(settings, run, run.load_model())
 
 
-def execute(prepared, report=print, complain=print):
+def execute(
+    prepared: PreparedPrediction,
+    report: Callable[[str], object] = print,
+    complain: Callable[[str], object] = print,
+) -> int:
     """Tells the most probable classes of each image, one line an image.
 
     Args:
@@ -112,7 +118,12 @@ def _kind(path):
     return None if kind is None or kind.is_read else kind
 
 
-def load_image(path, image_size, evaluation_crop=1.0, most_pixels=MOST_PIXELS):
+def load_image(
+    path: str | os.PathLike[str],
+    image_size: tuple[int, int],
+    evaluation_crop: float = 1.0,
+    most_pixels: int = MOST_PIXELS,
+) -> tf.Tensor:
     """Reads an image file as training reads those of a folder that it validates with.
 
     Args:

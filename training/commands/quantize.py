@@ -19,14 +19,14 @@ from training.fitting.trainer import check_batch_size, make_reproducible
 from training.recipes.recipes import quantize_aware_recipe
 from training.runs.run_folder import RunFolder
 from training.runs.saved_run import QUANTIZATION, SavedRun
-from training.settings import RunSettings
+from training.settings import QuantizeAwareSettings, RunSettings
 
 # Mean difference of two decodings of one image, in grey levels; other libraries decode JPEG files
 # slightly differently. Two images of anything but a still life are further apart.
 _SAME_IMAGE = 4.0
 
 
-def prepare(settings):
+def prepare(settings: QuantizeAwareSettings) -> PreparedRun:
     """Loads the float run and its dataset, quantizes the model and makes the run folder.
 
     Args:

@@ -5,7 +5,7 @@ import dataclasses
 import importlib.util
 import math
 import platform
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import keras
 import numpy as np
@@ -22,6 +22,7 @@ from training.fitting.progress import ProgressLines, format_duration
 from training.fitting.strategies import check_workers_agree, is_chief, make_strategy, workers_answer
 from training.fitting.trainer import (
     EpochRecord,
+    TrainingResult,
     categorical_loss,
     check_batch_size,
     make_reproducible,
@@ -73,7 +74,7 @@ class PreparedRun:
     sections: Mapping[str, object] = dataclasses.field(default_factory=dict)
 
 
-def prepare(settings):
+def prepare(settings: RunSettings) -> PreparedRun:
     """Loads the dataset, builds the model and, unless it is a dry run, makes the run folder.
 
     Args:
@@ -141,7 +142,7 @@ def _make_companion(settings, class_count):
     return None
 
 
-def execute(prepared, report=print):
+def execute(prepared: PreparedRun, report: Callable[[str], object] = print) -> TrainingResult:
     """Trains the model and writes the run folder.
 
     Args:
@@ -294,7 +295,7 @@ def _identity(settings, dataset, strategy, sections):
     }
 
 
-def introduction(prepared):
+def introduction(prepared: PreparedRun) -> Iterator[str]:
     """Yields sentences for the user on model, dataset and recipe."""
     settings, dataset, cost = prepared.settings, prepared.dataset, prepared.cost
     recipe = settings.recipe

@@ -13,8 +13,12 @@ TENSORFLOW_DATASETS_PREFIX = "tfds:"
 
 
 def load_dataset(
-    name, image_size, skip_unreadable=False, evaluation_crop=1.0, most_pixels=MOST_PIXELS
-):
+    name: str,
+    image_size: tuple[int, int],
+    skip_unreadable: bool = False,
+    evaluation_crop: float = 1.0,
+    most_pixels: int = MOST_PIXELS,
+) -> ImageDataset:
     """Loads a dataset by the name it has on the command line.
 
     Args:

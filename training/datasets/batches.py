@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
+from training.datasets.image_dataset import Split
 from training.datasets.random_crop import random_crop
 
 # What fits is kept decoded, as uint8, so that only the first epoch decodes it.
@@ -27,16 +28,16 @@ class Share:
 
 
 def training_batches(
-    split,
-    image_size,
-    class_count,
-    batch_size,
-    seed,
-    first_epoch=0,
-    share=Share(),
-    smallest_crop=1.0,
-    cache_bytes=LARGEST_CACHE_BYTES,
-):
+    split: Split,
+    image_size: tuple[int, int],
+    class_count: int,
+    batch_size: int,
+    seed: int,
+    first_epoch: int = 0,
+    share: Share = Share(),
+    smallest_crop: float = 1.0,
+    cache_bytes: int = LARGEST_CACHE_BYTES,
+) -> tf.data.Dataset:
     """One split, over and over, in an order that every epoch has anew.
 
     The last images of an epoch that fill no batch are left out of that epoch: batch normalization
@@ -151,7 +152,9 @@ def _share_of_batches(numbered, batch_size, share):
     return numbered.filter(lambda number, _: number % batch_size // size == share.worker)
 
 
-def evaluation_batches(split, class_count, batch_size, cache_bytes=0):
+def evaluation_batches(
+    split: Split, class_count: int, batch_size: int, cache_bytes: int = 0
+) -> tf.data.Dataset:
     """One split as it is, every image once, in its fixed order.
 
     Args:
@@ -177,7 +180,7 @@ def _to_model_format(class_count):
     return lambda images, labels: (tf.cast(images, tf.float32), tf.one_hot(labels, class_count))
 
 
-def collect_balanced(split, count, class_count):
+def collect_balanced(split: Split, count: int, class_count: int) -> tuple[np.ndarray, np.ndarray]:
     """Takes images so that each class has the same share, as far as its images go.
 
     Reads no further than needed, in the split's fixed order, so the same images come every time.
@@ -193,7 +196,8 @@ def collect_balanced(split, count, class_count):
     """
     quotas = np.full(class_count, count // class_count)
     quotas[: count % class_count] += 1
-    chosen, spare = [], []
+    chosen: list[tuple[int, np.ndarray, int]] = []
+    spare: list[tuple[int, np.ndarray, int]] = []
     for position, (image, label) in enumerate(split.images().as_numpy_iterator()):
         if quotas[label] > 0:
             quotas[label] -= 1
@@ -207,7 +211,7 @@ def collect_balanced(split, count, class_count):
     return _stack(image_and_label for _, *image_and_label in chosen)
 
 
-def collect_evenly(split, count):
+def collect_evenly(split: Split, count: int) -> tuple[np.ndarray, np.ndarray]:
     """Takes images at even distances, so that their mix of classes is the split's own.
 
     Args:

@@ -21,7 +21,7 @@ NAME = "digits"
 _LARGEST_VALUE = 16
 
 
-def load_digits(image_size, evaluation_crop=1.0):
+def load_digits(image_size: tuple[int, int], evaluation_crop: float = 1.0) -> ImageDataset:
     """Loads the handwritten digits, enlarged smoothly to RGB images.
 
     Args:
@@ -44,7 +44,7 @@ def load_digits(image_size, evaluation_crop=1.0):
 
     return ImageDataset(
         name=NAME,
-        image_size=tuple(image_size),
+        image_size=(image_size[0], image_size[1]),
         class_names=tuple(str(name) for name in digits.target_names),
         train=make_split(train),
         validation=make_split(validation),

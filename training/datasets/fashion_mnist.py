@@ -39,7 +39,7 @@ _VALIDATION_FRACTION = 0.1  # of the 60,000 images that are not for testing
 _UINT8 = 8  # the IDX format's number for this type
 
 
-def load_fashion_mnist(image_size, evaluation_crop=1.0):
+def load_fashion_mnist(image_size: tuple[int, int], evaluation_crop: float = 1.0) -> ImageDataset:
     """Loads Fashion-MNIST, resized smoothly to RGB images.
 
     Args:
@@ -66,7 +66,7 @@ def load_fashion_mnist(image_size, evaluation_crop=1.0):
 
     return ImageDataset(
         name=NAME,
-        image_size=tuple(image_size),
+        image_size=(image_size[0], image_size[1]),
         class_names=CLASS_NAMES,
         pictures=_digest(images, labels, test_images, test_labels),
         train=make_split(images[train], labels[train]),
@@ -95,7 +95,7 @@ def _read_pair(folder, part):
     return images, labels.astype(np.int32)
 
 
-def read_idx(path, rank):
+def read_idx(path: pathlib.Path, rank: int) -> np.ndarray:
     """Reads a compressed file in the IDX format of bytes.
 
     Args:

@@ -3,6 +3,7 @@
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import tensorflow as tf
 
@@ -54,7 +55,7 @@ class Split:
     shuffle_buffer: int
     keep_pictures: Callable | None = None
 
-    def images(self):
+    def images(self) -> tf.data.Dataset:
         """The decoded examples in their fixed order.
 
         Returns:
@@ -62,7 +63,7 @@ class Split:
         """
         return self.decoded(self.decode)
 
-    def decoded(self, decode):
+    def decoded(self, decode: Callable[[Any], tf.Tensor]) -> tf.data.Dataset:
         """The examples in their fixed order, with `decode` applied to their sources."""
         return self.examples.map(
             lambda source, label: (decode(source), label), num_parallel_calls=tf.data.AUTOTUNE

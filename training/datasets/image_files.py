@@ -11,6 +11,7 @@ import math
 import os
 import re
 import threading
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps
@@ -96,13 +97,15 @@ def _read_file(path, most_pixels):
     return content
 
 
-def set_most_pixels(most_pixels):
+def set_most_pixels(most_pixels: int) -> None:
     """Lets this process read larger images than `MOST_PIXELS`; Pillow has a limit of its own."""
     if most_pixels > MOST_PIXELS:
         Image.MAX_IMAGE_PIXELS = most_pixels
 
 
-def read_image_size(path, smallest_side=None, most_pixels=MOST_PIXELS):
+def read_image_size(
+    path: str | os.PathLike[str], smallest_side: int | None = None, most_pixels: int = MOST_PIXELS
+) -> np.ndarray:
     """Reads how large an image is, upright, without decoding it.
 
     A PNG file that tells only behind its pixels that it is turned counts as upright.
@@ -131,8 +134,12 @@ def read_image_size(path, smallest_side=None, most_pixels=MOST_PIXELS):
 
 
 def read_image(
-    path, smallest_side=None, part=(0.0, 0.0, 1.0, 1.0), size=None, most_pixels=MOST_PIXELS
-):
+    path: str | os.PathLike[str],
+    smallest_side: int | None = None,
+    part: Sequence[float] = (0.0, 0.0, 1.0, 1.0),
+    size: tuple[int, int] | None = None,
+    most_pixels: int = MOST_PIXELS,
+) -> np.ndarray:
     """Decodes an image file, or a part of it, upright, as RGB.
 
     Transparent parts are laid over white. 16-bit grey is scaled to 8 bits.
@@ -173,7 +180,7 @@ def _decode(content, smallest_side, part, size, most_pixels):
         return np.array(image if size is None else _resize(image, size))
 
 
-def resize_image(image, size):
+def resize_image(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Resizes a decoded image as `read_image` does.
 
     Args:
@@ -212,7 +219,9 @@ def _as_rgb(image):
     return image.convert("RGB")
 
 
-def read_image_sizes(paths, most_pixels=MOST_PIXELS):
+def read_image_sizes(
+    paths: Iterable[str | os.PathLike[str]], most_pixels: int = MOST_PIXELS
+) -> np.ndarray:
     """Reads how large images are, as `read_image_size` does.
 
     Args:
@@ -243,7 +252,9 @@ class FileCheck:
     kind: FileKind | None = None
 
 
-def check_images(paths, most_pixels=MOST_PIXELS):
+def check_images(
+    paths: Iterable[str | os.PathLike[str]], most_pixels: int = MOST_PIXELS
+) -> list[FileCheck]:
     """Decodes every file to find those that are damaged, truncated or no images.
 
     Args:
@@ -274,7 +285,7 @@ def _check_image(path, most_pixels):
     return FileCheck(digest, None)
 
 
-def reason_of(error):
+def reason_of(error: BaseException) -> str:
     """Why a file cannot be read, in one short line, of whatever was raised."""
     # Pillow says where in our memory the file is.
     text = re.sub(r" <_io\.BytesIO object at 0x[0-9a-f]+>", "", str(error))

@@ -18,6 +18,8 @@ import functools
 import hashlib
 import math
 import os
+import pathlib
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -50,8 +52,8 @@ _TEST = "test"
 
 @dataclasses.dataclass(frozen=True)
 class _LabelledFiles:
-    paths: list
-    labels: list
+    paths: list[pathlib.Path]
+    labels: list[int]
 
     def __len__(self):
         return len(self.paths)
@@ -70,7 +72,9 @@ class ImageFolderError(ValueError):
             is missed.
     """
 
-    def __init__(self, folder, complaints, notes=()):
+    def __init__(
+        self, folder: str | os.PathLike[str], complaints: Sequence[str], notes: Sequence[str] = ()
+    ) -> None:
         self.lines = (*complaints, *notes)
         if len(complaints) > 1:
             complaints = [f"({number}) {text}" for number, text in enumerate(complaints, start=1)]
@@ -79,8 +83,12 @@ class ImageFolderError(ValueError):
 
 
 def load_image_folder(
-    folder, image_size, skip_unreadable=False, evaluation_crop=1.0, most_pixels=MOST_PIXELS
-):
+    folder: pathlib.Path,
+    image_size: tuple[int, int],
+    skip_unreadable: bool = False,
+    evaluation_crop: float = 1.0,
+    most_pixels: int = MOST_PIXELS,
+) -> ImageDataset:
     """Loads a folder of images; every file is decoded once here, to find the damaged ones.
 
     Args:
@@ -102,7 +110,7 @@ def load_image_folder(
     part_folders = _part_folders(folder)
     class_names = _class_names(part_folders[_TRAIN])
     complaints = _name_complaints(class_names)
-    notes = []
+    notes: list[str] = []
     parts = {
         part: _labelled_files(part_folder, class_names, notes, complaints)
         for part, part_folder in part_folders.items()
@@ -129,7 +137,7 @@ def load_image_folder(
     _split_off_missing_parts(parts)
     return ImageDataset(
         name=folder.resolve().name,
-        image_size=tuple(image_size),
+        image_size=(image_size[0], image_size[1]),
         class_names=class_names,
         notes=tuple(notes),
         pictures=_digest(folder, parts, checks),

@@ -3,6 +3,7 @@
 
 import dataclasses
 import os
+from collections.abc import Iterable
 
 # Enough of a file's beginning to tell what it is.
 HEAD_BYTES = 512
@@ -111,12 +112,12 @@ _BRANDS = {
 }
 
 
-def kind_of_name(path):
+def kind_of_name(path: str | os.PathLike[str]) -> FileKind | None:
     """The `FileKind` that a file's name tells, or `None`."""
     return _BY_SUFFIX.get(os.path.splitext(path)[1].lower())
 
 
-def kind_of_content(head):
+def kind_of_content(head: bytes) -> FileKind | None:
     """The `FileKind` that a file's first `HEAD_BYTES` bytes tell, or `None`."""
     if head[4:8] == b"ftyp":
         return _BRANDS.get(head[8:12], _VIDEO)
@@ -127,7 +128,7 @@ def kind_of_content(head):
     return next((kind for beginning, kind in _BEGINNINGS if head.startswith(beginning)), None)
 
 
-def kind_of_file(path):
+def kind_of_file(path: str | os.PathLike[str]) -> FileKind | None:
     """The `FileKind` of a file that a name does not make an image, by content before name."""
     try:
         with open(path, "rb") as file:
@@ -139,7 +140,7 @@ def kind_of_file(path):
     return by_name or by_content if by_content in (None, _TIFF) else by_content
 
 
-def remedies(kinds):
+def remedies(kinds: Iterable[FileKind | None]) -> str:
     """What to do about files of these kinds (`None` is left out), as a sentence's part."""
     distinct = sorted({kind for kind in kinds if kind is not None}, key=lambda kind: kind.name)
     return "; ".join(f"{kind.name}: {kind.remedy}" for kind in distinct)

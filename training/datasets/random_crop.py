@@ -9,7 +9,9 @@ _TRIES = 10
 _LARGEST_STRETCH = 4 / 3
 
 
-def narrowest_crop(height, width, image_size, smallest_part):
+def narrowest_crop(
+    height: int, width: int, image_size: tuple[int, int], smallest_part: float
+) -> float:
     """The shorter side, in pixels, of the smallest and most stretched part that may be drawn.
 
     Args:
@@ -22,7 +24,13 @@ def narrowest_crop(height, width, image_size, smallest_part):
     return min(math.sqrt(area * flattest), height, width)
 
 
-def random_crop(height, width, image_size, smallest_part, seed):
+def random_crop(
+    height: tf.Tensor,
+    width: tf.Tensor,
+    image_size: tuple[int, int],
+    smallest_part: float,
+    seed: tf.Tensor,
+) -> tf.Tensor:
     """Draws the part of an image that is to be cut out and resized.
 
     Its area is uniform between `smallest_part` of the image's and all of it. Its proportions are

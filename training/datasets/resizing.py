@@ -5,10 +5,15 @@ It serves random crops, too, although the release's were bilinear: training and 
 equally sharp images. `image_files.read_image` can do the same while it reads a file.
 """
 
+from collections.abc import Callable
+
+import numpy as np
 import tensorflow as tf
 
 
-def crop_and_resize(image, image_size, kept=1.0):
+def crop_and_resize(
+    image: tf.Tensor | np.ndarray, image_size: tuple[int, int], kept: float = 1.0
+) -> tf.Tensor:
     """Cuts out a centred part with the right proportions and resizes it smoothly.
 
     Args:
@@ -36,7 +41,7 @@ def _part(side, kept):
     return tf.maximum(1, tf.cast(tf.round(kept * tf.cast(side, tf.float32)), tf.int32))
 
 
-def resize(image, image_size):
+def resize(image: tf.Tensor, image_size: tuple[int, int]) -> tf.Tensor:
     """Resizes a whole image smoothly, whatever its proportions are.
 
     Args:
@@ -51,7 +56,11 @@ def resize(image, image_size):
     return tf.cast(tf.clip_by_value(tf.round(resized), 0.0, 255.0), tf.uint8)
 
 
-def crop_decoded(image, image_size, choose_crop):
+def crop_decoded(
+    image: tf.Tensor,
+    image_size: tuple[int, int],
+    choose_crop: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
+) -> tf.Tensor:
     """Cuts any part out of a decoded image and resizes it smoothly.
 
     Args:
@@ -68,7 +77,9 @@ def crop_decoded(image, image_size, choose_crop):
     return resize(image[top : top + height, left : left + width], image_size)
 
 
-def grey_decoders(image_size, kept):
+def grey_decoders(
+    image_size: tuple[int, int], kept: float
+) -> tuple[Callable[..., tf.Tensor], Callable[..., tf.Tensor]]:
     """What a split of grey images in memory takes as its `decode` and `decode_crop`.
 
     Args:

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Splitting labelled examples into training, validation and test parts, class by class."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 VALIDATION_FRACTION = 0.1
@@ -11,7 +13,9 @@ TEST_FRACTION = 0.2
 _SPLIT_SEED = 20110812
 
 
-def stratified_split(labels, fractions):
+def stratified_split(
+    labels: np.ndarray | Sequence[int], fractions: Sequence[float]
+) -> list[np.ndarray]:
     """Splits examples so that every part has about the same mix of classes.
 
     The split depends on nothing but the arguments. Every class gives at least one example to
@@ -31,7 +35,7 @@ def stratified_split(labels, fractions):
     labels = np.asarray(labels)
     # RandomState's stream is frozen by NumPy; that of default_rng may change between versions.
     random = np.random.RandomState(_SPLIT_SEED)
-    parts = [[] for _ in range(len(fractions) + 1)]
+    parts: list[list[np.ndarray]] = [[] for _ in range(len(fractions) + 1)]
     for label in np.unique(labels):
         members = random.permutation(np.flatnonzero(labels == label))
         if len(members) < len(parts):

@@ -5,6 +5,7 @@ They are downloaded once and kept where TensorFlow Datasets keeps them (`~/tenso
 the folder that the environment variable TFDS_DATA_DIR names).
 """
 
+import os
 import re
 
 import numpy as np
@@ -30,7 +31,12 @@ _THREE_SLICES = {"train": ":70%", "validation": "70%:80%", "test": "80%:"}
 _FEWEST_TO_SLICE = 10  # of which a tenth is one
 
 
-def load_tensorflow_dataset(name, image_size, data_dir=None, evaluation_crop=1.0):
+def load_tensorflow_dataset(
+    name: str,
+    image_size: tuple[int, int],
+    data_dir: str | os.PathLike[str] | None = None,
+    evaluation_crop: float = 1.0,
+) -> ImageDataset:
     """Loads a dataset for image classification from TensorFlow Datasets.
 
     The dataset's own `test` and `validation` splits serve as such; those that were published
@@ -65,7 +71,7 @@ def load_tensorflow_dataset(name, image_size, data_dir=None, evaluation_crop=1.0
     decoders = _make_decoders(builder.info.features[image_key], image_size, evaluation_crop)
     return ImageDataset(
         name=builder.name,
-        image_size=tuple(image_size),
+        image_size=(image_size[0], image_size[1]),
         class_names=tuple(builder.info.features[label_key].names),
         pictures=_describe(builder, parts),
         **{

@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Random changes to training images: Keras's preprocessing layers, some of them made faster."""
 
+from typing import Any
+
 import keras
 import tensorflow as tf
+
+from training.recipes.recipes import Recipe
 
 # What a shifted or turned image leaves uncovered is filled with its border, which looks like the
 # background on digits as well as on photographs.
@@ -14,7 +18,7 @@ _VALUE_RANGE = (0, 255)
 _BRIGHTNESS = [3 * [0.299], 3 * [0.587], 3 * [0.114]]
 
 
-def random_changes(recipe, seed):
+def random_changes(recipe: Recipe, seed: int) -> list[keras.layers.Layer]:
     """The random transformations that a recipe asks for, in the order of application.
 
     They run as part of the training step: in the input pipeline their random state would forbid
@@ -74,10 +78,12 @@ class RandomFlip(keras.layers.RandomFlip):
         seed: non-negative integer.
     """
 
-    def __init__(self, seed):
+    def __init__(self, seed: int) -> None:
         super().__init__("horizontal", seed=seed)
 
-    def transform_images(self, images, transformation, training=True):
+    def transform_images(
+        self, images: tf.Tensor, transformation: dict[str, Any], training: bool = True
+    ) -> tf.Tensor:
         images = tf.cast(images, self.compute_dtype)
         if not training:
             return images
@@ -100,17 +106,21 @@ class RandomSaturation(keras.layers.RandomSaturation):
         seed: non-negative integer.
     """
 
-    def __init__(self, part, seed):
+    def __init__(self, part: float, seed: int) -> None:
         super().__init__(0.5, _VALUE_RANGE, seed=seed)
         self._part = part
 
-    def get_random_transformation(self, data, training=True, seed=None):
+    def get_random_transformation(
+        self, data: dict[str, Any], training: bool = True, seed: Any = None
+    ) -> dict[str, Any]:
         if seed is None:
             seed = self._get_seed_generator(self.backend._backend)
         shape = (keras.ops.shape(data["images"])[0], 1, 1, 1)
         return {"factor": keras.random.uniform(shape, 1 - self._part, 1 + self._part, seed=seed)}
 
-    def transform_images(self, images, transformation=None, training=True):
+    def transform_images(
+        self, images: tf.Tensor, transformation: Any = None, training: bool = True
+    ) -> tf.Tensor:
         if not training:
             return images
         # One product of matrices is faster than a sum over the last axis, which is short.
@@ -133,7 +143,7 @@ class RandAugment(keras.layers.RandAugment):
         seed: non-negative integer.
     """
 
-    def __init__(self, magnitude, seed):
+    def __init__(self, magnitude: float, seed: int) -> None:
         super().__init__(_VALUE_RANGE, factor=magnitude, seed=seed)
         part, half = 0.3 * magnitude, 0.5 * magnitude
         layers = keras.layers
@@ -152,7 +162,9 @@ class RandAugment(keras.layers.RandAugment):
         self.solarization = _Solarization(magnitude)
         self.equalization = _Equalization(_VALUE_RANGE)
 
-    def transform_images(self, images, transformation, training=True):
+    def transform_images(
+        self, images: tf.Tensor, transformation: dict[str, Any], training: bool = True
+    ) -> tf.Tensor:
         if not training:
             return images
 

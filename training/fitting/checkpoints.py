@@ -8,9 +8,12 @@ can run code.
 import dataclasses
 import json
 import math
+import os
 import pathlib
 import re
 import zipfile
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -40,8 +43,8 @@ class Checkpoint:
     """
 
     epoch: int
-    arrays: tuple
-    state: dict
+    arrays: tuple[np.ndarray, ...]
+    state: dict[str, Any]
 
 
 class CheckpointFolder:
@@ -56,17 +59,23 @@ class CheckpointFolder:
         warn: function that takes a sentence for the user.
     """
 
-    def __init__(self, path, settings, warn):
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        settings: Mapping[str, Any],
+        warn: Callable[[str], object],
+    ) -> None:
         self.path = pathlib.Path(path)
         self._settings = json.loads(json.dumps(settings))
         self._warn = warn
 
     @property
-    def last_epoch(self):
+    def last_epoch(self) -> int:
         """Number of epochs after which the newest checkpoint was written; 0 if there is none."""
-        return max((int(_NAME.fullmatch(path.name)[1]) for path in self._paths()), default=0)
+        matches = (_NAME.fullmatch(path.name) for path in self._paths())
+        return max((int(match[1]) for match in matches if match), default=0)
 
-    def write(self, checkpoint):
+    def write(self, checkpoint: Checkpoint) -> None:
         """Writes a checkpoint and removes old ones.
 
         If it cannot be written, the training's user is warned and the earlier ones stay: a disk
@@ -82,7 +91,7 @@ class CheckpointFolder:
         for old in self._paths()[_KEPT:]:
             old.unlink(missing_ok=True)
 
-    def latest(self, variables):
+    def latest(self, variables: Sequence[Any]) -> Checkpoint | None:
         """Reads the newest checkpoint that is whole.
 
         Args:
@@ -103,7 +112,7 @@ class CheckpointFolder:
                 self._warn(f"A damaged checkpoint is left out ({error}).")
         return None
 
-    def remove(self):
+    def remove(self) -> None:
         """Removes all checkpoints, when the training is over."""
         for path in self._paths():
             path.unlink(missing_ok=True)
@@ -139,7 +148,7 @@ class CheckpointFolder:
         return Checkpoint(state["epoch"], arrays, state["training"])
 
 
-def is_checkpoint(path):
+def is_checkpoint(path: str | os.PathLike[str]) -> bool:
     """Whether a file is an archive with a training's state; its values may still be damaged."""
     try:
         with zipfile.ZipFile(path) as archive:

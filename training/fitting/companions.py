@@ -25,7 +25,7 @@ class Partner(keras.layers.Layer):
         weight: of both divergences, above 0; 1 in Deep Mutual Learning.
     """
 
-    def __init__(self, network, loss, weight=1.0):
+    def __init__(self, network: keras.Model, loss: keras.losses.Loss, weight: float = 1.0) -> None:
         super().__init__(name="partner")
         self.network = network
         self.loss = loss
@@ -34,7 +34,9 @@ class Partner(keras.layers.Layer):
         self.accuracy = keras.metrics.CategoricalAccuracy(name="partner_accuracy")
         self.built = True
 
-    def join_loss(self, loss, images, labels, probabilities):
+    def join_loss(
+        self, loss: tf.Tensor, images: tf.Tensor, labels: tf.Tensor, probabilities: tf.Tensor
+    ) -> tf.Tensor:
         """The loss of both networks.
 
         Args:
@@ -65,7 +67,7 @@ class Teacher(keras.layers.Layer):
             again, are those of logits divided by it. The divergence is multiplied by the square.
     """
 
-    def __init__(self, network, weight=0.5, temperature=2.0):
+    def __init__(self, network: keras.Model, weight: float = 0.5, temperature: float = 2.0) -> None:
         super().__init__(name="teacher")
         self.network = network
         self.trainable = False
@@ -74,13 +76,15 @@ class Teacher(keras.layers.Layer):
         self.divergence = keras.losses.KLDivergence()
         self.built = True
 
-    def join_loss(self, loss, images, labels, probabilities):
+    def join_loss(
+        self, loss: tf.Tensor, images: tf.Tensor, labels: tf.Tensor, probabilities: tf.Tensor
+    ) -> tf.Tensor:
         """The mixed loss; arguments as for `Partner.join_loss`."""
         taught = self.soften(self.network(images, training=False))
         divergence = self.divergence(tf.stop_gradient(taught), self.soften(probabilities))
         return (1 - self.weight) * loss + self.weight * self.temperature**2 * divergence
 
-    def soften(self, probabilities):
+    def soften(self, probabilities: tf.Tensor) -> tf.Tensor:
         """Probabilities `(batch, classes)` at the temperature."""
         powers = tf.maximum(probabilities, _LEAST_PROBABILITY) ** (1 / self.temperature)
         return powers / tf.reduce_sum(powers, axis=-1, keepdims=True)

@@ -2,7 +2,9 @@
 """What a network knows about a part of a dataset: loss, accuracies and the confusion of classes."""
 
 import dataclasses
+from collections.abc import Iterable
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -27,17 +29,17 @@ class Evaluation:
     confusion: np.ndarray
 
     @property
-    def images(self):
+    def images(self) -> int:
         """Number of images."""
         return int(self.confusion.sum())
 
     @property
-    def accuracy(self):
+    def accuracy(self) -> float:
         """Fraction of the images whose class is the most probable one."""
         return float(np.trace(self.confusion) / self.confusion.sum())
 
     @property
-    def class_accuracies(self):
+    def class_accuracies(self) -> np.ndarray:
         """Float `(classes,)`: the accuracy on the images of each class; NaN where it has none."""
         counts = self.confusion.sum(axis=1)
         return np.where(counts > 0, np.diag(self.confusion) / np.maximum(counts, 1), np.nan)
@@ -51,19 +53,19 @@ class Evaluator:
         loss: Keras loss of one-hot labels and probabilities.
     """
 
-    def __init__(self, network, loss):
+    def __init__(self, network: keras.Model, loss: keras.losses.Loss) -> None:
         self._network = network
         self._loss = loss
         self._measure_batch = tf.function(
-            self._measure_batch, autograph=False, reduce_retracing=True
+            self._measure_images, autograph=False, reduce_retracing=True
         )
 
-    def measure(self, batches):
+    def measure(self, batches: Iterable[tuple[tf.Tensor, tf.Tensor]]) -> tuple[float, float]:
         """The loss and the top-1 accuracy of `evaluate`, the latter in [0, 1]."""
         evaluation = self.evaluate(batches)
         return evaluation.loss, evaluation.accuracy
 
-    def evaluate(self, batches):
+    def evaluate(self, batches: Iterable[tuple[tf.Tensor, tf.Tensor]]) -> Evaluation:
         """Measures over all images.
 
         Args:
@@ -72,21 +74,23 @@ class Evaluator:
         Returns:
             An `Evaluation`.
         """
-        loss, in_top, images, confusion = 0.0, 0, 0, None
+        loss, in_top, images = 0.0, 0, 0
+        confusion = np.zeros((0, 0), np.int64)
         for batch, one_hot in batches:
             batch_loss, probabilities = self._measure_batch(batch, one_hot)
             probabilities, labels = probabilities.numpy(), one_hot.numpy().argmax(axis=-1)
             classes = probabilities.shape[-1]
-            if confusion is None:
+            if not images:
                 confusion = np.zeros((classes, classes), np.int64)
             np.add.at(confusion, (labels, probabilities.argmax(axis=-1)), 1)
             own = np.take_along_axis(probabilities, labels[:, None], axis=-1)
             in_top += int(((probabilities > own).sum(axis=-1) < _TOP).sum())
             loss += float(batch_loss)
             images += len(labels)
-        return Evaluation(loss / images, in_top / images if classes > _TOP else None, confusion)
+        top_5 = in_top / images if len(confusion) > _TOP else None
+        return Evaluation(loss / images, top_5, confusion)
 
-    def _measure_batch(self, images, labels):
+    def _measure_images(self, images, labels):
         probabilities = tf.cast(self._network(images, training=False), tf.float32)
         # The values of each image: a loss as a whole would be divided among a strategy's replicas.
         return tf.reduce_sum(self._loss.call(labels, probabilities)), probabilities

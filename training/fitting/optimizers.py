@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The optimizers of the recipes, and how their learning rate moves."""
 
-import keras
+from typing import Any
 
-from training.recipes.recipes import ALL_WEIGHTS, SGD
+import keras
+import tensorflow as tf
+
+from training.recipes.recipes import ALL_WEIGHTS, SGD, Recipe
 
 _NOT_KERNELS = ("bias", "gamma", "beta")
 
@@ -26,13 +29,21 @@ class CoupledDecaySGD(keras.optimizers.SGD):
     """
 
     def __init__(
-        self, learning_rate, momentum=0.9, coupled_decay=0.0, decays_all=True, name="sgd", **kwargs
-    ):
+        self,
+        learning_rate: float | keras.optimizers.schedules.LearningRateSchedule,
+        momentum: float = 0.9,
+        coupled_decay: float = 0.0,
+        decays_all: bool = True,
+        name: str = "sgd",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(learning_rate, momentum=momentum, name=name, **kwargs)
         self.coupled_decay = coupled_decay
         self.decays_all = decays_all
 
-    def update_step(self, gradient, variable, learning_rate):
+    def update_step(
+        self, gradient: tf.Tensor, variable: keras.Variable, learning_rate: tf.Tensor
+    ) -> None:
         learning_rate = keras.ops.cast(learning_rate, variable.dtype)
         gradient = keras.ops.cast(gradient, variable.dtype)
         if self.decays_all or _is_kernel(variable):
@@ -44,13 +55,13 @@ class CoupledDecaySGD(keras.optimizers.SGD):
             self.assign(stored, velocity)
         self.assign_sub(variable, learning_rate * velocity)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         del config["nesterov"]
         return {**config, "coupled_decay": self.coupled_decay, "decays_all": self.decays_all}
 
 
-def make_optimizer(recipe, steps):
+def make_optimizer(recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:
     """The optimizer of a recipe.
 
     Args:
@@ -70,7 +81,9 @@ def make_optimizer(recipe, steps):
     return optimizer
 
 
-def learning_rate_schedule(recipe, steps):
+def learning_rate_schedule(
+    recipe: Recipe, steps: int
+) -> keras.optimizers.schedules.LearningRateSchedule:
     """Linear warm-up from 0 and cosine decay to 0, one value a step.
 
     Args:

@@ -7,6 +7,7 @@ faster so; a finished model is always float32.
 """
 
 import contextlib
+from collections.abc import Iterator
 
 import keras
 
@@ -14,7 +15,7 @@ from training.settings import FLOAT16, FLOAT32
 
 
 @contextlib.contextmanager
-def layers_compute_in(precision):
+def layers_compute_in(precision: str) -> Iterator[None]:
     """Lets the Keras layers that are made in the block compute in a precision.
 
     Args:
@@ -28,7 +29,9 @@ def layers_compute_in(precision):
         keras.config.set_dtype_policy(before)
 
 
-def scale_losses(optimizer, precision):
+def scale_losses(
+    optimizer: keras.optimizers.Optimizer, precision: str
+) -> keras.optimizers.Optimizer:
     """An optimizer for gradients in a precision.
 
     Float16 has so few exponents that small gradients would become 0: its losses are multiplied by a

@@ -4,6 +4,8 @@
 import math
 import sys
 import time
+from collections.abc import Callable
+from typing import TextIO
 
 import keras
 
@@ -39,7 +41,13 @@ class ProgressLines(keras.callbacks.Callback):
         clock: function that gives seconds.
     """
 
-    def __init__(self, batch_size, validation_images, stream=None, clock=time.monotonic):
+    def __init__(
+        self,
+        batch_size: int,
+        validation_images: int,
+        stream: TextIO | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         super().__init__()
         self._batch_size = batch_size
         self._validation_steps = math.ceil(validation_images / batch_size)
@@ -48,7 +56,7 @@ class ProgressLines(keras.callbacks.Callback):
         self._epoch = 0
         self._epoch_steps_done = 0
         self._compiled = None  # the training step that has been announced
-        self._compilation_start = None
+        self._compilation_start: float | None = None
         self._all_steps = _Pace()
         self._epoch_steps = _Pace()
         self._validations = _Pace()
@@ -57,20 +65,20 @@ class ProgressLines(keras.callbacks.Callback):
         self._last_step_end = 0.0
         self._last_update = 0.0
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         self._epoch = epoch
         self._epoch_steps_done = 0
         self._epoch_steps = _Pace()
         self._epoch_start = self._last_step_end = self._clock()
 
-    def on_train_batch_begin(self, batch, logs=None):
+    def on_train_batch_begin(self, batch: int, logs: dict[str, float] | None = None) -> None:
         function = self.model.train_function
         if function is not self._compiled:
             self._compiled = function
             self._write_line("Compiling the training step, which takes a while ...")
             self._compilation_start = self._clock()
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         now = self._clock()
         self._epoch_steps_done += 1
         if self._compilation_start is not None:
@@ -89,7 +97,7 @@ class ProgressLines(keras.callbacks.Callback):
             line = f"{self._epoch_label()}  {step}{self._rate()}  {self._time_left(validations)}"
             self._write(f"\r{line}\x1b[K")
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
         now = self._clock()
         validation = now - self._last_step_end
         # The first one also builds a graph, but goes forward only: a step takes longer.
@@ -134,7 +142,7 @@ class ProgressLines(keras.callbacks.Callback):
         self._stream.flush()
 
 
-def format_duration(seconds):
+def format_duration(seconds: float) -> str:
     """Seconds as people say them, such as `"45 s"`, `"2 min 05 s"` or `"3 h 10 min"`."""
     seconds = round(seconds)
     if seconds < 60:

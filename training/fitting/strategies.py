@@ -6,6 +6,8 @@ import json
 import os
 import re
 import socket
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import keras
 import numpy as np
@@ -27,7 +29,9 @@ class WorkersError(RuntimeError):
     """A worker does not answer any more, or never did."""
 
 
-def make_strategy(name=AUTOMATIC, announce=lambda line: None):
+def make_strategy(
+    name: str = AUTOMATIC, announce: Callable[[str], object] = lambda line: None
+) -> tf.distribute.Strategy:
     """Makes a strategy; several workers all have to, before they use TensorFlow otherwise.
 
     Args:
@@ -69,7 +73,7 @@ def make_strategy(name=AUTOMATIC, announce=lambda line: None):
     return tf.distribute.get_strategy()
 
 
-def is_chief(strategy):
+def is_chief(strategy: tf.distribute.Strategy) -> bool:
     """Whether this process writes files; of several workers one does."""
     resolver = strategy.cluster_resolver
     if resolver is None or not resolver.task_type:
@@ -79,7 +83,7 @@ def is_chief(strategy):
     return (resolver.task_type, resolver.task_id) == (first, 0)
 
 
-def check_workers_agree(strategy, settings):
+def check_workers_agree(strategy: tf.distribute.Strategy, settings: Mapping[str, Any]) -> None:
     """Compares what all workers were asked for, before they train on what only one of them was.
 
     Every worker has to call it, at the same point, before the first variable is made.
@@ -111,7 +115,7 @@ def check_workers_agree(strategy, settings):
 
 
 @contextlib.contextmanager
-def workers_answer(strategy):
+def workers_answer(strategy: tf.distribute.Strategy) -> Iterator[None]:
     """Makes a lost worker one sentence, on those that are left, while in the block.
 
     Args:
@@ -161,7 +165,9 @@ def _differences(several):
 
 
 @contextlib.contextmanager
-def synchronized_batch_normalization(model, strategy):
+def synchronized_batch_normalization(
+    model: keras.Model, strategy: tf.distribute.Strategy
+) -> Iterator[None]:
     """Lets the batch normalization of a model see the images of all replicas while in the block.
 
     Otherwise each replica normalizes by its own images, which are few when a batch is divided

@@ -5,6 +5,7 @@ import dataclasses
 import functools
 import math
 import time
+from collections.abc import Callable, Iterable
 
 import keras
 import numpy as np
@@ -17,9 +18,12 @@ from training.datasets.batches import (
     evaluation_batches,
     training_batches,
 )
+from training.datasets.image_dataset import ImageDataset
 from training.fitting.augmentation import random_changes
-from training.fitting.checkpoints import Checkpoint, OtherRunError
+from training.fitting.checkpoints import Checkpoint, CheckpointFolder, OtherRunError
+from training.fitting.companions import Partner, Teacher
 from training.fitting.early_stopping import EarlyStopping, best_record
+from training.fitting.epoch_record import EpochRecord
 from training.fitting.evaluation import Evaluation, Evaluator
 from training.fitting.optimizers import make_optimizer
 from training.fitting.precision import scale_losses
@@ -27,27 +31,12 @@ from training.fitting.strategies import is_chief, synchronized_batch_normalizati
 from training.fitting.training_model import TrainingModel
 from training.fitting.validation import Validation
 from training.fitting.weight_average import WeightAverage
+from training.recipes.recipes import Recipe
 from training.settings import FLOAT32
 
 
 class TrainingDivergedError(RuntimeError):
     """The loss became infinite or undefined."""
-
-
-@dataclasses.dataclass(frozen=True)
-class EpochRecord:
-    """What one epoch measured; losses contain the label smoothing, accuracies are in [0, 1].
-
-    `learning_rate` is the one reached at the end of the epoch, `seconds` includes the validation.
-    """
-
-    epoch: int
-    loss: float
-    accuracy: float
-    validation_loss: float
-    validation_accuracy: float
-    learning_rate: float
-    seconds: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,7 +64,7 @@ class TrainingResult:
     test: Evaluation | None = None
 
 
-def make_reproducible(seed):
+def make_reproducible(seed: int) -> None:
     """Seeds Python, NumPy, Keras and TensorFlow, and keeps TensorFlow to deterministic kernels.
 
     Affects the whole process; to be called before the model is built.
@@ -88,20 +77,20 @@ def make_reproducible(seed):
 
 
 def train(
-    model,
-    dataset,
-    recipe,
-    seed,
-    callbacks=(),
+    model: keras.Model,
+    dataset: ImageDataset,
+    recipe: Recipe,
+    seed: int,
+    callbacks: Iterable[keras.callbacks.Callback] = (),
     *,
-    companion=None,
-    strategy=None,
-    checkpoints=None,
-    patience=0,
-    precision=FLOAT32,
-    kept_model=None,
-    after_epoch=None,
-):
+    companion: Partner | Teacher | None = None,
+    strategy: tf.distribute.Strategy | None = None,
+    checkpoints: CheckpointFolder | None = None,
+    patience: int = 0,
+    precision: str = FLOAT32,
+    kept_model: keras.Model | None = None,
+    after_epoch: Callable[[list[EpochRecord]], object] | None = None,
+) -> TrainingResult:
     """Trains a model in place, and measures it on the test images when the training is over.
 
     The weights of the last epoch are kept: the cosine has brought the learning rate to 0 there, and
@@ -258,12 +247,12 @@ class _Training:
         )
 
 
-def categorical_loss(recipe):
+def categorical_loss(recipe: Recipe) -> keras.losses.Loss:
     """The Keras loss of one-hot labels and probabilities."""
     return keras.losses.CategoricalCrossentropy(label_smoothing=recipe.label_smoothing)
 
 
-def check_batch_size(recipe, dataset, replicas=1):
+def check_batch_size(recipe: Recipe, dataset: ImageDataset, replicas: int = 1) -> None:
     """Raises `ValueError` if there are too few images for a step or for each replica of it."""
     if recipe.batch_size > dataset.train.size:
         raise ValueError(

@@ -4,8 +4,13 @@
 The same class serves one device and any `tf.distribute.Strategy`.
 """
 
+from collections.abc import Callable, Iterable
+from typing import Any
+
 import keras
 import tensorflow as tf
+
+from training.fitting.companions import Partner, Teacher
 
 
 class TrainingModel(keras.Model):
@@ -25,34 +30,48 @@ class TrainingModel(keras.Model):
             `companions.Teacher`.
     """
 
-    def __init__(self, network, changes=(), companion=None):
+    train_function: Callable[..., Any] | None  # of Keras
+
+    def __init__(
+        self,
+        network: keras.Model,
+        changes: Iterable[keras.layers.Layer] = (),
+        companion: Partner | Teacher | None = None,
+    ) -> None:
         super().__init__(name=f"training_{network.name}")
         self.network = network
         self.changes = list(changes)
         self.companion = companion
 
-    def build(self, input_shape):
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
         if not self.network.built:
             self.network.build(input_shape)
         self.built = True
 
-    def call(self, images, training=False):
+    def call(self, images: tf.Tensor, training: bool = False) -> tf.Tensor:
         return self.network(images, training=training)
 
-    def train_step(self, data):
+    def train_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
         images, labels = data
         changed = {"images": images, "labels": labels}
         for layer in self.changes:
             changed = layer(changed, training=True)
         return super().train_step((changed["images"], changed["labels"]))
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+    def compute_loss(
+        self,
+        x: tf.Tensor | None = None,
+        y: tf.Tensor | None = None,
+        y_pred: tf.Tensor | None = None,
+        sample_weight: tf.Tensor | None = None,
+        training: bool = True,
+    ) -> tf.Tensor:
         own_loss = super().compute_loss(x, y, y_pred, sample_weight, training)
         if self.companion is None or not training:
             return own_loss
         return self.companion.join_loss(own_loss, x, y, y_pred)
 
-    def make_train_function(self, force=False):
+    def make_train_function(self, force: bool = False) -> Callable[..., Any]:
         """Replaces Keras's own, which reduces scalars along an axis that they do not have."""
         if self.train_function is not None and not force:
             return self.train_function

@@ -19,29 +19,29 @@ class WeightAverage(keras.callbacks.Callback):
         decay: part of the average that each step keeps, at least 0 and below 1.
     """
 
-    def __init__(self, network, decay):
+    def __init__(self, network: keras.Model, decay: float) -> None:
         super().__init__()
         self._weights = network.weights
         self._decay = decay
         self.variables = [tf.Variable(weight.value, trainable=False) for weight in self._weights]
         self.steps = tf.Variable(0, dtype=tf.int64, trainable=False)
-        self._follow = tf.function(self._follow)
+        self._follow = tf.function(self._follow_weights)
         self.swap = tf.function(self._swap)
 
     @property
-    def state(self):
+    def state(self) -> list[tf.Variable]:
         """All variables that a checkpoint must hold."""
         return [*self.variables, self.steps]
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         self._follow()
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs: dict[str, float] | None = None) -> None:
         """The network gets the average, for good."""
         for weight, average in zip(self._weights, self.variables, strict=True):
             weight.assign(average)
 
-    def _follow(self):
+    def _follow_weights(self):
         steps = tf.cast(self.steps, tf.float32)
         kept = tf.minimum(self._decay, (1 + steps) / (10 + steps))
         for weight, average in zip(self._weights, self.variables, strict=True):

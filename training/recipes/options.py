@@ -6,6 +6,8 @@ import dataclasses
 import re
 import types
 import typing
+from collections.abc import Sequence
+from typing import Any
 
 from training.recipes.recipes import Recipe
 
@@ -13,12 +15,14 @@ from training.recipes.recipes import Recipe
 IDENTITY = ("name", "version")
 
 
-def option_fields():
+def option_fields() -> list[dataclasses.Field[Any]]:
     """The fields of `Recipe` that have an option, in their order."""
     return [field for field in dataclasses.fields(Recipe) if field.name not in IDENTITY]
 
 
-def add_recipe_options(group, example, without=()):
+def add_recipe_options(
+    group: argparse._ArgumentGroup, example: Recipe, without: Sequence[str] = ()
+) -> None:
     """Adds an option for each value of a recipe.
 
     Values that are not given stay out of the result: the named recipe has them.
@@ -37,12 +41,12 @@ def add_recipe_options(group, example, without=()):
         group.add_argument(option_name(field.name), help=text, **_reading(field.type))
 
 
-def option_name(name):
+def option_name(name: str) -> str:
     """The option of a value, such as `"--batch-size"` of `"batch_size"`."""
     return "--" + name.replace("_", "-")
 
 
-def format_value(value):
+def format_value(value: object) -> str:
     """A recipe's value as it is given on the command line, such as `"32x32"` or `"no"`."""
     if value is None:
         return "none"
@@ -53,7 +57,7 @@ def format_value(value):
     return str(value)
 
 
-def image_size(text):
+def image_size(text: str) -> tuple[int, int]:
     """Reads `"64"` or `"48x96"` as a height and a width; a type of `argparse`."""
     match = re.fullmatch(r"(\d{1,6})(?:x(\d{1,6}))?", text)
     if match is None:

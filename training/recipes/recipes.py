@@ -8,7 +8,7 @@ by name; a name and a version stand for the same values for ever.
 
 import dataclasses
 import math
-from typing import ClassVar
+from typing import Any, ClassVar
 
 LARGEST_IMAGE_SIDE = 1024
 ADAMW, SGD = OPTIMIZERS = ("adamw", "sgd")
@@ -171,7 +171,7 @@ class Recipe:
             )
 
     @property
-    def peak_learning_rate(self):
+    def peak_learning_rate(self) -> float:
         """The learning rate after the warm-up, for this batch size."""
         if self.learning_rate_batch_size is None:
             return self.learning_rate
@@ -353,7 +353,7 @@ RECIPES = {
 }
 
 
-def quantize_aware_recipe(float_recipe, **changes):
+def quantize_aware_recipe(float_recipe: Recipe, **changes: Any) -> QuantizeAwareRecipe:
     """The recipe that continues a finished training with quantization simulated.
 
     Batches, targets, weight decay and random changes of the images are those of the finished

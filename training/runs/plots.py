@@ -1,9 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Plots of a run."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from training.fitting.evaluation import Evaluation
+from training.fitting.trainer import TrainingResult
 
 # More labels or counts than these could not be read.
 _MOST_LABELS = 50
@@ -11,7 +16,7 @@ _MOST_COUNTS = 25
 _LONGEST_LABEL = 24
 
 
-def learning_curve(result):
+def learning_curve(result: TrainingResult) -> Figure:
     """Draws loss and accuracy over the epochs.
 
     Args:
@@ -45,7 +50,7 @@ def learning_curve(result):
     return figure
 
 
-def confusion_matrix(evaluation, class_names):
+def confusion_matrix(evaluation: Evaluation, class_names: Sequence[str]) -> Figure:
     """Draws which classes are taken for which, as fractions of each true class's images.
 
     Up to 50 classes are labelled, up to 25 also have the counts written into the fields.

@@ -38,6 +38,11 @@ import os
 import pathlib
 import re
 import tempfile
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
 
 from keras_micronet.files import locks
 from keras_micronet.files.archives import DamagedFileError
@@ -60,6 +65,9 @@ from keras_micronet.run_folders import (
     weight_bytes,
 )
 from training.fitting.checkpoints import is_checkpoint
+
+if TYPE_CHECKING:  # who draws has imported it
+    from matplotlib.figure import Figure
 
 WEIGHTS = "model.weights.h5"
 HISTORY = "history.csv"
@@ -90,14 +98,14 @@ _EARLIER_TEMPORARY = re.compile(r"(?:checkpoints/)?\.[0-9a-f]{32}-(.+)")
 _SECTIONS = frozenset({"model", "dataset", "recipe", "versions"})
 
 
-def write_figure(destination, figure):
+def write_figure(destination: str | os.PathLike[str], figure: "Figure") -> None:
     """Writes a Matplotlib figure as PNG to a path."""
     file = io.BytesIO()
     figure.savefig(file, format="png", dpi=120)
     write_file(destination, file.getvalue())
 
 
-def make_writable_folder(path):
+def make_writable_folder(path: pathlib.Path) -> None:
     """Makes a folder, and raises `ValueError` if it cannot be made or written to."""
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -128,28 +136,34 @@ class RunFolder:
         ValueError: if the folder is not empty and none of this allows it.
     """
 
-    def __init__(self, path, overwrite=False, resume=False, writes=True):
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        overwrite: bool = False,
+        resume: bool = False,
+        writes: bool = True,
+    ) -> None:
         self._given = path
         self.path = pathlib.Path(os.path.realpath(path))
         self._working = self.path
         self._overwrite = overwrite
         self._resume = resume
-        self._lock = None
+        self._lock: locks.Lock | None = None
         if writes:
             self._check()
 
     @property
-    def checkpoints(self):
+    def checkpoints(self) -> pathlib.Path:
         """Path of the folder of checkpoints."""
         return self._working / CHECKPOINTS
 
     @property
-    def tensorboard(self):
+    def tensorboard(self) -> pathlib.Path:
         """Path of the folder of logs for TensorBoard."""
         return self._working / TENSORBOARD
 
     @property
-    def notes(self):
+    def notes(self) -> tuple[str, ...]:
         """Sentences for the user on where the files are."""
         if self._working == self.path:
             return ()
@@ -238,7 +252,7 @@ class RunFolder:
             _LOG.fullmatch(name) or name in _EMPTY_FOLDERS for name in found
         )
 
-    def begin(self):
+    def begin(self) -> None:
         """Makes the folder and keeps other commands out of it until `complete` or `release`.
 
         What killed commands have left is cleaned up or finished. A complete run that is to be
@@ -283,13 +297,13 @@ class RunFolder:
             _remove_run(self.path)
         return replacement if replacement.is_dir() else self.path
 
-    def release(self):
+    def release(self) -> None:
         """Lets other commands use the folder: an unfinished run can be continued."""
         if self._lock is not None:
             self._lock.release()
             self._lock = None
 
-    def complete(self):
+    def complete(self) -> None:
         """Puts a run whose summary is written in the place of an earlier one, and releases it."""
         if self._working != self.path:
             self._put_in_place()
@@ -308,25 +322,25 @@ class RunFolder:
         Mark(_KIND, tuple(names), (*_FILES, *earlier)).write(replacement)
         os.rename(replacement, self.path / COMPLETE)
 
-    def write_model(self, model):
+    def write_model(self, model: keras.Model) -> None:
         """Writes a Keras model and, in a file of their own, its weights."""
         content = model_bytes(model)
         write_file(self._working / MODEL, content)
         write_file(self._working / WEIGHTS, weight_bytes(content))
 
-    def write_class_names(self, names):
+    def write_class_names(self, names: Iterable[str]) -> None:
         """Writes the class names, one a line."""
         write_file(self._working / CLASS_NAMES, "".join(f"{name}\n" for name in names))
 
-    def write_calibration(self, images, labels):
+    def write_calibration(self, images: np.ndarray, labels: np.ndarray) -> None:
         """Writes training images, uint8 `(n, height, width, 3)`, and their labels."""
         write_file(self._working / CALIBRATION, array_bytes(images=images, labels=labels))
 
-    def write_test(self, images, labels):
+    def write_test(self, images: np.ndarray, labels: np.ndarray) -> None:
         """Writes test images, uint8 `(n, height, width, 3)`, and their labels."""
         write_file(self._working / TEST, array_bytes(images=images, labels=labels))
 
-    def write_history(self, record_type, records):
+    def write_history(self, record_type: type, records: Iterable[Any]) -> None:
         """Writes one CSV line for each record.
 
         Args:
@@ -339,15 +353,15 @@ class RunFolder:
         writer.writerows(dataclasses.astuple(record) for record in records)
         write_file(self._working / HISTORY, text.getvalue())
 
-    def write_learning_curve(self, figure):
+    def write_learning_curve(self, figure: "Figure") -> None:
         """Writes a Matplotlib figure as PNG."""
         write_figure(self._working / LEARNING_CURVE, figure)
 
-    def write_confusion_matrix(self, figure):
+    def write_confusion_matrix(self, figure: "Figure") -> None:
         """Writes a Matplotlib figure as PNG."""
         write_figure(self._working / CONFUSION_MATRIX, figure)
 
-    def write_summary(self, summary):
+    def write_summary(self, summary: Mapping[str, Any]) -> None:
         """Writes the run's settings and results, a JSON-compatible mapping: it has all files."""
         text = json.dumps(summary, indent=2, ensure_ascii=False) + "\n"
         write_file(self._working / SUMMARY, text)

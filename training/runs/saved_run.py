@@ -6,7 +6,12 @@ refused.
 """
 
 import dataclasses
+import os
 import pathlib
+from typing import Self
+
+import keras
+import numpy as np
 
 from keras_micronet import run_folders
 from keras_micronet.files.archives import DamagedFileError
@@ -46,7 +51,7 @@ class SavedRun:
     is_quantized: bool
 
     @classmethod
-    def read(cls, folder):
+    def read(cls, folder: str | os.PathLike[str]) -> Self:
         """Reads what a run folder tells about its run; the model and the images stay unread.
 
         Args:
@@ -85,7 +90,7 @@ class SavedRun:
             raise _damaged(folder, f"{type(error).__name__}: {shorten(error)}") from error
 
     @classmethod
-    def read_float(cls, folder):
+    def read_float(cls, folder: str | os.PathLike[str]) -> Self:
         """Reads the float run that a quantize-aware training starts from, as `read` does.
 
         Raises:
@@ -99,7 +104,7 @@ class SavedRun:
             )
         return run
 
-    def load_model(self):
+    def load_model(self) -> keras.Model:
         """Loads the trained model, without running code that its file may contain.
 
         Returns:
@@ -127,7 +132,7 @@ class SavedRun:
             )
         return model
 
-    def calibration_images(self):
+    def calibration_images(self) -> np.ndarray:
         """The training images that ranges are measured on: uint8 `(n, height, width, 3)`.
 
         Raises:
@@ -135,7 +140,7 @@ class SavedRun:
         """
         return self._read_images(run_folders.CALIBRATION)[0]
 
-    def test_images(self):
+    def test_images(self) -> tuple[np.ndarray, np.ndarray]:
         """Held-out images, uint8 `(n, height, width, 3)`, and their labels `(n,)`.
 
         Raises:
