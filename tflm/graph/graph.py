@@ -14,6 +14,7 @@ import dataclasses
 import typing
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 Shape = tuple[int, ...]
 Options = dict[str, typing.Any]  # of operations: each operator has its own
@@ -42,9 +43,7 @@ class Quantization:
     def is_per_channel(self) -> bool:
         return self.axis is not None
 
-    def quantize(
-        self, real: np.typing.ArrayLike, dtype: type[np.signedinteger] = np.int8
-    ) -> np.ndarray:
+    def quantize(self, real: ArrayLike, dtype: type[np.signedinteger] = np.int8) -> np.ndarray:
         """Nearest representable integers of `real`, saturated to `dtype`."""
         scale, zero_point = self._broadcast(np.ndim(real))
         limits = np.iinfo(dtype)
@@ -155,7 +154,7 @@ class Graph:
         self.tensors[unique] = Tensor(unique, sizes, data, quantization)
         return unique
 
-    def add_constant(self, name: str, data: np.typing.ArrayLike) -> str:
+    def add_constant(self, name: str, data: ArrayLike) -> str:
         """Adds a constant tensor and returns its name."""
         data = np.asarray(data)
         return self.add_tensor(name, data.shape, data)

@@ -9,6 +9,7 @@ import dataclasses
 import struct
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from tflm.kernels.packed_operation import PackedOperation
 
@@ -110,7 +111,7 @@ class KernelDescription:
     def pack(
         self,
         options: collections.abc.Mapping[str, int],
-        constants: collections.abc.Mapping[str, np.typing.ArrayLike | None],
+        constants: collections.abc.Mapping[str, ArrayLike | None],
         input_shapes: collections.abc.Iterable[collections.abc.Iterable[int]],
         output_shape: collections.abc.Iterable[int],
     ) -> PackedOperation:

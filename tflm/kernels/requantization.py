@@ -6,11 +6,12 @@ twice, so that its results differ now and then by one.
 """
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 MULTIPLIER_BITS = 32
 
 
-def integer_multipliers(factors: np.typing.ArrayLike) -> np.ndarray:
+def integer_multipliers(factors: ArrayLike) -> np.ndarray:
     """Real factors as the integers that `requantize` takes.
 
     Args:

@@ -43,6 +43,7 @@ class Runtime(typing.Protocol):
     @property
     def files(self) -> collections.abc.Mapping[str, str | bytes]: ...
 
+    # The interpreter is of a room that imports this one: its type cannot be named here.
     @classmethod
     def of(cls, graph: Graph, model_bytes: bytes, interpreter: typing.Any) -> typing.Self:
         """The runtime of one model.

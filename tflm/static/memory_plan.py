@@ -84,7 +84,7 @@ class Block:
 
 def plan(
     graph: Graph,
-    buffer_bytes: collections.abc.Iterable[int],
+    buffer_bytes: collections.abc.Sequence[int],
     outside: collections.abc.Collection[str] = (),
     lowest: collections.abc.Iterable[str] = (),
     overlaps: Overlaps = NO_OVERLAPS,

@@ -56,7 +56,7 @@ def form(graph: Graph) -> Form | None:
 
 def plan(
     graph: Graph,
-    buffer_bytes: collections.abc.Iterable[int],
+    buffer_bytes: collections.abc.Sequence[int],
     overlaps: memory_plan.Overlaps = NO_OVERLAPS,
 ) -> RowByRowPlan:
     """Plans the memory of a graph.

@@ -8,6 +8,7 @@ one that answers without end.
 
 import collections.abc
 import contextlib
+import math
 import time
 import typing
 
@@ -114,7 +115,7 @@ class SerialClient:
         self._attempts = attempts
         self._most_seconds = most_seconds
         self._most_bytes = most_bytes
-        self._end: float | None = None  # of the time for what is being asked
+        self._end = math.inf  # of the time for what is being asked
         self._bytes_left = most_bytes
         self._received = bytearray()
         self._last_line = b""
