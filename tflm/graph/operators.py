@@ -67,7 +67,7 @@ class OperatorRow:
         options: each option's name with its default, or with `REQUIRED`.
         options_table: the schema's options table, `None` if nothing is written.
         write_options: function -> the options table's fields with their values;
-            an enumeration's value by name, a tuple for a vector of int32.
+            an enumeration's value by name.
         version: function -> lowest version of the operator that suffices, by
             TensorFlow's own rules (op_version.cc).
         multiply_adds: function -> exact number of multiply-adds.
@@ -76,7 +76,6 @@ class OperatorRow:
         channel_axis: axis of the output channels in the weights.
         optional_inputs: how many of the last inputs may be left out.
         last_role_repeats: the last role may occur any number of times.
-        several_outputs: the operator may have more than one output.
         custom_options: of an operator of `tflm.kernels`, function of an `Operation` -> its
             options' bytes; its custom code is its kind. `None` for builtin operators.
     """
@@ -93,7 +92,6 @@ class OperatorRow:
     channel_axis: int = 0
     optional_inputs: int = 0
     last_role_repeats: bool = False
-    several_outputs: bool = False
     custom_options: collections.abc.Callable[[Operation], bytes] | None = None
 
     @property
@@ -170,54 +168,6 @@ def _gather_shape(operation: Operation, options: Options, tensors: Tensors) -> l
     return [(*inputs[:axis], *indices, *inputs[axis + 1 :])]
 
 
-def _concatenation_shape(operation: Operation, options: Options, tensors: Tensors) -> list[Shape]:
-    shape = list(_shape(operation, tensors))
-    axis = options["axis"] % len(shape)
-    shape[axis] = sum(tensors[name].shape[axis] for name in operation.inputs)
-    return [tuple(shape)]
-
-
-def _reshape_shape(operation: Operation, options: Options, tensors: Tensors) -> list[Shape]:
-    if len(operation.inputs) == 1:
-        return [tensors[operation.outputs[0]].shape]
-    shape = [int(size) for size in tensors[operation.inputs[1]].constant]
-    if -1 in shape:
-        shape[shape.index(-1)] = math.prod(_shape(operation, tensors)) // -math.prod(shape)
-    return [tuple(shape)]
-
-
-def _transpose_shape(operation: Operation, options: Options, tensors: Tensors) -> list[Shape]:
-    shape = _shape(operation, tensors)
-    return [tuple(shape[axis] for axis in tensors[operation.inputs[1]].constant)]
-
-
-def _pad_shape(operation: Operation, options: Options, tensors: Tensors) -> list[Shape]:
-    paddings = tensors[operation.inputs[1]].constant
-    shape = _shape(operation, tensors)
-    return [tuple(int(size + sum(ends)) for size, ends in zip(shape, paddings, strict=True))]
-
-
-def _mean_shape(operation: Operation, options: Options, tensors: Tensors) -> list[Shape]:
-    shape = _shape(operation, tensors)
-    axes = {int(axis) % len(shape) for axis in tensors[operation.inputs[1]].constant}
-    if options["keep_dims"]:
-        return [tuple(1 if axis in axes else size for axis, size in enumerate(shape))]
-    return [tuple(size for axis, size in enumerate(shape) if axis not in axes)]
-
-
-def _split_shape(operation: Operation, options: Options, tensors: Tensors) -> list[Shape]:
-    axis, shape = int(tensors[operation.inputs[0]].constant), list(_shape(operation, tensors, 1))
-    shape[axis] //= len(operation.outputs)
-    return [tuple(shape)]
-
-
-def _strided_slice_shape(operation: Operation, options: Options, tensors: Tensors) -> list[Shape]:
-    begin, end, strides = (tensors[name].constant for name in operation.inputs[1:])
-    shape = _shape(operation, tensors)
-    slices = zip(shape, begin, end, strides, strict=True)
-    return [tuple(len(range(size)[b:e:s]) for size, b, e, s in slices)]
-
-
 # Options
 
 
@@ -260,25 +210,6 @@ def _write_axis(operation: Operation, options: Options, tensors: Tensors) -> Fie
     return {"Axis": options["axis"]}
 
 
-def _write_beta(operation: Operation, options: Options, tensors: Tensors) -> Fields:
-    return {"Beta": options["beta"]}
-
-
-def _write_new_shape(operation: Operation, options: Options, tensors: Tensors) -> Fields:
-    """The shape goes here only if it is not an input: one tensor less on the device."""
-    if len(operation.inputs) == 1:
-        return {"NewShape": tuple(tensors[operation.outputs[0]].shape)}
-    return {}
-
-
-def _write_keep_dims(operation: Operation, options: Options, tensors: Tensors) -> Fields:
-    return {"KeepDims": options["keep_dims"]}
-
-
-def _write_splits(operation: Operation, options: Options, tensors: Tensors) -> Fields:
-    return {"NumSplits": len(operation.outputs)}
-
-
 # Versions
 
 
@@ -308,15 +239,6 @@ def _mul_version(operation: Operation, options: Options, tensors: Tensors) -> in
     first, second = (tensors[name].quantized_by.scale[0] for name in operation.inputs)
     output = tensors[operation.outputs[0]].quantized_by.scale[0]
     return 3 if np.float32(first) * np.float32(second) / np.float32(output) >= 1 else 2
-
-
-def _high_rank_version(limit: int, version: int) -> Function[int]:
-    """A function for operators that need `version` above rank `limit`."""
-
-    def version_of(operation: Operation, options: Options, tensors: Tensors) -> int:
-        return version if len(_shape(operation, tensors)) > limit else 2
-
-    return version_of
 
 
 def _high_rank_broadcast_version(operation: Operation, options: Options, tensors: Tensors) -> int:
@@ -393,16 +315,6 @@ OPERATORS = {
         _write_pool,
         copies_integers=True,  # sums and divides, but its scale stays
     ),
-    "CONCATENATION": OperatorRow(
-        "AddConcatenation",
-        (ACTIVATION,),
-        _concatenation_shape,
-        {"axis": REQUIRED},
-        "ConcatenationOptions",
-        _write_axis,
-        copies_integers=True,
-        last_role_repeats=True,
-    ),
     "CONV_2D": OperatorRow(
         "AddConv2D",
         (ACTIVATION, WEIGHTS, BIAS),
@@ -452,14 +364,6 @@ OPERATORS = {
         version=_high_rank_broadcast_version,
         copies_integers=True,
     ),
-    "MEAN": OperatorRow(
-        "AddMean",
-        (ACTIVATION, INDEX),
-        _mean_shape,
-        {"keep_dims": False},
-        "ReducerOptions",
-        _write_keep_dims,
-    ),
     **{kernel.kind: _fused_row(kernel.activations) for kernel in KERNELS.values()},
     "MUL": OperatorRow(
         "AddMul",
@@ -470,63 +374,6 @@ OPERATORS = {
         _write_activation,
         _mul_version,
     ),
-    "PAD": OperatorRow(
-        "AddPad",
-        (ACTIVATION, INDEX),
-        _pad_shape,
-        version=_high_rank_version(4, 4),
-        copies_integers=True,
-    ),
-    "QUANTIZE": OperatorRow("AddQuantize", (ACTIVATION,), _same_shape, version=_first_version),
     "RELU": OperatorRow("AddRelu", (ACTIVATION,), _same_shape),
     "RELU6": OperatorRow("AddRelu6", (ACTIVATION,), _same_shape, copies_integers=True),
-    "RESHAPE": OperatorRow(
-        "AddReshape",
-        (ACTIVATION, INDEX),
-        _reshape_shape,
-        {},
-        "ReshapeOptions",
-        _write_new_shape,
-        _first_version,
-        copies_integers=True,
-        optional_inputs=1,
-    ),
-    "SOFTMAX": OperatorRow(
-        "AddSoftmax", (ACTIVATION,), _same_shape, {"beta": 1.0}, "SoftmaxOptions", _write_beta
-    ),
-    "SPLIT": OperatorRow(
-        "AddSplit",
-        (INDEX, ACTIVATION),
-        _split_shape,
-        {},
-        "SplitOptions",
-        _write_splits,
-        copies_integers=True,
-        several_outputs=True,
-    ),
-    "STRIDED_SLICE": OperatorRow(
-        "AddStridedSlice",
-        (ACTIVATION, INDEX, INDEX, INDEX),
-        _strided_slice_shape,
-        {},
-        "StridedSliceOptions",
-        version=_high_rank_version(4, 4),
-        copies_integers=True,
-    ),
-    "SUB": OperatorRow(
-        "AddSub",
-        (ACTIVATION, ACTIVATION),
-        _broadcast_shape,
-        _FUSED,
-        "SubOptions",
-        _write_activation,
-        _high_rank_broadcast_version,
-    ),
-    "TRANSPOSE": OperatorRow(
-        "AddTranspose",
-        (ACTIVATION, INDEX),
-        _transpose_shape,
-        version=_high_rank_version(4, 4),
-        copies_integers=True,
-    ),
 }

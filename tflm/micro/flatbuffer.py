@@ -232,7 +232,7 @@ class _Writer:
     def _option_value(self, name, value):
         if name in _ENUMERATIONS:
             return getattr(_ENUMERATIONS[name], value)
-        return self._int32_vector(value) if isinstance(value, tuple) else value
+        return value
 
     # Tables and vectors
 
