@@ -8,6 +8,7 @@ import collections.abc
 import dataclasses
 
 import numpy as np
+import tensorflow as tf
 
 from keras_micronet.quantization import scales
 from keras_micronet.quantization.schemes import WeightRounding
@@ -17,7 +18,7 @@ from tflm.graph.graph import Quantization
 Ranges = collections.abc.Mapping[str, tuple[float, float]]
 
 
-def affine(low: float, high: float, least: float = 0.0) -> Quantization:
+def affine(low: float, high: float, least: tf.Tensor | float = 0.0) -> Quantization:
     """The int8 quantization of the smallest range that holds `low`, `high` and 0.
 
     Args:
@@ -31,9 +32,9 @@ def affine(low: float, high: float, least: float = 0.0) -> Quantization:
         raise ValueError(
             f"A range must be two finite numbers in order. Received: low={low}, high={high}"
         )
-    low, high = scales.stored_range(low, high)
-    scale = float(scales.activation_scale(low, high, least))
-    return Quantization.per_tensor(scale, int(scales.zero_point(low, high)))
+    lowest, highest = scales.stored_range(low, high)
+    scale = float(scales.activation_scale(lowest, highest, least))
+    return Quantization.per_tensor(scale, int(scales.zero_point(lowest, highest)))
 
 
 def range_of(name: str, ranges: Ranges) -> tuple[float, float]:
