@@ -31,7 +31,7 @@ ROOMS = {
     ),
 }
 MOST_MODULES = 17
-HINTED = ("keras_micronet", "micronet_commands", "training")
+HINTED = ("keras_micronet", "micronet_commands", "tflm", "training")
 # Besides the names without an underscore, what calls, blocks and loops lead to.
 SPECIAL_METHODS = ("__init__", "__call__", "__enter__", "__exit__", "__getitem__", "__iter__")
 

@@ -2,6 +2,7 @@
 """`python -m tflm`: exports a trained run to a folder of sources for a microcontroller."""
 
 import argparse
+import collections.abc
 import contextlib
 import pathlib
 
@@ -37,7 +38,7 @@ then holds the report alone, and the commands that come next are named.
 """
 
 
-def main(arguments=None):
+def main(arguments: collections.abc.Sequence[str] | None = None) -> int:
     """Runs the command.
 
     Args:

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Exports of versions that did not mark their folders yet: known by what only they hold."""
 
+import collections.abc
+import os
 import pathlib
 
 from keras_micronet.files.archives import DamagedFileError, read_json
@@ -30,7 +32,7 @@ _NAMES = frozenset(
 )
 
 
-def file_names(folder):
+def file_names(folder: os.PathLike[str] | str) -> collections.abc.Set[str]:
     """Names of all files that an export without a mark may hold; none if a folder is no export.
 
     Others, too, have a `report.json`: it must have an export's own figures.

@@ -7,7 +7,10 @@ with "-refused" behind the name. Nobody needs that report afterwards, so that th
 refused or not, replaces it without being told to.
 """
 
+import collections.abc
 import contextlib
+import os
+import pathlib
 
 from keras_micronet.files.folders import WholeFolder
 from tflm import earlier_export
@@ -24,14 +27,14 @@ class ExportFolder:
         overwrite: whether an earlier export in it may be replaced.
     """
 
-    def __init__(self, path, overwrite=False):
+    def __init__(self, path: os.PathLike[str] | str, overwrite: bool = False) -> None:
         self._given = path
         self._overwrite = overwrite
         self._export = WholeFolder(path, _EXPORT, earlier_export.file_names, (_REFUSED,))
-        self._refused = None
+        self._refused: WholeFolder  # once it is reserved
 
     @contextlib.contextmanager
-    def reserved(self):
+    def reserved(self) -> collections.abc.Iterator[None]:
         """Keeps other commands out while in the block; before it, makes sure of the folder.
 
         For use before the work begins, which may take minutes.
@@ -67,7 +70,9 @@ class ExportFolder:
                 ) from error
             yield
 
-    def write(self, files, is_refused=False):
+    def write(
+        self, files: collections.abc.Mapping[str, str | bytes], is_refused: bool = False
+    ) -> pathlib.Path:
         """Writes an export, or the report of a refused one; for use while the folder is reserved.
 
         Args:

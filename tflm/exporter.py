@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """From a trained run to verified sources for a microcontroller: the steps in order."""
 
+import collections.abc
 import dataclasses
+import os
 
 import keras
 import numpy as np
@@ -11,7 +13,7 @@ import keras_micronet
 from keras_micronet.quantization import QuantizeAwareModel, quantize_aware, recalibrated
 from tflm import next_steps
 from tflm.graph.costs import operation_costs
-from tflm.graph.graph import Graph
+from tflm.graph.graph import Graph, Quantization
 from tflm.micro import flatbuffer
 from tflm.micro.integer_check import require_integers_only
 from tflm.micro.interpreter import MicroInterpreter, MicroInterpreterError
@@ -27,6 +29,7 @@ from tflm.sources import c_arrays, kernel_sources
 from tflm.sources.model_settings import ModelSettings, model_settings
 from tflm.static import compiled_library
 from tflm.toolchains.host_compiler import HostCompilerError
+from tflm.trained_run import TrainedRun
 from tflm.verification import accuracy_cost, made_up_images, operation_check, verification
 
 MODEL_FILE = "model.tflite"
@@ -56,18 +59,18 @@ class Export:
         report: `report.ExportReport`, which says whether the export is refused.
     """
 
-    files: dict
+    files: dict[str, str | bytes]
     report: report.ExportReport
 
 
 def export(
-    run,
-    announce=lambda line: None,
-    kernels=None,
-    runtime=TFLM,
-    most_points_lost=MOST_POINTS_LOST,
-    output=None,
-):
+    run: TrainedRun,
+    announce: collections.abc.Callable[[str], None] = lambda line: None,
+    kernels: str | None = None,
+    runtime: str = TFLM,
+    most_points_lost: float = MOST_POINTS_LOST,
+    output: os.PathLike[str] | str | None = None,
+) -> Export:
     """Converts, runs, verifies and measures a trained model.
 
     Args:
@@ -121,7 +124,7 @@ def export(
     return Export(files.report_files(made), made)
 
 
-def kernels_for(runtime, kernels=None):
+def kernels_for(runtime: str, kernels: str | None = None) -> str:
     """The kernels of an export.
 
     Args:
@@ -164,19 +167,23 @@ class Deployment:
     normalization: InputNormalization
 
     @property
-    def input_quantization(self):
-        return self.graph.tensors[self.graph.inputs[0]].quantization
+    def input_quantization(self) -> Quantization:
+        return self.graph.tensors[self.graph.inputs[0]].quantized_by
 
-    def quantized_images(self, images):
+    def quantized_images(self, images: np.ndarray) -> np.ndarray:
         """Raw images, uint8 `(count, height, width, 3)`, as the model takes them, int8."""
         return self.normalization.quantized_images(images, self.input_quantization)
 
-    def outputs(self, images):
+    def outputs(self, images: np.ndarray) -> np.ndarray:
         """What the device puts out for raw images, int8 `(count, classes)`."""
         return self.interpreter.run(self.quantized_images(images)).reshape(len(images), -1)
 
 
-def quantized_model(run, announce=lambda line: None, kernels=FUSED):
+def quantized_model(
+    run: TrainedRun,
+    announce: collections.abc.Callable[[str], None] = lambda line: None,
+    kernels: str = FUSED,
+) -> QuantizeAwareModel:
     """The run's model if it has learned its quantization, or one quantized after training.
 
     Args:
@@ -196,7 +203,12 @@ def quantized_model(run, announce=lambda line: None, kernels=FUSED):
     return recalibrated(run.model, images, kernels)
 
 
-def deploy(model, announce=lambda line: None, kernels=None, runtime=TFLM):
+def deploy(
+    model: QuantizeAwareModel,
+    announce: collections.abc.Callable[[str], None] = lambda line: None,
+    kernels: str | None = None,
+    runtime: str = TFLM,
+) -> Deployment:
     """Converts a quantized model.
 
     Args:

@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a user can do about an export that loses too much accuracy, best first."""
 
+import collections.abc
 import dataclasses
 import math
+import os
 import shlex
 
 from keras_micronet.quantization import QuantizeAwareModel
+from tflm.trained_run import TrainedRun
+from tflm.verification.accuracy_cost import AccuracyCost
 
 _BEST_SCHEME = "int8"
 _MANY_EPOCHS = 30  # three times as many as by default
@@ -24,7 +28,14 @@ class NextStep:
     effect: str
 
 
-def next_steps(run, cost, kernels, other_kernels, runtime, output=None):
+def next_steps(
+    run: TrainedRun,
+    cost: AccuracyCost,
+    kernels: str,
+    other_kernels: collections.abc.Iterable[str],
+    runtime: str | None,
+    output: os.PathLike[str] | str | None = None,
+) -> tuple[NextStep, ...]:
     """Steps for an export that was refused.
 
     Args:
@@ -117,7 +128,7 @@ def _command(module, *words):
     return shlex.join(["python", "-m", module, *(str(word) for word in words)])
 
 
-def as_text(steps):
+def as_text(steps: collections.abc.Iterable[NextStep]) -> str:
     """Steps for a terminal, a command or an advice in each block of lines."""
     return "\n".join(
         f"  {step.effect}" if step.command is None else f"  {step.command}\n      {step.effect}"

@@ -5,7 +5,9 @@ Its `run.json` also tells what came before a quantize-aware training.
 """
 
 import dataclasses
+import os
 import pathlib
+import typing
 
 import keras
 import numpy as np
@@ -28,7 +30,7 @@ class LabelledImages:
     images: np.ndarray
     labels: np.ndarray
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.labels)
 
 
@@ -60,7 +62,7 @@ class TrainedRun:
     """
 
     model: keras.Model
-    class_names: tuple
+    class_names: tuple[str, ...]
     calibration: LabelledImages
     test: LabelledImages
     folder: pathlib.Path
@@ -68,7 +70,7 @@ class TrainedRun:
     is_own_model: bool = False
 
     @classmethod
-    def load(cls, folder):
+    def load(cls, folder: os.PathLike[str] | str) -> typing.Self:
         """Reads a folder.
 
         Args:
@@ -93,12 +95,12 @@ class TrainedRun:
             names = run_folders.read_class_names(folder)
             model = run_folders.read_model(folder)
             _check_outputs(model, names)
-            images = [
+            calibration, test = (
                 LabelledImages(
                     *run_folders.read_images(folder, name, model.input_shape[1:], len(names))
                 )
                 for name in (run_folders.CALIBRATION, run_folders.TEST)
-            ]
+            )
         except ValueError as error:
             raise ValueError(
                 "A run folder must hold whole files that fit together: train again, or see "
@@ -110,7 +112,8 @@ class TrainedRun:
                 f"Received: {folder}"
             )
         is_own_model = run_folders.is_own_model(summary)
-        return cls(model, names, *images, folder, _float_run(folder, summary), is_own_model)
+        float_run = _float_run(folder, summary)
+        return cls(model, names, calibration, test, folder, float_run, is_own_model)
 
 
 def _check_outputs(model, names):

@@ -5,12 +5,12 @@ from ai_edge_litert import interpreter as litert
 from tflite_micro import runtime
 
 
-def run_micro(model, inputs, outputs=1):
+def run_micro(model, inputs):
     interpreter = runtime.Interpreter.from_bytes(model, arena_size=1 << 20)
     for position, values in enumerate(inputs):
         interpreter.set_input(values, position)
     interpreter.invoke()
-    return [interpreter.get_output(position) for position in range(outputs)]
+    return [interpreter.get_output(0)]
 
 
 def run_desktop(model, inputs):

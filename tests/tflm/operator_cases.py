@@ -17,7 +17,7 @@ from tests.tflm.hand_made_graphs import (
     quantization,
     real,
 )
-from tflm.graph.graph import Graph, Operation
+from tflm.graph.graph import Graph
 
 # The operators' definitions
 
@@ -86,13 +86,8 @@ def hard_swish(values):
     return values * np.clip(values + 3, 0, 6) / 6
 
 
-def softmax(values, beta=1.0):
-    powers = np.exp(beta * values)
-    return powers / powers.sum(axis=-1, keepdims=True)
-
-
 # Cases: name -> function that makes a graph and its definition.
-# A definition takes real inputs and gives a real output, or a list of them.
+# A definition takes real inputs and gives a real output.
 
 CASES = {}
 
@@ -319,11 +314,6 @@ def multiply_by_constant():
     return binary_case("MUL", np.multiply, [(1, 3, 4, 5), (1, 1, 1, 5)], constant=True)
 
 
-@case
-def subtract():
-    return binary_case("SUB", np.subtract, [(1, 3, 4, 5), (1, 1, 1, 5)])
-
-
 def maximum_case(first, second):
     graph = Graph()
     add_input(graph, "x", first)
@@ -357,18 +347,6 @@ def hard_swish_of_features():
 
 
 @case
-def softmax_of_logits():
-    return unary_case("SOFTMAX", softmax, (1, 10), None, (0.1, 1 / 256), (20, -128))
-
-
-@case
-def softmax_with_beta():
-    return unary_case(
-        "SOFTMAX", lambda x: softmax(x, 0.5), (1, 10), None, (0.1, 1 / 256), (20, -128), beta=0.5
-    )
-
-
-@case
 def relu6():
     return unary_case("RELU6", lambda x: np.clip(x, 0, 6), (1, 3, 3, 4))
 
@@ -380,29 +358,12 @@ def relu_to_another_scale():
     )
 
 
-@case
-def quantize_to_another_scale():
-    return unary_case("QUANTIZE", lambda x: x, (1, 3, 3, 4), None, (0.05, 0.03), (3, -40))
-
-
-@case
-def reshape_without_constant():
-    return unary_case("RESHAPE", lambda x: x.reshape(1, 4, 6), (1, 2, 3, 4), (1, 4, 6))
-
-
 def indexed_case(kind, function, shape, index, output, scale=0.05, zero_point=3, **options):
     graph = Graph()
     add_input(graph, "x", shape)
     inputs = ["x", add_index(graph, "i", index)]
     add_output(graph, kind, inputs, output, scale, zero_point, **options)
     return graph, function
-
-
-@case
-def reshape_with_constant():
-    return indexed_case(
-        "RESHAPE", lambda x: x.reshape(1, 4, 6), (1, 2, 3, 4), [1, -1, 6], (1, 4, 6)
-    )
 
 
 @case
@@ -418,79 +379,3 @@ def gather_rows_counted_from_the_end():
     return indexed_case(
         "GATHER", lambda x: x[:, [1, 0]], (1, 2, 3, 5), [1, 0], (1, 2, 3, 5), axis=-3
     )
-
-
-@case
-def transpose():
-    return indexed_case(
-        "TRANSPOSE",
-        lambda x: x.transpose(0, 3, 1, 2),
-        (1, 2, 3, 4),
-        [0, 3, 1, 2],
-        (1, 4, 2, 3),
-    )
-
-
-@case
-def transpose_of_rank_five():
-    return indexed_case(
-        "TRANSPOSE",
-        lambda x: x.transpose(0, 1, 2, 4, 3),
-        (1, 2, 3, 2, 4),
-        [0, 1, 2, 4, 3],
-        (1, 2, 3, 4, 2),
-    )
-
-
-@case
-def pad():
-    ends = [[0, 0], [1, 0], [2, 1], [0, 0]]
-    return indexed_case("PAD", lambda x: np.pad(x, ends), (1, 2, 3, 4), ends, (1, 3, 6, 4))
-
-
-@case
-def mean_over_the_image():
-    return indexed_case("MEAN", lambda x: x.mean((1, 2)), (1, 3, 5, 4), [1, 2], (1, 4), 0.03, -20)
-
-
-@case
-def mean_that_keeps_axes():
-    return indexed_case(
-        "MEAN",
-        lambda x: x.mean((1, 2), keepdims=True),
-        (1, 3, 5, 4),
-        [1, 2],
-        (1, 1, 1, 4),
-        0.03,
-        -20,
-        keep_dims=True,
-    )
-
-
-@case
-def concatenate():
-    graph = Graph()
-    names = [add_input(graph, f"x{i}", (1, 2, 3, 2 + i)) for i in range(3)]
-    add_output(graph, "CONCATENATION", names, (1, 2, 3, 9), axis=3)
-    return graph, lambda *x: np.concatenate(x, axis=-1)
-
-
-@case
-def strided_slice():
-    graph = Graph()
-    add_input(graph, "x", (1, 6, 5, 4))
-    ends = {"begin": [0, 0, 1, 0], "end": [1, 6, 5, 4], "strides": [1, 2, 2, 1]}
-    inputs = ["x"] + [add_index(graph, name, values) for name, values in ends.items()]
-    add_output(graph, "STRIDED_SLICE", inputs, (1, 3, 2, 4))
-    return graph, lambda x: x[:, ::2, 1::2]
-
-
-@case
-def split():
-    graph = Graph()
-    add_input(graph, "x", (1, 2, 3, 6))
-    for name in ("y0", "y1", "y2"):
-        graph.outputs.append(graph.add_tensor(name, (1, 2, 3, 2), None, quantization(0.05, 3)))
-    axis = graph.add_constant("axis", np.array(3, np.int32))
-    graph.operations.append(Operation("SPLIT", [axis, "x"], list(graph.outputs)))
-    return graph, lambda x: np.split(x, 3, axis=-1)

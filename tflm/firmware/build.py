@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Builds the firmware of an exported model with CMake."""
 
+import collections.abc
+import contextlib
 import dataclasses
 import os
 import pathlib
@@ -35,12 +37,17 @@ class ProgramSize:
     ram: int
 
 
-def platforms():
+def platforms() -> list[str]:
     """Names of the platforms that come with the firmware."""
     return sorted(path.parent.name for path in SOURCES_FOLDER.glob("platforms/*/platform.cmake"))
 
 
-def check(model, platform, runtime, tflm_root=None):
+def check(
+    model: os.PathLike[str] | str,
+    platform: os.PathLike[str] | str,
+    runtime: str,
+    tflm_root: os.PathLike[str] | str | None = None,
+) -> None:
     """Raises `ValueError` unless there is a firmware of these; builds nothing.
 
     Args:
@@ -66,7 +73,7 @@ def check(model, platform, runtime, tflm_root=None):
         )
 
 
-def check_folder(build_folder):
+def check_folder(build_folder: os.PathLike[str] | str) -> None:
     """Raises `ValueError` unless a program may be built in a folder: CMake writes over files.
 
     Args:
@@ -97,7 +104,9 @@ def _source_of(build_folder):
     return None
 
 
-def reserved_folder(build_folder):
+def reserved_folder(
+    build_folder: os.PathLike[str] | str,
+) -> contextlib.AbstractContextManager[object]:
     """Makes a folder to build in and keeps other commands out of it.
 
     For use as a context.
@@ -119,7 +128,14 @@ def reserved_folder(build_folder):
     return locks.acquire(folder / locks.LOCK_NAME, build_folder)
 
 
-def build(model, platform, runtime, build_folder, tflm_root=None, definitions=None):
+def build(
+    model: os.PathLike[str] | str,
+    platform: os.PathLike[str] | str,
+    runtime: str,
+    build_folder: os.PathLike[str] | str,
+    tflm_root: os.PathLike[str] | str | None = None,
+    definitions: collections.abc.Mapping[str, str] | None = None,
+) -> pathlib.Path:
     """Builds a program, or brings an earlier one in the same folder up to date.
 
     Args:
@@ -159,7 +175,7 @@ def build(model, platform, runtime, build_folder, tflm_root=None, definitions=No
     return build_folder / ("firmware" if platform == HOST else "firmware.elf")
 
 
-def program_size(program):
+def program_size(program: os.PathLike[str] | str) -> ProgramSize:
     """`ProgramSize` of a program for a Cortex-M board.
 
     Raises:

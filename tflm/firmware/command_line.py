@@ -2,6 +2,7 @@
 """`python -m tflm.firmware`: feeds images to the firmware over the serial line."""
 
 import argparse
+import collections.abc
 import contextlib
 import pathlib
 import tempfile
@@ -27,7 +28,7 @@ instructions of an emulated board are the same every time; they are not cycles.
 """
 
 
-def main(arguments=None):
+def main(arguments: collections.abc.Sequence[str] | None = None) -> int:
     """Runs the command.
 
     Args:

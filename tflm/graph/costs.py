@@ -4,6 +4,7 @@
 import dataclasses
 import math
 
+from tflm.graph.graph import Graph, Operation, Shape, Tensor, Tensors
 from tflm.graph.operators import OPERATORS
 from tflm.graph.validation import validate
 
@@ -27,13 +28,13 @@ class OperationCost:
     position: int
     kind: str
     name: str
-    output_shape: tuple
+    output_shape: Shape
     multiply_adds: int
     constant_bytes: int
     output_bytes: int
 
 
-def operation_costs(graph):
+def operation_costs(graph: Graph) -> tuple[OperationCost, ...]:
     """Computes what each operation takes, exactly, from shapes.
 
     Args:
@@ -51,7 +52,7 @@ def operation_costs(graph):
     )
 
 
-def live_bytes(graph):
+def live_bytes(graph: Graph) -> tuple[int, ...]:
     """Computes the RAM that activations need while each operation runs.
 
     An activation lives from the operation that makes it to the last that reads
@@ -87,7 +88,7 @@ def live_bytes(graph):
     return tuple(live)
 
 
-def _cost(graph, position, operation):
+def _cost(graph: Graph, position: int, operation: Operation) -> OperationCost:
     row, tensors = OPERATORS[operation.kind], graph.tensors
     return OperationCost(
         position=position,
@@ -100,19 +101,19 @@ def _cost(graph, position, operation):
     )
 
 
-def _constants(operation, tensors):
+def _constants(operation: Operation, tensors: Tensors) -> list[str]:
     return [name for name in dict.fromkeys(operation.inputs) if tensors[name].is_constant]
 
 
-def _bytes(tensor):
+def _bytes(tensor: Tensor) -> int:
     """Bytes of a constant as stored, or of an int8 activation."""
     elements = math.prod(tensor.shape)
-    if not tensor.is_constant:
+    if tensor.data is None:
         return elements
     if tensor.data.dtype.name == "int4":
         return -(-elements // 2)
     return elements * tensor.data.dtype.itemsize
 
 
-def _aligned(size):
+def _aligned(size: int) -> int:
     return -(-size // _ACTIVATION_ALIGNMENT) * _ACTIVATION_ALIGNMENT

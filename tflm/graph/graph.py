@@ -9,9 +9,15 @@ Operation kinds are the names of TensorFlow Lite's builtin operators ("CONV_2D",
 and `builtin_operations` replaces.
 """
 
+import collections.abc
 import dataclasses
+import typing
 
 import numpy as np
+from numpy.typing import ArrayLike
+
+Shape = tuple[int, ...]
+Options = dict[str, typing.Any]  # of operations: each operator has its own
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,28 +35,30 @@ class Quantization:
     axis: int | None = None
 
     @classmethod
-    def per_tensor(cls, scale, zero_point):
+    def per_tensor(cls, scale: float, zero_point: int) -> typing.Self:
         """One scale and one zero point for the whole tensor."""
         return cls(np.array([scale], np.float64), np.array([zero_point], np.int64))
 
     @property
-    def is_per_channel(self):
+    def is_per_channel(self) -> bool:
         return self.axis is not None
 
-    def quantize(self, real, dtype=np.int8):
+    def quantize(self, real: ArrayLike, dtype: type[np.signedinteger] = np.int8) -> np.ndarray:
         """Nearest representable integers of `real`, saturated to `dtype`."""
         scale, zero_point = self._broadcast(np.ndim(real))
         limits = np.iinfo(dtype)
         integers = np.round(np.asarray(real, np.float64) / scale) + zero_point
-        return np.clip(integers, limits.min, limits.max).astype(dtype)
+        saturated: np.ndarray = np.clip(integers, limits.min, limits.max).astype(dtype)
+        return saturated
 
-    def dequantize(self, integers):
+    def dequantize(self, integers: np.ndarray) -> np.ndarray:
         """Real values (float32) that `integers` stand for."""
         scale, zero_point = self._broadcast(np.ndim(integers))
-        return ((integers.astype(np.float64) - zero_point) * scale).astype(np.float32)
+        real: np.ndarray = (integers.astype(np.float64) - zero_point) * scale
+        return real.astype(np.float32)
 
-    def _broadcast(self, rank):
-        if not self.is_per_channel:
+    def _broadcast(self, rank: int) -> tuple[np.ndarray, np.ndarray]:
+        if self.axis is None:
             return self.scale[0], self.zero_point[0]
         shape = [1] * rank
         shape[self.axis] = -1
@@ -72,14 +80,31 @@ class Tensor:
     """
 
     name: str
-    shape: tuple
+    shape: Shape
     data: np.ndarray | None = None
     quantization: Quantization | None = None
     channel_factors: np.ndarray | None = None
 
     @property
-    def is_constant(self):
+    def is_constant(self) -> bool:
         return self.data is not None
+
+    @property
+    def constant(self) -> np.ndarray:
+        """`data` of a constant; `ValueError` for an activation."""
+        if self.data is None:
+            raise ValueError(f"A tensor must be a constant. Received: the activation {self.name!r}")
+        return self.data
+
+    @property
+    def quantized_by(self) -> Quantization:
+        """`quantization` of a tensor that has one; `ValueError` for others."""
+        if self.quantization is None:
+            raise ValueError(f"A tensor must have quantization. Received: {self.name!r} without")
+        return self.quantization
+
+
+Tensors = dict[str, Tensor]
 
 
 @dataclasses.dataclass
@@ -93,13 +118,13 @@ class Operation:
     """
 
     kind: str
-    inputs: list
-    outputs: list
-    options: dict = dataclasses.field(default_factory=dict)
+    inputs: list[str]
+    outputs: list[str]
+    options: Options = dataclasses.field(default_factory=dict)
     layer: str | None = None
 
     @property
-    def name(self):
+    def name(self) -> str:
         """What people call it: the layer that it computes, or its first output."""
         return self.layer or self.outputs[0]
 
@@ -108,12 +133,18 @@ class Operation:
 class Graph:
     """Tensors by name, operations in execution order, and the graph's ends."""
 
-    tensors: dict = dataclasses.field(default_factory=dict)
-    operations: list = dataclasses.field(default_factory=list)
-    inputs: list = dataclasses.field(default_factory=list)
-    outputs: list = dataclasses.field(default_factory=list)
+    tensors: Tensors = dataclasses.field(default_factory=dict)
+    operations: list[Operation] = dataclasses.field(default_factory=list)
+    inputs: list[str] = dataclasses.field(default_factory=list)
+    outputs: list[str] = dataclasses.field(default_factory=list)
 
-    def add_tensor(self, name, shape, data=None, quantization=None):
+    def add_tensor(
+        self,
+        name: str,
+        shape: collections.abc.Iterable[int],
+        data: np.ndarray | None = None,
+        quantization: Quantization | None = None,
+    ) -> str:
         """Adds a tensor and returns its name, made unique if it is taken."""
         unique, suffix = name, 1
         while unique in self.tensors:
@@ -123,12 +154,19 @@ class Graph:
         self.tensors[unique] = Tensor(unique, sizes, data, quantization)
         return unique
 
-    def add_constant(self, name, data):
+    def add_constant(self, name: str, data: ArrayLike) -> str:
         """Adds a constant tensor and returns its name."""
         data = np.asarray(data)
         return self.add_tensor(name, data.shape, data)
 
-    def add_operation(self, kind, inputs, output_name, output_shape, **options):
+    def add_operation(
+        self,
+        kind: str,
+        inputs: collections.abc.Iterable[str],
+        output_name: str,
+        output_shape: collections.abc.Iterable[int],
+        **options: typing.Any,
+    ) -> str:
         """Appends an operation with one new output tensor and returns its name."""
         output = self.add_tensor(output_name, output_shape)
         self.operations.append(Operation(kind, list(inputs), [output], options))

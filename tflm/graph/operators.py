@@ -13,9 +13,12 @@ in, and the graph's tensors by name.
 import collections.abc
 import dataclasses
 import math
+import typing
 
 import numpy as np
 
+from tflm.graph.graph import Operation, Options, Shape, Tensors
+from tflm.kernels.fused_kernel import FusedKernel
 from tflm.kernels.registry import KERNELS
 
 # What an input is.
@@ -30,21 +33,26 @@ REQUIRED = object()  # stands for the default of an option that has none
 ACTIVATION_FUNCTIONS = ("NONE", "RELU", "RELU6")
 PADDINGS = ("SAME", "VALID")
 
+Fields = dict[str, typing.Any]  # of an options table
+# What a row computes of an operation, its options with the defaults filled in, and the tensors.
+_Value = typing.TypeVar("_Value")
+Function = collections.abc.Callable[[Operation, Options, Tensors], _Value]
 
-def _write_nothing(operation, options, tensors):
+
+def _write_nothing(operation: Operation, options: Options, tensors: Tensors) -> Fields:
     return {}
 
 
-def _int8_version(operation, options, tensors):
+def _int8_version(operation: Operation, options: Options, tensors: Tensors) -> int:
     """Most operators take int8 from their second version on."""
     return 2
 
 
-def _first_version(operation, options, tensors):
+def _first_version(operation: Operation, options: Options, tensors: Tensors) -> int:
     return 1
 
 
-def _no_multiply_adds(operation, options, tensors):
+def _no_multiply_adds(operation: Operation, options: Options, tensors: Tensors) -> int:
     return 0
 
 
@@ -59,7 +67,7 @@ class OperatorRow:
         options: each option's name with its default, or with `REQUIRED`.
         options_table: the schema's options table, `None` if nothing is written.
         write_options: function -> the options table's fields with their values;
-            an enumeration's value by name, a tuple for a vector of int32.
+            an enumeration's value by name.
         version: function -> lowest version of the operator that suffices, by
             TensorFlow's own rules (op_version.cc).
         multiply_adds: function -> exact number of multiply-adds.
@@ -68,36 +76,34 @@ class OperatorRow:
         channel_axis: axis of the output channels in the weights.
         optional_inputs: how many of the last inputs may be left out.
         last_role_repeats: the last role may occur any number of times.
-        several_outputs: the operator may have more than one output.
         custom_options: of an operator of `tflm.kernels`, function of an `Operation` -> its
             options' bytes; its custom code is its kind. `None` for builtin operators.
     """
 
     resolver_method: str
-    roles: tuple
-    output_shapes: collections.abc.Callable
-    options: dict = dataclasses.field(default_factory=dict)
+    roles: tuple[str, ...]
+    output_shapes: Function[list[Shape]]
+    options: Options = dataclasses.field(default_factory=dict)
     options_table: str | None = None
-    write_options: collections.abc.Callable = _write_nothing
-    version: collections.abc.Callable = _int8_version
-    multiply_adds: collections.abc.Callable = _no_multiply_adds
+    write_options: Function[Fields] = _write_nothing
+    version: Function[int] = _int8_version
+    multiply_adds: Function[int] = _no_multiply_adds
     copies_integers: bool = False
     channel_axis: int = 0
     optional_inputs: int = 0
     last_role_repeats: bool = False
-    several_outputs: bool = False
-    custom_options: collections.abc.Callable | None = None
+    custom_options: collections.abc.Callable[[Operation], bytes] | None = None
 
     @property
-    def is_custom(self):
+    def is_custom(self) -> bool:
         """Whether it is an operator of `tflm.kernels`."""
         return self.custom_options is not None
 
-    def role_of(self, position):
+    def role_of(self, position: int) -> str:
         """What the input at `position` is."""
         return self.roles[min(position, len(self.roles) - 1)]
 
-    def complete_options(self, operation):
+    def complete_options(self, operation: Operation) -> Options:
         """The operation's options, with defaults for those it leaves out."""
         return {**self.options, **operation.options}
 
@@ -105,26 +111,28 @@ class OperatorRow:
 # Output shapes
 
 
-def _shape(operation, tensors, position=0):
+def _shape(operation: Operation, tensors: Tensors, position: int = 0) -> Shape:
     return tensors[operation.inputs[position]].shape
 
 
-def _same_shape(operation, options, tensors):
+def _same_shape(operation: Operation, options: Options, tensors: Tensors) -> list[Shape]:
     return [_shape(operation, tensors)]
 
 
-def _broadcast_shape(operation, options, tensors):
+def _broadcast_shape(operation: Operation, options: Options, tensors: Tensors) -> list[Shape]:
     return [np.broadcast_shapes(_shape(operation, tensors, 0), _shape(operation, tensors, 1))]
 
 
-def _windows(size, window, stride, padding):
+def _windows(size: int, window: int, stride: int, padding: str) -> int:
     """Number of window positions along one axis."""
     if padding == "SAME":
         return math.ceil(size / stride)
     return math.ceil((size - window + 1) / stride)
 
 
-def _windowed_shape(shape, window, options, channels):
+def _windowed_shape(
+    shape: Shape, window: collections.abc.Sequence[int], options: Options, channels: int
+) -> Shape:
     batch, height, width, _ = shape
     return (
         batch,
@@ -134,84 +142,36 @@ def _windowed_shape(shape, window, options, channels):
     )
 
 
-def _convolution_shape(operation, options, tensors):
+def _convolution_shape(operation: Operation, options: Options, tensors: Tensors) -> list[Shape]:
     channels, height, width, _ = _shape(operation, tensors, 1)
     return [_windowed_shape(_shape(operation, tensors), (height, width), options, channels)]
 
 
-def _depthwise_shape(operation, options, tensors):
+def _depthwise_shape(operation: Operation, options: Options, tensors: Tensors) -> list[Shape]:
     _, height, width, channels = _shape(operation, tensors, 1)
     return [_windowed_shape(_shape(operation, tensors), (height, width), options, channels)]
 
 
-def _pool_shape(operation, options, tensors):
+def _pool_shape(operation: Operation, options: Options, tensors: Tensors) -> list[Shape]:
     shape = _shape(operation, tensors)
     return [_windowed_shape(shape, options["filter"], options, shape[-1])]
 
 
-def _dense_shapes(operation, options, tensors):
+def _dense_shapes(operation: Operation, options: Options, tensors: Tensors) -> list[Shape]:
     inputs, (units, features) = _shape(operation, tensors), _shape(operation, tensors, 1)
     return [(math.prod(inputs) // features, units), (*inputs[:-1], units)]
 
 
-def _gather_shape(operation, options, tensors):
+def _gather_shape(operation: Operation, options: Options, tensors: Tensors) -> list[Shape]:
     inputs, indices = _shape(operation, tensors), _shape(operation, tensors, 1)
     axis = options["axis"] % len(inputs)
     return [(*inputs[:axis], *indices, *inputs[axis + 1 :])]
 
 
-def _concatenation_shape(operation, options, tensors):
-    shape = list(_shape(operation, tensors))
-    axis = options["axis"] % len(shape)
-    shape[axis] = sum(tensors[name].shape[axis] for name in operation.inputs)
-    return [tuple(shape)]
-
-
-def _reshape_shape(operation, options, tensors):
-    if len(operation.inputs) == 1:
-        return [tensors[operation.outputs[0]].shape]
-    shape = [int(size) for size in tensors[operation.inputs[1]].data]
-    if -1 in shape:
-        shape[shape.index(-1)] = math.prod(_shape(operation, tensors)) // -math.prod(shape)
-    return [tuple(shape)]
-
-
-def _transpose_shape(operation, options, tensors):
-    shape = _shape(operation, tensors)
-    return [tuple(shape[axis] for axis in tensors[operation.inputs[1]].data)]
-
-
-def _pad_shape(operation, options, tensors):
-    paddings = tensors[operation.inputs[1]].data
-    shape = _shape(operation, tensors)
-    return [tuple(int(size + sum(ends)) for size, ends in zip(shape, paddings, strict=True))]
-
-
-def _mean_shape(operation, options, tensors):
-    shape = _shape(operation, tensors)
-    axes = {int(axis) % len(shape) for axis in tensors[operation.inputs[1]].data}
-    if options["keep_dims"]:
-        return [tuple(1 if axis in axes else size for axis, size in enumerate(shape))]
-    return [tuple(size for axis, size in enumerate(shape) if axis not in axes)]
-
-
-def _split_shape(operation, options, tensors):
-    axis, shape = int(tensors[operation.inputs[0]].data), list(_shape(operation, tensors, 1))
-    shape[axis] //= len(operation.outputs)
-    return [tuple(shape)]
-
-
-def _strided_slice_shape(operation, options, tensors):
-    begin, end, strides = (tensors[name].data for name in operation.inputs[1:])
-    shape = _shape(operation, tensors)
-    slices = zip(shape, begin, end, strides, strict=True)
-    return [tuple(len(range(size)[b:e:s]) for size, b, e, s in slices)]
-
-
 # Options
 
 
-def _write_convolution(operation, options, tensors):
+def _write_convolution(operation: Operation, options: Options, tensors: Tensors) -> Fields:
     return {
         "StrideH": options["strides"][0],
         "StrideW": options["strides"][1],
@@ -220,73 +180,54 @@ def _write_convolution(operation, options, tensors):
     }
 
 
-def _write_depthwise(operation, options, tensors):
+def _write_depthwise(operation: Operation, options: Options, tensors: Tensors) -> Fields:
     fields = _write_convolution(operation, options, tensors)
     return {"DepthMultiplier": options["depth_multiplier"], **fields}
 
 
-def _write_pool(operation, options, tensors):
+def _write_pool(operation: Operation, options: Options, tensors: Tensors) -> Fields:
     height, width = options["filter"]
     fields = _write_convolution(operation, options, tensors)
     return {"FilterHeight": height, "FilterWidth": width, **fields}
 
 
-def _keeps_rank(operation, tensors):
+def _keeps_rank(operation: Operation, tensors: Tensors) -> bool:
     return len(tensors[operation.outputs[0]].shape) > 2
 
 
-def _write_dense(operation, options, tensors):
+def _write_dense(operation: Operation, options: Options, tensors: Tensors) -> Fields:
     return {
         "FusedActivationFunction": options["activation"],
         "KeepNumDims": _keeps_rank(operation, tensors),
     }
 
 
-def _write_activation(operation, options, tensors):
+def _write_activation(operation: Operation, options: Options, tensors: Tensors) -> Fields:
     return {"FusedActivationFunction": options["activation"]}
 
 
-def _write_axis(operation, options, tensors):
+def _write_axis(operation: Operation, options: Options, tensors: Tensors) -> Fields:
     return {"Axis": options["axis"]}
-
-
-def _write_beta(operation, options, tensors):
-    return {"Beta": options["beta"]}
-
-
-def _write_new_shape(operation, options, tensors):
-    """The shape goes here only if it is not an input: one tensor less on the device."""
-    if len(operation.inputs) == 1:
-        return {"NewShape": tuple(tensors[operation.outputs[0]].shape)}
-    return {}
-
-
-def _write_keep_dims(operation, options, tensors):
-    return {"KeepDims": options["keep_dims"]}
-
-
-def _write_splits(operation, options, tensors):
-    return {"NumSplits": len(operation.outputs)}
 
 
 # Versions
 
 
-def _has_int4_weights(operation, tensors):
-    return tensors[operation.inputs[1]].data.dtype.name == "int4"
+def _has_int4_weights(operation: Operation, tensors: Tensors) -> bool:
+    return tensors[operation.inputs[1]].constant.dtype.name == "int4"
 
 
-def _convolution_version(operation, options, tensors):
+def _convolution_version(operation: Operation, options: Options, tensors: Tensors) -> int:
     if _shape(operation, tensors)[-1] != _shape(operation, tensors, 1)[-1]:
         return 6  # groups
     return 7 if _has_int4_weights(operation, tensors) else 3
 
 
-def _depthwise_version(operation, options, tensors):
+def _depthwise_version(operation: Operation, options: Options, tensors: Tensors) -> int:
     return 7 if _has_int4_weights(operation, tensors) else 3
 
 
-def _dense_version(operation, options, tensors):
+def _dense_version(operation: Operation, options: Options, tensors: Tensors) -> int:
     if _has_int4_weights(operation, tensors):
         return 10
     if len(operation.inputs) == 2:
@@ -294,22 +235,13 @@ def _dense_version(operation, options, tensors):
     return 5 if _keeps_rank(operation, tensors) else 4
 
 
-def _mul_version(operation, options, tensors):
-    first, second = (tensors[name].quantization.scale[0] for name in operation.inputs)
-    output = tensors[operation.outputs[0]].quantization.scale[0]
+def _mul_version(operation: Operation, options: Options, tensors: Tensors) -> int:
+    first, second = (tensors[name].quantized_by.scale[0] for name in operation.inputs)
+    output = tensors[operation.outputs[0]].quantized_by.scale[0]
     return 3 if np.float32(first) * np.float32(second) / np.float32(output) >= 1 else 2
 
 
-def _high_rank_version(limit, version):
-    """A function for operators that need `version` above rank `limit`."""
-
-    def version_of(operation, options, tensors):
-        return version if len(_shape(operation, tensors)) > limit else 2
-
-    return version_of
-
-
-def _high_rank_broadcast_version(operation, options, tensors):
+def _high_rank_broadcast_version(operation: Operation, options: Options, tensors: Tensors) -> int:
     first, second = _shape(operation, tensors, 0), _shape(operation, tensors, 1)
     return 3 if first != second and max(len(first), len(second)) > 4 else 2
 
@@ -317,13 +249,13 @@ def _high_rank_broadcast_version(operation, options, tensors):
 # Costs
 
 
-def _convolution_multiply_adds(operation, options, tensors):
+def _convolution_multiply_adds(operation: Operation, options: Options, tensors: Tensors) -> int:
     """Each output takes one filter's elements."""
     output = tensors[operation.outputs[0]].shape
     return math.prod(output) * math.prod(_shape(operation, tensors, 1)[1:])
 
 
-def _depthwise_multiply_adds(operation, options, tensors):
+def _depthwise_multiply_adds(operation: Operation, options: Options, tensors: Tensors) -> int:
     output = tensors[operation.outputs[0]].shape
     return math.prod(output) * math.prod(_shape(operation, tensors, 1)[:3])
 
@@ -331,22 +263,24 @@ def _depthwise_multiply_adds(operation, options, tensors):
 # Operators of `tflm.kernels`: option `integers` is the operator's own object.
 
 
-def _fused_shape(operation, options, tensors):
-    packed = options["integers"].packed()
-    shape = packed.output_shape
+def _fused_shape(operation: Operation, options: Options, tensors: Tensors) -> list[Shape]:
+    integers: FusedKernel = options["integers"]
+    shape = integers.packed().output_shape
     # A dense layer's output may stand as (batch, channels) or as a map of one pixel.
     return [(1, *shape), (1, shape[-1])] if math.prod(shape) == shape[-1] else [(1, *shape)]
 
 
-def _fused_multiply_adds(operation, options, tensors):
-    return options["integers"].multiply_adds
+def _fused_multiply_adds(operation: Operation, options: Options, tensors: Tensors) -> int:
+    integers: FusedKernel = options["integers"]
+    return integers.multiply_adds
 
 
-def _fused_options(operation):
-    return operation.options["integers"].packed().options
+def _fused_options(operation: Operation) -> bytes:
+    integers: FusedKernel = operation.options["integers"]
+    return integers.packed().options
 
 
-def _fused_row(activations):
+def _fused_row(activations: int) -> OperatorRow:
     return OperatorRow(
         "AddCustom",
         (ACTIVATION,) * activations + (PACKED,),
@@ -380,16 +314,6 @@ OPERATORS = {
         "Pool2DOptions",
         _write_pool,
         copies_integers=True,  # sums and divides, but its scale stays
-    ),
-    "CONCATENATION": OperatorRow(
-        "AddConcatenation",
-        (ACTIVATION,),
-        _concatenation_shape,
-        {"axis": REQUIRED},
-        "ConcatenationOptions",
-        _write_axis,
-        copies_integers=True,
-        last_role_repeats=True,
     ),
     "CONV_2D": OperatorRow(
         "AddConv2D",
@@ -440,14 +364,6 @@ OPERATORS = {
         version=_high_rank_broadcast_version,
         copies_integers=True,
     ),
-    "MEAN": OperatorRow(
-        "AddMean",
-        (ACTIVATION, INDEX),
-        _mean_shape,
-        {"keep_dims": False},
-        "ReducerOptions",
-        _write_keep_dims,
-    ),
     **{kernel.kind: _fused_row(kernel.activations) for kernel in KERNELS.values()},
     "MUL": OperatorRow(
         "AddMul",
@@ -458,63 +374,6 @@ OPERATORS = {
         _write_activation,
         _mul_version,
     ),
-    "PAD": OperatorRow(
-        "AddPad",
-        (ACTIVATION, INDEX),
-        _pad_shape,
-        version=_high_rank_version(4, 4),
-        copies_integers=True,
-    ),
-    "QUANTIZE": OperatorRow("AddQuantize", (ACTIVATION,), _same_shape, version=_first_version),
     "RELU": OperatorRow("AddRelu", (ACTIVATION,), _same_shape),
     "RELU6": OperatorRow("AddRelu6", (ACTIVATION,), _same_shape, copies_integers=True),
-    "RESHAPE": OperatorRow(
-        "AddReshape",
-        (ACTIVATION, INDEX),
-        _reshape_shape,
-        {},
-        "ReshapeOptions",
-        _write_new_shape,
-        _first_version,
-        copies_integers=True,
-        optional_inputs=1,
-    ),
-    "SOFTMAX": OperatorRow(
-        "AddSoftmax", (ACTIVATION,), _same_shape, {"beta": 1.0}, "SoftmaxOptions", _write_beta
-    ),
-    "SPLIT": OperatorRow(
-        "AddSplit",
-        (INDEX, ACTIVATION),
-        _split_shape,
-        {},
-        "SplitOptions",
-        _write_splits,
-        copies_integers=True,
-        several_outputs=True,
-    ),
-    "STRIDED_SLICE": OperatorRow(
-        "AddStridedSlice",
-        (ACTIVATION, INDEX, INDEX, INDEX),
-        _strided_slice_shape,
-        {},
-        "StridedSliceOptions",
-        version=_high_rank_version(4, 4),
-        copies_integers=True,
-    ),
-    "SUB": OperatorRow(
-        "AddSub",
-        (ACTIVATION, ACTIVATION),
-        _broadcast_shape,
-        _FUSED,
-        "SubOptions",
-        _write_activation,
-        _high_rank_broadcast_version,
-    ),
-    "TRANSPOSE": OperatorRow(
-        "AddTranspose",
-        (ACTIVATION, INDEX),
-        _transpose_shape,
-        version=_high_rank_version(4, 4),
-        copies_integers=True,
-    ),
 }

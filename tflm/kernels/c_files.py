@@ -17,17 +17,17 @@ WHEEL_FOLDER = FOLDER / "wheel"
 FUZZ_FOLDER = FOLDER / "fuzz"
 
 
-def include_folders():
+def include_folders() -> list[pathlib.Path]:
     """Folders of the kernels' headers."""
     return sorted(path for path in SOURCE_FOLDER.iterdir() if path.is_dir())
 
 
-def headers():
+def headers() -> list[pathlib.Path]:
     """Paths of the kernels' headers."""
     return sorted(SOURCE_FOLDER.glob("*/*.h"))
 
 
-def find(name):
+def find(name: str) -> pathlib.Path:
     """Path of a C file or header of the kernels by its name.
 
     Raises:
@@ -39,12 +39,12 @@ def find(name):
     return paths[0]
 
 
-def common_sources():
+def common_sources() -> list[pathlib.Path]:
     """Paths of the C files that every operator's `bind` may use."""
     return sorted((SOURCE_FOLDER / "common").glob("*.c"))
 
 
-def operator_sources(operator):
+def operator_sources(operator: str) -> list[pathlib.Path]:
     """Paths of the C files of one operator, such as "residual_add_s8".
 
     Raises:
@@ -56,7 +56,7 @@ def operator_sources(operator):
     return paths
 
 
-def sources(operator):
+def sources(operator: str) -> list[pathlib.Path]:
     """Paths of the C files that an operator or another form of one needs, the common ones too."""
     own = operator_sources(operator)
     if operator in FORMS:

@@ -15,7 +15,7 @@ from tflm.kernels.operand_checks import (
     check_zero_points,
     fold_zero_point,
 )
-from tflm.kernels.packed_operation import packed_channels
+from tflm.kernels.packed_operation import PackedOperation, packed_channels
 from tflm.kernels.requantization import requantize
 
 # By the bits of a weight.
@@ -68,7 +68,7 @@ class Dense(FusedKernel):
     highest: int = 127
     table: np.ndarray | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.bits not in LARGEST_WEIGHTS:
             raise ValueError(f"Weights must have 8 or 4 bits. Received: {self.bits}")
         self._check_shape()
@@ -92,26 +92,26 @@ class Dense(FusedKernel):
             )
 
     @property
-    def description(self):
+    def description(self) -> KernelDescription:
         """The `KernelDescription` for these weights."""
         return DESCRIPTIONS[self.bits]
 
     @property
-    def multiply_adds(self):
+    def multiply_adds(self) -> int:
         """Of all outputs."""
         return self.weights.size
 
     @property
-    def folded_biases(self):
+    def folded_biases(self) -> np.ndarray:
         """int64 array `(outputs,)`: biases for inputs from which no zero point is subtracted."""
         return fold_zero_point(self.weights, self.biases, self.input_zero_point)
 
     @property
-    def buffer_bytes(self):
+    def buffer_bytes(self) -> int:
         """Bytes of the kernel's buffer: the inputs as int16."""
         return 2 * STEP * -(-self.weights.shape[1] // STEP)
 
-    def packed(self):
+    def packed(self) -> PackedOperation:
         """The operation as the kernel takes it."""
         outputs, inputs = self.weights.shape
         options = {
@@ -131,7 +131,7 @@ class Dense(FusedKernel):
         }
         return self.description.pack(options, constants, ((inputs,),), (outputs,))
 
-    def reference(self, x):
+    def reference(self, x: np.ndarray) -> np.ndarray:
         """The outputs for an int8 array `(inputs,)`, in NumPy."""
         sums = self.weights.astype(np.int64) @ (x.astype(np.int64) - self.input_zero_point)
         result = requantize(

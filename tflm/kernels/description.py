@@ -9,6 +9,7 @@ import dataclasses
 import struct
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from tflm.kernels.packed_operation import PackedOperation
 
@@ -48,7 +49,7 @@ class Form:
     runner_header: str
 
 
-def _no_more_members(constants):
+def _no_more_members(constants: collections.abc.Sequence[np.ndarray]) -> dict[str, int]:
     return {}
 
 
@@ -78,34 +79,42 @@ class KernelDescription:
     name: str
     title: str
     version: int
-    options: tuple
-    constants: tuple = ()
+    options: tuple[str, ...]
+    constants: tuple[Constant, ...] = ()
     activations: int = 1
     takes_buffer: bool = True
     may_overwrite_input: bool = False
-    absorbs: frozenset = frozenset()
+    absorbs: frozenset[str] = frozenset()
     in_place: Form | None = None
     rows: Form | None = None
-    same_values: dict = dataclasses.field(default_factory=dict)
-    more_members: collections.abc.Callable = _no_more_members
+    same_values: dict[str, str] = dataclasses.field(default_factory=dict)
+    more_members: collections.abc.Callable[
+        [collections.abc.Sequence[np.ndarray]], dict[str, int]
+    ] = _no_more_members
     version_macro: str | None = None
 
     @property
-    def kind(self):
+    def kind(self) -> str:
         """Of its operations in quantized graphs, and its name in model files."""
         return f"{_KIND_PREFIX}{self.name.upper()}"
 
     @property
-    def version_constant(self):
+    def version_constant(self) -> str:
         """Name of the C macro that has the version."""
         return f"MICRONET_{self.version_macro or self.name.upper()}_VERSION"
 
     @property
-    def forms(self):
+    def forms(self) -> tuple[Form, ...]:
         """Its other `Form`s."""
         return tuple(form for form in (self.in_place, self.rows) if form is not None)
 
-    def pack(self, options, constants, input_shapes, output_shape):
+    def pack(
+        self,
+        options: collections.abc.Mapping[str, int],
+        constants: collections.abc.Mapping[str, ArrayLike | None],
+        input_shapes: collections.abc.Iterable[collections.abc.Iterable[int]],
+        output_shape: collections.abc.Iterable[int],
+    ) -> PackedOperation:
         """An operation as the kernel takes it.
 
         Args:
@@ -145,7 +154,9 @@ class KernelDescription:
             tuple(output_shape),
         )
 
-    def members(self, packed):
+    def members(
+        self, packed: PackedOperation
+    ) -> tuple[dict[str, int], dict[str, np.ndarray], dict[str, int]]:
         """Members of the kernel's C struct as its `bind` fills them.
 
         Args:

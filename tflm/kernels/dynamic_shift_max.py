@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Dynamic Shift-Max, whose coefficients depend on its input: `dynamic_shift_max_s8`."""
 
+import collections.abc
 import dataclasses
 
 import numpy as np
@@ -15,10 +16,11 @@ from tflm.kernels.operand_checks import (
     check_pooled_shape,
     check_zero_points,
 )
+from tflm.kernels.packed_operation import PackedOperation
 from tflm.kernels.requantization import scaled
 
 
-def _excite_multiplier_each(constants):
+def _excite_multiplier_each(constants: collections.abc.Sequence[np.ndarray]) -> dict[str, int]:
     """Whether there are as many multipliers as biases of the second dense layer."""
     _, squeeze_constants, excite_weights, excite_constants, *_ = constants
     rows = excite_weights.size // (squeeze_constants.size // 2)
@@ -97,7 +99,7 @@ class DynamicShiftMax(FusedKernel):
             say, or the sums of a dense layer may not fit in int32.
     """
 
-    input_shape: tuple
+    input_shape: tuple[int, int, int]
     input_zero_point: int
     squeeze_weights: np.ndarray
     squeeze_biases: np.ndarray
@@ -105,7 +107,7 @@ class DynamicShiftMax(FusedKernel):
     excite_weights: np.ndarray
     excite_biases: np.ndarray
     excite_multipliers: np.ndarray
-    coefficient_limits: tuple
+    coefficient_limits: tuple[tuple[int, int], ...]
     shift: np.ndarray
     coefficient_shift: int
     output_zero_point: int
@@ -117,7 +119,7 @@ class DynamicShiftMax(FusedKernel):
 
     description = DESCRIPTION
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_pooled_shape(self.input_shape, MOST_PIXELS, MOST_CHANNELS, MOST_ELEMENTS)
         check_zero_points(self, "input_zero_point", "output_zero_point")
         check_limits(self)
@@ -134,32 +136,32 @@ class DynamicShiftMax(FusedKernel):
         self._check_factors()
 
     @property
-    def pixels(self):
+    def pixels(self) -> int:
         """Height times width."""
         return int(self.input_shape[0] * self.input_shape[1])
 
     @property
-    def channels(self):
+    def channels(self) -> int:
         """C."""
         return int(self.input_shape[2])
 
     @property
-    def squeeze_channels(self):
+    def squeeze_channels(self) -> int:
         """S."""
         return len(self.squeeze_weights)
 
     @property
-    def fusions(self):
+    def fusions(self) -> int:
         """K, 1 or 2."""
         return len(self.coefficient_limits) // 2
 
     @property
-    def multiply_adds(self):
+    def multiply_adds(self) -> int:
         """Of both dense layers: what a complexity counts, not the products of the fusions."""
         return self.squeeze_weights.size + self.excite_weights.size
 
     @property
-    def buffer_bytes(self):
+    def buffer_bytes(self) -> int:
         """Bytes of the kernel's buffer: means, hidden values and coefficients."""
         channels, squeeze_channels = (
             _BLOCK * -(-count // _BLOCK) for count in (self.channels, self.squeeze_channels)
@@ -167,7 +169,7 @@ class DynamicShiftMax(FusedKernel):
         return (2 + 4 * self.fusions) * channels + 2 * squeeze_channels
 
     @property
-    def in_place_buffer_bytes(self):
+    def in_place_buffer_bytes(self) -> int:
         """Bytes of the buffer of `dynamic_shift_max_in_place_s8`: coefficients; then, one after
         the other, means with hidden values, and some pixels.
         """
@@ -176,10 +178,10 @@ class DynamicShiftMax(FusedKernel):
         block = min(self.pixels, PIXELS_IN_PLACE) * self.channels
         return coefficients + max(self.buffer_bytes - coefficients, block)
 
-    def packed(self):
+    def packed(self) -> PackedOperation:
         """The operation as the kernel takes it."""
         factors = None
-        if self.input_factors is not None:
+        if self.input_factors is not None and self.output_factors is not None:
             factors = np.stack([self.input_factors, self.output_factors])
         constants = {
             "squeeze_weights": _blocks(self.squeeze_weights),
@@ -195,7 +197,7 @@ class DynamicShiftMax(FusedKernel):
         options = {name: getattr(self, name) for name in DESCRIPTION.options}
         return DESCRIPTION.pack(options, constants, (self.input_shape,), self.input_shape)
 
-    def reference(self, images):
+    def reference(self, images: np.ndarray) -> np.ndarray:
         """The result for an int8 array `input_shape`, in NumPy: int8 array of the same shape."""
         images = images.astype(np.int64) - self.input_zero_point
         coefficients = self.coefficients(images)
@@ -209,7 +211,7 @@ class DynamicShiftMax(FusedKernel):
         results = np.clip(fused + self.output_zero_point, self.lowest, self.highest)
         return results[..., np.argsort(self.output_positions)].astype(np.int8)
 
-    def coefficients(self, images):
+    def coefficients(self, images: np.ndarray) -> np.ndarray:
         """Coefficients for integers `input_shape` without zero point: `(2 * K, C)`."""
         sums = images.sum(axis=(0, 1), dtype=np.int64)
         means = (MEAN_SCALE * sums + self.pixels // 2) // self.pixels

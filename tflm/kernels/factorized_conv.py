@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Two convolutions in a row, k x 1 and 1 x k, as one operator: what both such operators share."""
 
+import abc
 import dataclasses
+import typing
 
 import numpy as np
 
 from tflm.kernels import requantization
-from tflm.kernels.description import LIMITS, PERMUTATION, Constant, KernelDescription
+from tflm.kernels.description import LIMITS, PERMUTATION, Constant, Form, KernelDescription
 from tflm.kernels.fused_kernel import FusedKernel
 from tflm.kernels.operand_checks import (
     check_integer,
@@ -16,7 +18,7 @@ from tflm.kernels.operand_checks import (
     check_zero_points,
     fold_zero_point,
 )
-from tflm.kernels.packed_operation import packed_channels
+from tflm.kernels.packed_operation import PackedOperation, packed_channels
 
 TAPS = (1, 3, 5, 7)
 LARGEST_STRIDE = 4
@@ -26,7 +28,7 @@ MOST_ELEMENTS = 2**24
 _HALVES = ("vertical", "horizontal")
 
 
-def description(name, title, rows=None):
+def description(name: str, title: str, rows: Form | None = None) -> KernelDescription:
     """`KernelDescription` of one of both operators.
 
     Args:
@@ -84,7 +86,7 @@ class FactorizedConv(FusedKernel):
         lowest, highest: limits of the output, within int8.
     """
 
-    input_shape: tuple
+    input_shape: tuple[int, int, int]
     vertical_weights: np.ndarray
     vertical_biases: np.ndarray
     vertical_multipliers: np.ndarray
@@ -102,7 +104,11 @@ class FactorizedConv(FusedKernel):
     lowest: int = -128
     highest: int = 127
 
-    def __post_init__(self):
+    # Of a subclass.
+    _vertical_dimensions: typing.ClassVar[int]
+    _buffer_bytes_of_a_pair: typing.ClassVar[int]
+
+    def __post_init__(self) -> None:
         for name in ("vertical_stride", "horizontal_stride"):
             check_integer(name, getattr(self, name), 1, LARGEST_STRIDE)
         self._check_shapes()
@@ -153,12 +159,12 @@ class FactorizedConv(FusedKernel):
         check_permutation("output_positions", self.output_positions, self.output_channels)
 
     @property
-    def output_channels(self):
+    def output_channels(self) -> int:
         """Number of channels of the output."""
         return len(self.horizontal_weights)
 
     @property
-    def output_shape(self):
+    def output_shape(self) -> tuple[int, int, int]:
         """(height, width, channels) of the output."""
         height, width, _ = self.input_shape
         return (
@@ -168,23 +174,27 @@ class FactorizedConv(FusedKernel):
         )
 
     @property
-    def multiply_adds(self):
+    def multiply_adds(self) -> int:
         """Of both convolutions, padding included."""
         height, width, _ = self.output_shape
         vertical = self.vertical_weights.size * height * self.input_shape[1]
         return vertical + self.horizontal_weights.size * height * width
+
+    @abc.abstractmethod
+    def _vertical_sums(self, x: np.ndarray) -> np.ndarray:
+        """Sums of the vertical convolution, of integers without zero point."""
 
     @property
     def _read_zero_points(self):
         return self.input_zero_point, self.middle_zero_point
 
     @property
-    def buffer_bytes(self):
+    def buffer_bytes(self) -> int:
         """Bytes of the kernel's buffer: rows of vertical results, in pairs of padded columns."""
         columns = self.input_shape[1] + self.horizontal_weights.shape[1]
         return columns // 2 * self._buffer_bytes_of_a_pair
 
-    def packed(self):
+    def packed(self) -> PackedOperation:
         """The operation as the kernel takes it."""
         height, width, channels = self.input_shape
         options = {
@@ -215,7 +225,7 @@ class FactorizedConv(FusedKernel):
             constants[f"{half}.requantization"] = packed_channels(folded, multipliers)
         return self.description.pack(options, constants, (self.input_shape,), self.output_shape)
 
-    def reference(self, x):
+    def reference(self, x: np.ndarray) -> np.ndarray:
         """The operator in NumPy.
 
         Args:
@@ -247,7 +257,7 @@ class FactorizedConv(FusedKernel):
         return result
 
 
-def windows_along(values, axis, taps, stride):
+def windows_along(values: np.ndarray, axis: int, taps: int, stride: int) -> np.ndarray:
     """What each result of a convolution along one axis reads, zeros behind both ends.
 
     Returns:

@@ -29,7 +29,7 @@ class FactorizedDepthwiseConv(FactorizedConv):
     _buffer_bytes_of_a_pair = 64
 
     @property
-    def lead_bytes(self):
+    def lead_bytes(self) -> int:
         """How far the input must begin behind the output for the two to overlap.
 
         No strip of rows then overwrites what it or a later one reads, on any processor: strips
@@ -53,7 +53,7 @@ class FactorizedDepthwiseConv(FactorizedConv):
                 f"Received: {len(self.vertical_weights)}, {self.input_shape[2]}"
             )
 
-    def _vertical_sums(self, x):
+    def _vertical_sums(self, x: np.ndarray) -> np.ndarray:
         read = np.repeat(x, len(self.vertical_weights) // self.input_shape[2], axis=2)
         windows = windows_along(read, 0, self.vertical_weights.shape[1], self.vertical_stride)
         return np.einsum("hwck,ck->hwc", windows, self.vertical_weights.astype(np.int64))

@@ -41,12 +41,12 @@ class FactorizedStem(FactorizedConv):
             )
 
     @property
-    def rows_buffer_bytes(self):
+    def rows_buffer_bytes(self) -> int:
         """Bytes of the buffer of `factorized_stem_rows_s8`: a state, rows of the input, a strip."""
         _, width, channels = self.input_shape
         kept_rows = self.vertical_weights.shape[1] - 1
         return _ROWS_STATE_BYTES + kept_rows * (-(-width * channels // 4) * 4) + self.buffer_bytes
 
-    def _vertical_sums(self, x):
+    def _vertical_sums(self, x: np.ndarray) -> np.ndarray:
         windows = windows_along(x, 0, self.vertical_weights.shape[1], self.vertical_stride)
         return np.einsum("hwik,cki->hwc", windows, self.vertical_weights.astype(np.int64))

@@ -8,6 +8,7 @@ import numpy as np
 from tflm.kernels.description import TABLE, Constant, KernelDescription
 from tflm.kernels.fused_kernel import FusedKernel
 from tflm.kernels.operand_checks import check_pooled_shape, check_table
+from tflm.kernels.packed_operation import PackedOperation
 
 DESCRIPTION = KernelDescription(
     name="global_average_pool_s8",
@@ -34,21 +35,21 @@ class GlobalAveragePool(FusedKernel):
         ValueError: if the shape is too large or the table is not an int8 array `(256,)`.
     """
 
-    input_shape: tuple
+    input_shape: tuple[int, int, int]
     table: np.ndarray | None = None
 
     description = DESCRIPTION
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_pooled_shape(self.input_shape, MOST_PIXELS, MOST_CHANNELS, MOST_ELEMENTS)
         check_table(self.table)
 
     @property
-    def multiply_adds(self):
+    def multiply_adds(self) -> int:
         """None of a convolution or a dense layer."""
         return 0
 
-    def packed(self):
+    def packed(self) -> PackedOperation:
         """The operation as the kernel takes it."""
         height, width, channels = self.input_shape
         options = {
@@ -59,7 +60,7 @@ class GlobalAveragePool(FusedKernel):
         constants = {"table": self.table}
         return DESCRIPTION.pack(options, constants, (self.input_shape,), (1, 1, channels))
 
-    def reference(self, images):
+    def reference(self, images: np.ndarray) -> np.ndarray:
         """The means of an int8 array `input_shape`, in NumPy: int8 array `(1, 1, channels)`."""
         count = int(self.input_shape[0] * self.input_shape[1])
         sums = images.astype(np.int64).sum(axis=(0, 1), keepdims=True)

@@ -14,7 +14,7 @@ from tflm.kernels.operand_checks import (
     check_zero_points,
     fold_zero_point,
 )
-from tflm.kernels.packed_operation import packed_channels
+from tflm.kernels.packed_operation import PackedOperation, packed_channels
 from tflm.kernels.requantization import requantize
 
 DESCRIPTION = KernelDescription(
@@ -58,7 +58,7 @@ class GroupedPointwiseConv(FusedKernel):
             each output becomes.
     """
 
-    input_shape: tuple
+    input_shape: tuple[int, int, int]
     groups: int
     weights: np.ndarray
     biases: np.ndarray
@@ -71,7 +71,7 @@ class GroupedPointwiseConv(FusedKernel):
 
     description = DESCRIPTION
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         self._check_shape()
         check_zero_points(self, "input_zero_point", "output_zero_point")
         check_limits(self)
@@ -107,27 +107,27 @@ class GroupedPointwiseConv(FusedKernel):
             )
 
     @property
-    def outputs(self):
+    def outputs(self) -> int:
         """Output channels of all groups."""
         return len(self.weights)
 
     @property
-    def output_shape(self):
+    def output_shape(self) -> tuple[int, int, int]:
         """(height, width, channels)."""
         return (*self.input_shape[:2], self.outputs)
 
     @property
-    def multiply_adds(self):
+    def multiply_adds(self) -> int:
         """Of all pixels."""
         return self.weights.size * self.input_shape[0] * self.input_shape[1]
 
     @property
-    def folded_biases(self):
+    def folded_biases(self) -> np.ndarray:
         """int64 array `(outputs,)`: biases for inputs from which no zero point is subtracted."""
         return fold_zero_point(self.weights, self.biases, self.input_zero_point)
 
     @property
-    def buffer_bytes(self):
+    def buffer_bytes(self) -> int:
         """Bytes of the kernel's buffer: some pixels' inputs as int16, or what vectors need."""
         height, width, channels = self.input_shape
         inputs = channels // self.groups
@@ -137,7 +137,7 @@ class GroupedPointwiseConv(FusedKernel):
         two_rows = 2 * row if row > _MOST_RESIDENT_ROW_BYTES else 0
         return max(tile * row + two_rows, 64 * -(-inputs // 16))
 
-    def packed(self):
+    def packed(self) -> PackedOperation:
         """The operation as the kernel takes it."""
         height, width, channels = self.input_shape
         options = {
@@ -161,7 +161,7 @@ class GroupedPointwiseConv(FusedKernel):
         weights = self.weights.reshape(self.groups, -1, self.weights.shape[1])
         return packed_pairs(np.pad(weights, [(0, 0), (0, weights.shape[1] % 2), (0, 0)]), 4)
 
-    def reference(self, x):
+    def reference(self, x: np.ndarray) -> np.ndarray:
         """The convolution of an int8 array `input_shape`, in NumPy."""
         pixels = x.reshape(-1, self.groups, x.shape[-1] // self.groups).astype(np.int64)
         weights = self.weights.reshape(self.groups, -1, self.weights.shape[1]).astype(np.int64)
@@ -174,7 +174,7 @@ class GroupedPointwiseConv(FusedKernel):
         return result
 
 
-def packed_pairs(weights, multiple):
+def packed_pairs(weights: np.ndarray, multiple: int) -> np.ndarray:
     """Two rows of weights in one: 256 * even row + odd row.
 
     Args:

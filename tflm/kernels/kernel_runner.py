@@ -4,9 +4,11 @@
 For tests and measurements. Each operator is one program; one start of it serves many calls.
 """
 
+import collections.abc
 import dataclasses
 import enum
 import hashlib
+import os
 import pathlib
 import struct
 import subprocess
@@ -15,6 +17,7 @@ import numpy as np
 
 from tflm.kernels import c_files
 from tflm.kernels.c_files import RUNNER_FOLDER
+from tflm.kernels.packed_operation import PackedOperation
 from tflm.kernels.registry import FORMS, KERNELS
 from tflm.toolchains import emulator, host_compiler
 
@@ -36,6 +39,8 @@ _HEADERS = {
     form.name: form.runner_header for kernel in KERNELS.values() for form in kernel.forms
 } | {OVERLAPPING_DEPTHWISE: f"{OVERLAPPING_DEPTHWISE}.h"}
 _RESULT = struct.Struct("<iiQ")
+
+Call = tuple[PackedOperation, collections.abc.Sequence[np.ndarray]]
 
 
 class Target(enum.Enum):
@@ -69,7 +74,12 @@ class KernelRunnerError(RuntimeError):
     """A kernel ended its process. The message holds the sanitizer's words."""
 
 
-def run(calls, target, cache_folder, timeout=120.0):
+def run(
+    calls: collections.abc.Sequence[Call],
+    target: Target,
+    cache_folder: os.PathLike[str] | str,
+    timeout: float = 120.0,
+) -> list[Result]:
     """Runs packed operations of one operator.
 
     Args:
@@ -102,7 +112,7 @@ def run(calls, target, cache_folder, timeout=120.0):
     return _decoded(answer, [operation for operation, _ in calls])
 
 
-def sources(operator):
+def sources(operator: str) -> list[pathlib.Path]:
     """Paths of an operator's C files, with those that all operators use."""
     return c_files.sources(_OVERLAPPING.get(operator, operator))
 

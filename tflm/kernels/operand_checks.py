@@ -4,12 +4,16 @@
 Each function raises `ValueError` that states the rule and what was received.
 """
 
+import collections.abc
+
 import numpy as np
+
+from tflm.kernels.fused_kernel import FusedKernel
 
 INT32_END = 2**31
 
 
-def check_integer(name, value, lowest, highest):
+def check_integer(name: str, value: int, lowest: int, highest: int) -> None:
     """An integer from `lowest` to `highest`."""
     if int(value) != value or not lowest <= value <= highest:
         raise ValueError(
@@ -17,13 +21,13 @@ def check_integer(name, value, lowest, highest):
         )
 
 
-def check_zero_points(operation, *names):
+def check_zero_points(operation: FusedKernel, *names: str) -> None:
     """Attributes of an operation, each within int8."""
     for name in names:
         check_integer(name, getattr(operation, name), -128, 127)
 
 
-def check_limits(operation, prefix=""):
+def check_limits(operation: FusedKernel, prefix: str = "") -> None:
     """An operation's `lowest` and `highest`, in order and within int8."""
     lowest = getattr(operation, f"{prefix}lowest")
     highest = getattr(operation, f"{prefix}highest")
@@ -34,13 +38,17 @@ def check_limits(operation, prefix=""):
         )
 
 
-def check_permutation(name, values, count):
+def check_permutation(
+    name: str, values: np.ndarray | collections.abc.Sequence[int], count: int
+) -> None:
     """Each of 0 to `count` - 1 once."""
     if not np.array_equal(np.sort(np.asarray(values).ravel()), np.arange(count)):
         raise ValueError(f"`{name}` must hold each of 0 to {count - 1} once. Received: {values}")
 
 
-def check_pooled_shape(shape, most_pixels, most_channels, most_elements):
+def check_pooled_shape(
+    shape: collections.abc.Iterable[int], most_pixels: int, most_channels: int, most_elements: int
+) -> None:
     """(height, width, channels) of a map over which sums are taken."""
     sizes = tuple(shape)
     if (
@@ -56,7 +64,7 @@ def check_pooled_shape(shape, most_pixels, most_channels, most_elements):
         )
 
 
-def check_table(table):
+def check_table(table: np.ndarray | None) -> None:
     """`None`, or int8 of 256 elements."""
     if table is not None and (np.shape(table) != (256,) or np.asarray(table).dtype != np.int8):
         raise ValueError(
@@ -65,7 +73,14 @@ def check_table(table):
         )
 
 
-def check_layer(prefix, weights, biases, multipliers, largest_input, largest_weight=128):
+def check_layer(
+    prefix: str,
+    weights: np.ndarray,
+    biases: np.ndarray,
+    multipliers: np.ndarray,
+    largest_input: int,
+    largest_weight: int = 128,
+) -> None:
     """int8 weights, and for each row a bias, a multiplier and sums that int32 holds.
 
     Args:
@@ -109,7 +124,7 @@ def _check_rows(name, values, rows, lowest):
         )
 
 
-def fold_zero_point(weights, biases, input_zero_point):
+def fold_zero_point(weights: np.ndarray, biases: np.ndarray, input_zero_point: int) -> np.ndarray:
     """Biases for sums over inputs from which no zero point is subtracted.
 
     Args:

@@ -20,12 +20,12 @@ class PackedOperation:
 
     operator: str
     options: bytes
-    constants: tuple
-    input_shapes: tuple
-    output_shape: tuple
+    constants: tuple[np.ndarray, ...]
+    input_shapes: tuple[tuple[int, ...], ...]
+    output_shape: tuple[int, ...]
 
 
-def packed_channels(biases, multipliers):
+def packed_channels(biases: np.ndarray, multipliers: np.ndarray) -> np.ndarray:
     """Biases and requantization multipliers as the kernels take them.
 
     Args:

@@ -6,11 +6,12 @@ twice, so that its results differ now and then by one.
 """
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 MULTIPLIER_BITS = 32
 
 
-def integer_multipliers(factors):
+def integer_multipliers(factors: ArrayLike) -> np.ndarray:
     """Real factors as the integers that `requantize` takes.
 
     Args:
@@ -32,7 +33,13 @@ def integer_multipliers(factors):
     return multipliers.astype(np.int32)
 
 
-def requantize(sums, multipliers, zero_point, lowest=-128, highest=127):
+def requantize(
+    sums: np.ndarray,
+    multipliers: np.ndarray | int,
+    zero_point: int,
+    lowest: int = -128,
+    highest: int = 127,
+) -> np.ndarray:
     """int8 results of int32 sums.
 
     Args:
@@ -47,7 +54,7 @@ def requantize(sums, multipliers, zero_point, lowest=-128, highest=127):
     return np.clip(scaled(sums, multipliers) + zero_point, lowest, highest).astype(np.int8)
 
 
-def scaled(sums, multipliers):
+def scaled(sums: np.ndarray, multipliers: np.ndarray | int) -> np.ndarray:
     """Sums times `multipliers / 2**32`, rounded, halves up: int64 array."""
     sums = np.asarray(sums, np.int64)
     assert np.all(np.abs(sums) < 2**31), "a sum does not fit in int32"

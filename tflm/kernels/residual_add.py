@@ -2,12 +2,14 @@
 """Sum of two maps: `residual_add_s8`."""
 
 import dataclasses
+import typing
 
 import numpy as np
 
 from tflm.kernels.description import LIMITS, KernelDescription
 from tflm.kernels.fused_kernel import FusedKernel
 from tflm.kernels.operand_checks import check_integer, check_limits, check_zero_points
+from tflm.kernels.packed_operation import PackedOperation
 
 DESCRIPTION = KernelDescription(
     name="residual_add_s8",
@@ -39,16 +41,16 @@ class ResidualAdd(FusedKernel):
         ValueError: if a value is outside its range.
     """
 
-    shape: tuple
-    multipliers: tuple
-    zero_points: tuple
+    shape: tuple[int, ...]
+    multipliers: tuple[int, int]
+    zero_points: tuple[int, int]
     output_zero_point: int
     lowest: int = -128
     highest: int = 127
 
     description = DESCRIPTION
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if min(self.shape) < 1 or np.prod(self.shape, dtype=np.int64) > MOST_ELEMENTS:
             raise ValueError(
                 f"A sum's shape must have 1 to {MOST_ELEMENTS} elements. Received: {self.shape}"
@@ -66,36 +68,44 @@ class ResidualAdd(FusedKernel):
         check_limits(self)
 
     @classmethod
-    def of_scales(cls, shape, scales, zero_points, output_scale, output_zero_point, **limits):
+    def of_scales(
+        cls,
+        shape: tuple[int, ...],
+        scales: tuple[float, float],
+        zero_points: tuple[int, int],
+        output_scale: float,
+        output_zero_point: int,
+        **limits: int,
+    ) -> typing.Self:
         """The sum of two maps with known scales.
 
         Raises:
             ValueError: if a scale is 8 times the output's or more.
         """
-        multipliers = tuple(int(np.round(scale / output_scale * 2**SHIFT)) for scale in scales)
-        if max(multipliers) > LARGEST_MULTIPLIER:
+        first, second = (int(np.round(scale / output_scale * 2**SHIFT)) for scale in scales)
+        if max(first, second) > LARGEST_MULTIPLIER:
             raise ValueError(
                 "Scales of a sum's operands must be less than 8 times the scale of the sum. "
                 f"Received: {scales} for a sum of scale {output_scale}"
             )
-        return cls(shape, multipliers, zero_points, output_zero_point, **limits)
+        return cls(shape, (first, second), zero_points, output_zero_point, **limits)
 
     @property
-    def multiply_adds(self):
+    def multiply_adds(self) -> int:
         """None of a convolution or a dense layer."""
         return 0
 
     @property
-    def offset(self):
+    def offset(self) -> int:
         """What is added before the shift: zero points, and the half that rounds."""
         zero = sum(m * z for m, z in zip(self.multipliers, self.zero_points, strict=True))
         return (self.output_zero_point << SHIFT) + (1 << SHIFT - 1) - zero
 
-    def packed(self):
+    def packed(self) -> PackedOperation:
         """The operation as the kernel takes it."""
         first, second = self.multipliers
         options = {
-            "elements": np.prod(self.shape),
+            "elements": int(np.prod(self.shape)),
             "first_multiplier": first,
             "second_multiplier": second,
             "offset": self.offset,
@@ -104,7 +114,7 @@ class ResidualAdd(FusedKernel):
         }
         return DESCRIPTION.pack(options, {}, (self.shape,) * 2, self.shape)
 
-    def reference(self, first, second):
+    def reference(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
         """The sum of two int8 arrays `shape`, in NumPy."""
         first, second = first.astype(np.int64), second.astype(np.int64)
         sums = self.multipliers[0] * first + self.multipliers[1] * second + self.offset

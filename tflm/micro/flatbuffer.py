@@ -12,6 +12,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from tflm.graph import validation
+from tflm.graph.graph import Graph
 from tflm.graph.operators import OPERATORS
 
 _SCHEMA_VERSION = 3
@@ -32,7 +33,7 @@ _ENUMERATIONS = {
 }
 
 
-def serialize(graph, description="keras_micronet"):
+def serialize(graph: Graph, description: str = "keras_micronet") -> bytes:
     """Writes `graph` as a TensorFlow Lite flatbuffer.
 
     The same graph gives the same bytes. Constants begin at multiples of 16 bytes,
@@ -55,7 +56,7 @@ def serialize(graph, description="keras_micronet"):
     return _Writer(graph).write(description)
 
 
-def operator_versions(graph):
+def operator_versions(graph: Graph) -> dict[str, int]:
     """Version of each kind of operator in `graph`, in order of first occurrence.
 
     Args:
@@ -64,7 +65,7 @@ def operator_versions(graph):
     Returns:
         Mapping from kind to the highest version that one of its operations needs.
     """
-    versions = {}
+    versions: dict[str, int] = {}
     for operation in graph.operations:
         row = OPERATORS[operation.kind]
         version = row.version(operation, row.complete_options(operation), graph.tensors)
@@ -231,7 +232,7 @@ class _Writer:
     def _option_value(self, name, value):
         if name in _ENUMERATIONS:
             return getattr(_ENUMERATIONS[name], value)
-        return self._int32_vector(value) if isinstance(value, tuple) else value
+        return value
 
     # Tables and vectors
 

@@ -27,7 +27,7 @@ _KIND_NAMES = {
 }
 
 
-def require_integers_only(model_bytes):
+def require_integers_only(model_bytes: bytes) -> None:
     """Checks that nothing in a model is float, and that nothing converts on the way.
 
     Activations must be int8, weights constant int8 or int4; int32 is for constant

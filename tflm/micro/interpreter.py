@@ -6,6 +6,7 @@ on a device, compiled for this machine, with the portable reference kernels. For
 models with operators of `tflm.kernels` it needs a C++ compiler, too.
 """
 
+import collections.abc
 import contextlib
 import dataclasses
 import itertools
@@ -87,7 +88,7 @@ class ArenaUsage:
     wider_bytes: int
 
     @property
-    def total_bytes(self):
+    def total_bytes(self) -> int:
         """The whole arena after allocation."""
         return self.activation_bytes + self.persistent_bytes
 
@@ -95,7 +96,9 @@ class ArenaUsage:
 class _LoadedModel:
     """A model in TensorFlow Lite Micro, with one int8 input and int8 outputs."""
 
-    def __init__(self, model, arena_bytes, custom_operators):
+    def __init__(
+        self, model: bytes, arena_bytes: int, custom_operators: collections.abc.Sequence[str]
+    ) -> None:
         _require_runtime()
         check_model(model)
         registerers = wheel_kernels.load(custom_operators)
@@ -109,9 +112,11 @@ class _LoadedModel:
             self._interpreter.print_allocations()
             self.arena = _parse_arena(messages())
         self.input_shape = _only("input", self._shapes(self._interpreter.get_input_details))
-        self._output_shapes = self._shapes(self._interpreter.get_output_details)
+        self._output_shapes: list[tuple[int, ...]] = self._shapes(
+            self._interpreter.get_output_details
+        )
 
-    def _run_each(self, inputs):
+    def _run_each(self, inputs: np.ndarray) -> list[np.ndarray]:
         """Runs the model on each input in turn.
 
         Returns:
@@ -130,7 +135,7 @@ class _LoadedModel:
                     output[index] = self._interpreter.get_output(position)[0]
         return outputs
 
-    def _checked(self, inputs):
+    def _checked(self, inputs: np.ndarray) -> np.ndarray:
         inputs = np.asarray(inputs)
         if inputs.dtype != np.int8 or inputs.shape[1:] != self.input_shape[1:]:
             expected = ", ".join(["number", *map(str, self.input_shape[1:])])
@@ -164,7 +169,7 @@ class MicroInterpreter(_LoadedModel):
         output_shape: shape of one output.
     """
 
-    def __init__(self, model, custom_operators=()):
+    def __init__(self, model: bytes, custom_operators: collections.abc.Sequence[str] = ()) -> None:
         """Loads a model and allocates its tensors.
 
         Args:
@@ -184,7 +189,7 @@ class MicroInterpreter(_LoadedModel):
         super().__init__(model, _GENEROUS_ARENA_BYTES, custom_operators)
         self.output_shape = _only("output", self._output_shapes)
 
-    def run(self, inputs):
+    def run(self, inputs: np.ndarray) -> np.ndarray:
         """Runs the model on each input in turn.
 
         Args:
@@ -213,7 +218,7 @@ class MultipleOutputInterpreter(_LoadedModel):
         output_shapes: shape of each output, in the model's order.
     """
 
-    def __init__(self, model, custom_operators=()):
+    def __init__(self, model: bytes, custom_operators: collections.abc.Sequence[str] = ()) -> None:
         """Loads a model and allocates its tensors.
 
         Args, Raises: as for `MicroInterpreter`, save for the number of outputs.
@@ -221,7 +226,7 @@ class MultipleOutputInterpreter(_LoadedModel):
         super().__init__(model, _ARENA_BYTES_FOR_MANY_OUTPUTS, custom_operators)
         self.output_shapes = tuple(self._output_shapes)
 
-    def run(self, inputs):
+    def run(self, inputs: np.ndarray) -> tuple[np.ndarray, ...]:
         """Runs the model on each input in turn.
 
         Args:
@@ -237,7 +242,7 @@ class MultipleOutputInterpreter(_LoadedModel):
         return tuple(self._run_each(inputs))
 
 
-def _only(role, shapes):
+def _only(role: str, shapes: list[tuple[int, ...]]) -> tuple[int, ...]:
     """The shape of the only input or output."""
     if len(shapes) != 1:
         received = "more than one" if shapes else "none"
@@ -258,7 +263,7 @@ def _int8_shape(details):
     return shape
 
 
-def check_model(model):
+def check_model(model: bytes) -> None:
     """Checks that bytes are a TensorFlow Lite model that native code may read.
 
     TensorFlow Lite Micro follows the offsets in a file without looking where they
@@ -320,7 +325,9 @@ def _check_range(what, index, length):
         raise ValueError(f"A model's {what} index must be in [0, {length}). Received: {index}")
 
 
-def required_arena_bytes(model, arena, custom_operators=()):
+def required_arena_bytes(
+    model: bytes, arena: ArenaUsage, custom_operators: collections.abc.Sequence[str] = ()
+) -> int:
     """Size of an arena in which a model can be allocated.
 
     While tensors are allocated, TensorFlow Lite Micro needs room for temporary
@@ -408,7 +415,7 @@ def _failure(what, error, messages):
 
 
 @contextlib.contextmanager
-def _native_messages():
+def _native_messages() -> collections.abc.Iterator[collections.abc.Callable[[], str]]:
     """Collects what native code writes to standard error.
 
     Yields:

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """`op_resolver.h`: exactly the operators that a model uses, so that no other is linked."""
 
+from tflm.graph.graph import Graph
 from tflm.graph.operators import OPERATORS
 from tflm.sources import c_arrays
 
 
-def op_resolver(graph):
+def op_resolver(graph: Graph) -> dict[str, str]:
     """Writes a C++ header that registers a graph's operators.
 
     Args:

@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """TensorFlow Lite Micro as the runtime of an export."""
 
+import collections.abc
 import dataclasses
 import typing
 
+import numpy as np
+
 from tflm.graph.costs import live_bytes
-from tflm.micro.interpreter import ArenaUsage, required_arena_bytes
+from tflm.graph.graph import Graph
+from tflm.micro.interpreter import ArenaUsage, MicroInterpreter, required_arena_bytes
 from tflm.micro.op_resolver import op_resolver
 from tflm.settings import KERNELS, TFLM
 from tflm.sources import c_arrays, kernel_sources
@@ -30,7 +34,7 @@ class MicroRuntime:
     arena_bytes: int
     has_kernels: bool
     live_bytes: tuple[int, ...]
-    files: dict[str, str | bytes]
+    files: collections.abc.Mapping[str, str | bytes]
 
     name = TFLM
     kernels: typing.ClassVar[tuple[str, ...]] = KERNELS
@@ -41,7 +45,7 @@ larger than a microcontroller's. Optimised kernels may ask for scratch buffers b
 arena_used_bytes() with it."""
 
     @classmethod
-    def of(cls, graph, model_bytes, interpreter):
+    def of(cls, graph: Graph, model_bytes: bytes, interpreter: MicroInterpreter) -> typing.Self:
         """See `Runtime`."""
         operators = kernel_sources.operators(graph)
         return cls(
@@ -58,18 +62,22 @@ arena_used_bytes() with it."""
         )
 
     @staticmethod
-    def require(graph):
+    def require(graph: Graph) -> None:
         """Takes every graph."""
 
-    def verify(self, parts, announce):
+    def verify(
+        self,
+        parts: collections.abc.Iterable[tuple[np.ndarray, np.ndarray]],
+        announce: collections.abc.Callable[[str], None],
+    ) -> None:
         """Has nothing to add: it is what the accuracy is measured in."""
 
     @property
-    def planned_bytes(self):
+    def planned_bytes(self) -> int:
         """RAM of the activations as they are laid over each other."""
         return self.arena.activation_bytes
 
-    def figures(self):
+    def figures(self) -> dict[str, typing.Any]:
         """Flash and RAM for `report.json`."""
         return {
             "flatbuffer_bytes": self.flatbuffer_bytes,
@@ -82,7 +90,7 @@ arena_used_bytes() with it."""
             },
         }
 
-    def budget(self):
+    def budget(self) -> tuple[tuple[str, str], ...]:
         """Pairs of a label and a text: flash and RAM."""
         return (
             ("**flash** for the model", f"**{size_text(self.flatbuffer_bytes)}**"),
@@ -91,7 +99,7 @@ arena_used_bytes() with it."""
             ("of which persistent", size_text(self.arena.persistent_bytes)),
         )
 
-    def budget_note(self):
+    def budget_note(self) -> str:
         """What the budget counts and what it leaves out."""
         return f"""\
 The arena is TensorFlow Lite Micro's own count, with its reference kernels on a 64-bit host. Of
@@ -101,11 +109,11 @@ on top. Code, stack and the camera's frame are not included."""
 
     used_memory = "activations alive"
 
-    def plan_note(self):
+    def plan_note(self) -> str:
         """What becomes of the peak of activations."""
         return f"The planner places\nactivations in {size_text(self.planned_bytes)}."
 
-    def firmware(self, frame):
+    def firmware(self, frame: str) -> str:
         """Markdown: how firmware runs the model, and what is compiled along.
 
         Args:
@@ -135,6 +143,6 @@ interpreter.Invoke();
 const std::int8_t* scores = interpreter.output(0)->data.int8;  // of micronet::kClassNames
 ```{kernels if self.has_kernels else ""}"""
 
-    def summary(self):
+    def summary(self) -> str:
         """Flash and RAM in a few words."""
         return f"flash {self.flatbuffer_bytes:,} bytes, RAM {self.arena_bytes:,} bytes"

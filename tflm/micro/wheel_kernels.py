@@ -10,6 +10,7 @@ run here, so that only those are loaded that nobody else can have written or cha
 the owner and the rights of the very file that is loaded, not those of a name.
 """
 
+import collections.abc
 import ctypes
 import hashlib
 import importlib.metadata
@@ -47,14 +48,14 @@ RELEASES = "tflite-micro>=0.dev20260101,<0.dev20280101"
 _OTHERS_CAN_WRITE = stat.S_IWGRP | stat.S_IWOTH
 # Names of the open files that libraries were loaded from, by device and inode. They stay open: a
 # name that leads to another file later would be taken for the library that was loaded by it.
-_loaded_from: dict = {}
+_loaded_from: dict[tuple[int, int], str] = {}
 
 
 class KernelLibraryError(RuntimeError):
     """The kernels do not fit the installed tflite-micro, or others could have written them."""
 
 
-def operators():
+def operators() -> list[str]:
     """Names of the operators that there are, such as "residual_add_s8", sorted."""
     return sorted(
         path.name.removeprefix("micronet_").removesuffix("_op.cc")
@@ -62,7 +63,9 @@ def operators():
     )
 
 
-def load(names, cache_folder=None):
+def load(
+    names: collections.abc.Iterable[str], cache_folder: os.PathLike[str] | str | None = None
+) -> list[str]:
     """Makes operators known to interpreters of the wheel in this process.
 
     Args:
@@ -87,7 +90,9 @@ def load(names, cache_folder=None):
     return [KERNELS[name].kind for name in names]
 
 
-def build(names, cache_folder=None):
+def build(
+    names: collections.abc.Iterable[str], cache_folder: os.PathLike[str] | str | None = None
+) -> pathlib.Path:
     """Compiles a library with operators, if that has not been done before by this user.
 
     One that others could have written is replaced.
@@ -123,7 +128,7 @@ def _compile(target, sources, registerers):
             raise KernelLibraryError(_advice(f"{target} ({error.strerror or error})")) from error
 
 
-def connect(library):
+def connect(library: os.PathLike[str] | str) -> None:
     """Loads a library that `build` has made and connects it to the wheel.
 
     Args:

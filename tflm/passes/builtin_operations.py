@@ -14,13 +14,14 @@ import numpy as np
 from keras_micronet.layers.dynamic_shift_max import coefficient_layers
 from keras_micronet.quantization.fused_shift_max import coefficient_factors
 from keras_micronet.quantization.plan import ShiftMaxNames
+from tflm.graph.graph import Graph
 from tflm.graph.rewriter import GraphRewriter
 
 _FUSED_ACTIVATIONS = ("RELU", "RELU6")
 _MAY_FUSE = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "ADD", "MUL")
 
 
-def to_builtin(graph):
+def to_builtin(graph: Graph) -> Graph:
     """Rewrites a graph of `channel_layout.fold_permutations`.
 
     Args:
@@ -199,7 +200,7 @@ class _Builder(GraphRewriter):
         self.result.tensors[name].channel_factors = self.source.tensors[output].channel_factors
 
 
-def trailing_zero_taps(size, kernel, stride):
+def trailing_zero_taps(size: int, kernel: int, stride: int) -> int:
     """Zero taps to append to an odd kernel so that "SAME" pads `kernel // 2` in front.
 
     "SAME" gives the larger half of the padding to the end, so that a strided

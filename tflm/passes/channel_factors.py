@@ -8,6 +8,7 @@ output stays the same. Quantized with one scale, such a
 map has a scale for each channel in effect (Nagel et al. 2019, arXiv 1906.04721).
 """
 
+import collections.abc
 import dataclasses
 
 import numpy as np
@@ -16,7 +17,7 @@ from keras_micronet.quantization.plan import ShiftMaxNames
 from tflm.graph.graph import Graph
 
 
-def scale_channels(graph, factors):
+def scale_channels(graph: Graph, factors: collections.abc.Mapping[str, np.ndarray]) -> Graph:
     """Rewrites a graph of `lowering`.
 
     Args:

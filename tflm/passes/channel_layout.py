@@ -23,7 +23,7 @@ _GATHER_PER_ELEMENT = 27
 _MOST_ADDED_ZEROS = 8192
 
 
-def fold_permutations(graph):
+def fold_permutations(graph: Graph) -> Graph:
     """Rewrites a float deployment graph without `CHANNEL_PERMUTATION`.
 
     Args:

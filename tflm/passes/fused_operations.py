@@ -11,6 +11,7 @@ import dataclasses
 
 import numpy as np
 
+from tflm.graph.graph import Graph
 from tflm.graph.rewriter import GraphRewriter
 from tflm.kernels.description import LIMITS, PERMUTATION, TABLE
 from tflm.passes.fused import FUSIONS
@@ -19,7 +20,7 @@ _KINDS = {fusion.kind for fusion in FUSIONS}
 _CLAMPING = ("RELU", "RELU6")
 
 
-def fuse(graph):
+def fuse(graph: Graph) -> Graph:
     """Rewrites a float deployment graph.
 
     Args:
@@ -40,7 +41,7 @@ def fuse(graph):
     return builder.finish()
 
 
-def float_reference(lowered, operations):
+def float_reference(lowered: Graph, operations: Graph) -> Graph:
     """A float graph whose activations are, by name, those of fused and builtin operations.
 
     Args:

@@ -4,14 +4,24 @@
 Weights are the same integers as of builtin operators. `fused` has the rules for each kernel.
 """
 
-from tflm.graph.graph import Operation
+import collections.abc
+
+from keras_micronet.quantization.schemes import WeightRounding
+from tflm.graph.graph import Graph, Operation
 from tflm.passes.fused import FUSIONS
 from tflm.passes.fused.operands import Operands
+from tflm.passes.scales import Ranges
 
 KINDS = {fusion.kind: fusion for fusion in FUSIONS}
 
 
-def append(graph, source, operation, ranges, weight_roundings):
+def append(
+    graph: Graph,
+    source: Graph,
+    operation: Operation,
+    ranges: Ranges,
+    weight_roundings: collections.abc.Mapping[str, WeightRounding],
+) -> None:
     """Appends an operation of `fused_operations`, in integers.
 
     Args:

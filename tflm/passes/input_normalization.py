@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """From the camera's uint8 RGB to the model's input, in float and in integers."""
 
+import collections.abc
 import dataclasses
+import typing
 
 import keras
 import numpy as np
+
+from tflm.graph.graph import Quantization
 
 _VALUES = 256
 
@@ -20,7 +24,9 @@ class InputNormalization:
     values: np.ndarray
 
     @classmethod
-    def of(cls, *functions, channels=3):
+    def of(
+        cls, *functions: collections.abc.Callable[[np.ndarray], typing.Any], channels: int = 3
+    ) -> typing.Self:
         """That of functions which treat each pixel by itself, one after another.
 
         Args:
@@ -34,11 +40,11 @@ class InputNormalization:
             images = keras.ops.convert_to_numpy(function(images))
         return cls(images[0, :, 0].T.astype(np.float32))
 
-    def normalize(self, images):
+    def normalize(self, images: np.ndarray) -> np.ndarray:
         """float32 images of the same shape from raw ones, uint8 `(..., channels)`."""
         return _by_tables(self.values, images)
 
-    def tables(self, quantization):
+    def tables(self, quantization: Quantization) -> np.ndarray:
         """What the model's int8 input is for each raw value.
 
         Args:
@@ -49,7 +55,7 @@ class InputNormalization:
         """
         return quantization.quantize(self.values)
 
-    def quantized_images(self, images, quantization):
+    def quantized_images(self, images: np.ndarray, quantization: Quantization) -> np.ndarray:
         """Raw uint8 images `(..., channels)` as int8, as firmware converts it: by `tables`."""
         return _by_tables(self.tables(quantization), images)
 

@@ -25,7 +25,7 @@ from tflm.passes.input_normalization import InputNormalization
 _ELEMENTWISE_KINDS = {"relu": "RELU", "relu6": "RELU6", "hard_swish": "HARD_SWISH"}
 
 
-def lower(model):
+def lower(model: keras.Model) -> Graph:
     """Translates a model.
 
     Args:
@@ -49,7 +49,7 @@ def lower(model):
     return builder.finish()
 
 
-def input_normalization(model):
+def input_normalization(model: keras.Model) -> InputNormalization:
     """How the model's graph wants raw RGB images.
 
     Args:
@@ -63,7 +63,7 @@ def input_normalization(model):
     return InputNormalization.of(*steps, channels=model.inputs[0].shape[-1])
 
 
-def ends_with_softmax(model):
+def ends_with_softmax(model: keras.Model) -> bool:
     """Whether a model's outputs are probabilities, of which its graph has the logits."""
     return unroll(model)[-1].kind == "softmax"
 

@@ -10,6 +10,7 @@ Reference: Jacob et al. 2018, arXiv 1712.05877; TensorFlow Lite's 8-bit
 quantization specification.
 """
 
+import collections.abc
 import copy
 
 import ml_dtypes
@@ -30,7 +31,7 @@ from keras_micronet.quantization.schemes import (
 from tflm.graph.graph import Graph
 from tflm.graph.validation import LEAST_RELU6_SCALE
 from tflm.passes import fused_quantization
-from tflm.passes.scales import affine, quantize_layer, range_of
+from tflm.passes.scales import Ranges, affine, quantize_layer, range_of
 
 _HAS_WEIGHTS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 _WEIGHT_TYPES = {8: np.int8, 4: ml_dtypes.int4}
@@ -39,7 +40,12 @@ _COPIES_INTEGERS = ("GATHER", "AVERAGE_POOL_2D", "RELU", "RELU6")
 _MOST_INPUT_STEPS = {"ADD": MOST_STEPS_OF_A_TERM, "HARD_SWISH": MOST_STEPS_OF_AN_ARGUMENT}
 
 
-def quantize(graph, ranges, weight_roundings=None, kernels=BUILTIN):
+def quantize(
+    graph: Graph,
+    ranges: Ranges,
+    weight_roundings: collections.abc.Mapping[str, WeightRounding] | None = None,
+    kernels: str = BUILTIN,
+) -> Graph:
     """Quantizes a graph.
 
     Args:

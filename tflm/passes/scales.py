@@ -4,15 +4,21 @@
 The scales are those of `keras_micronet.quantization.scales`, as in the simulation.
 """
 
+import collections.abc
 import dataclasses
 
 import numpy as np
+import tensorflow as tf
 
 from keras_micronet.quantization import scales
+from keras_micronet.quantization.schemes import WeightRounding
 from tflm.graph.graph import Quantization
 
+# The smallest and the largest value of activations, by name.
+Ranges = collections.abc.Mapping[str, tuple[float, float]]
 
-def affine(low, high, least=0.0):
+
+def affine(low: float, high: float, least: tf.Tensor | float = 0.0) -> Quantization:
     """The int8 quantization of the smallest range that holds `low`, `high` and 0.
 
     Args:
@@ -26,19 +32,21 @@ def affine(low, high, least=0.0):
         raise ValueError(
             f"A range must be two finite numbers in order. Received: low={low}, high={high}"
         )
-    low, high = scales.stored_range(low, high)
-    scale = float(scales.activation_scale(low, high, least))
-    return Quantization.per_tensor(scale, int(scales.zero_point(low, high)))
+    lowest, highest = scales.stored_range(low, high)
+    scale = float(scales.activation_scale(lowest, highest, least))
+    return Quantization.per_tensor(scale, int(scales.zero_point(lowest, highest)))
 
 
-def range_of(name, ranges):
+def range_of(name: str, ranges: Ranges) -> tuple[float, float]:
     """The range of an activation; `ValueError` names it if there is none."""
     if name not in ranges:
         raise ValueError(f"Every activation must have a range. Received: no range of {name}")
     return ranges[name]
 
 
-def channel_scales(weights, bias, axis, input_scale, rounding):
+def channel_scales(
+    weights: np.ndarray, bias: np.ndarray, axis: int, input_scale: float, rounding: WeightRounding
+) -> np.ndarray:
     """Scales that hold each channel's weights in their format and its bias in int32.
 
     Args:
@@ -76,7 +84,9 @@ class QuantizedLayer:
     bias_quantization: Quantization
 
 
-def quantize_layer(weights, bias, axis, input_scale, rounding):
+def quantize_layer(
+    weights: np.ndarray, bias: np.ndarray, axis: int, input_scale: float, rounding: WeightRounding
+) -> QuantizedLayer:
     """Rounds a layer.
 
     Args:
@@ -85,11 +95,13 @@ def quantize_layer(weights, bias, axis, input_scale, rounding):
     Returns:
         A `QuantizedLayer`.
     """
-    found, bias_axis = channel_scales(weights, bias, axis, input_scale, rounding), 0
+    found = channel_scales(weights, bias, axis, input_scale, rounding)
+    weight_axis: int | None = axis
+    bias_axis: int | None = 0
     if not rounding.weight_format.per_channel:
-        found, axis, bias_axis = found[:1], None, None
+        found, weight_axis, bias_axis = found[:1], None, None
     zeros = np.zeros(len(found), np.int64)
-    of_weights = Quantization(found, zeros, axis)
+    of_weights = Quantization(found, zeros, weight_axis)
     of_biases = Quantization(found * input_scale, zeros, bias_axis)
     limit = rounding.weight_format.limit
     integers = np.clip(of_weights.quantize(weights), -limit, limit)

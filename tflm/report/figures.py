@@ -5,11 +5,12 @@ import dataclasses
 import json
 import math
 
+from tflm.report.report import ExportReport
 from tflm.verification.accuracy_cost import CLEAR_MARGIN
 from tflm.verification.paired_interval import CONFIDENCE
 
 
-def to_json(report):
+def to_json(report: ExportReport) -> str:
     """All figures of a report as JSON text, sizes in bytes, parts of one as 0 to 1."""
     figures = {
         "model_name": report.model_name,

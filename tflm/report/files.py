@@ -2,9 +2,10 @@
 """The files of a report."""
 
 from tflm.report import figures, markdown, plots
+from tflm.report.report import ExportReport
 
 
-def report_files(report):
+def report_files(report: ExportReport) -> dict[str, str | bytes]:
     """Renders a report.
 
     Args:

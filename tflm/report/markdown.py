@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """An `ExportReport` as Markdown, for engineers: verdict, budget, then where it goes."""
 
-from tflm.report.report import QUANTIZATION_AWARE
+from tflm.report.report import QUANTIZATION_AWARE, ExportReport
 from tflm.report.verdict import agreement, loss, percent, points
 from tflm.sources.runtime import size_text
 from tflm.verification.accuracy_cost import CLEAR_MARGIN
@@ -11,7 +11,7 @@ _PROMINENT_OPERATIONS = 15
 _PROMINENT_NOISE = 15
 
 
-def to_markdown(report):
+def to_markdown(report: ExportReport) -> str:
     """The report as Markdown text: verdict, budget, then where it goes."""
     height, width, channels = report.input_shape[1:]
     by_cost = sorted(report.costs, key=_rank)

@@ -12,6 +12,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import EngFormatter, MaxNLocator, StrMethodFormatter
 
 from tflm.kernels.registry import BY_KIND
+from tflm.report.report import ExportReport
 
 _KILOBYTE = 1024
 _WIDTH_INCHES = 13
@@ -49,7 +50,7 @@ _LABEL_WIDTH = 0.14  # of the panel
 _NARROWEST_LABELLED_BAND = 0.03  # of the width, below which a block's name has no room
 
 
-def operations_png(report):
+def operations_png(report: ExportReport) -> bytes:
     """Multiply-adds, constants and outputs of each operation, in order of execution.
 
     Args:
@@ -73,7 +74,7 @@ def operations_png(report):
         return _png(figure)
 
 
-def memory_png(report):
+def memory_png(report: ExportReport) -> bytes:
     """Bytes of activations alive at each operation, with the peak marked.
 
     Args:
@@ -98,7 +99,7 @@ def memory_png(report):
         return _png(figure)
 
 
-def predictions_png(report):
+def predictions_png(report: ExportReport) -> bytes:
     """The report's examples, each under the class that the exported model names.
 
     Args:

@@ -6,6 +6,10 @@ import dataclasses
 
 import numpy as np
 
+from tflm.graph.costs import OperationCost
+from tflm.graph.graph import Shape
+from tflm.next_steps import NextStep
+from tflm.report.tensor_noise import TensorNoise
 from tflm.settings import MOST_POINTS_LOST
 from tflm.sources.runtime import Runtime
 from tflm.verification.accuracy_cost import AccuracyCost
@@ -60,7 +64,7 @@ class ExportReport:
     """
 
     model_name: str
-    input_shape: tuple
+    input_shape: Shape
     classes: int
     keras_model: str
     keras_accuracy: float
@@ -71,29 +75,29 @@ class ExportReport:
     kernels: str
     run_folder: str
     runtime: Runtime
-    costs: tuple
+    costs: tuple[OperationCost, ...]
     model_multiply_adds: int
-    examples: tuple = ()
-    noise: tuple = ()
+    examples: tuple[Example, ...] = ()
+    noise: tuple[TensorNoise, ...] = ()
     most_points_lost: float = MOST_POINTS_LOST
-    next_steps: tuple = ()
+    next_steps: tuple[NextStep, ...] = ()
 
     @property
-    def is_refused(self):
+    def is_refused(self) -> bool:
         """Whether significantly more accuracy is lost than it may."""
         return self.cost.exceeds(self.most_points_lost)
 
     @property
-    def live_bytes(self):
+    def live_bytes(self) -> tuple[int, ...]:
         """RAM at each operation, as the runtime counts it."""
         return self.runtime.live_bytes
 
     @property
-    def multiply_adds(self):
+    def multiply_adds(self) -> int:
         """Of all convolutions and dense layers."""
         return sum(cost.multiply_adds for cost in self.costs)
 
     @property
-    def operations_by_kind(self):
+    def operations_by_kind(self) -> dict[str, int]:
         """Number of operations of each kind, the commonest first."""
         return dict(collections.Counter(cost.kind for cost in self.costs).most_common())

@@ -10,6 +10,7 @@ import math
 import numpy as np
 
 from tflm.graph import float_execution
+from tflm.graph.graph import Graph
 from tflm.verification.device_activations import DeviceActivations
 
 _BATCH_SIZE = 4  # of images all of whose activations are in memory at once
@@ -53,7 +54,7 @@ class TensorNoise:
     clipped_fraction: float
 
     @property
-    def signal_to_noise_decibels(self):
+    def signal_to_noise_decibels(self) -> float:
         """Signal-to-quantization-noise ratio in decibels.
 
         It is infinite if the device has the float values exactly, and minus infinity
@@ -62,12 +63,14 @@ class TensorNoise:
         return _decibels(self.signal_mean_square, self.noise_mean_square)
 
     @property
-    def own_signal_to_noise_decibels(self):
+    def own_signal_to_noise_decibels(self) -> float:
         """The same of the noise that the operation makes itself."""
         return _decibels(self.signal_mean_square, self.own_noise_mean_square)
 
 
-def measure(float_graph, quantized_graph, images, most_images=32):
+def measure(
+    float_graph: Graph, quantized_graph: Graph, images: np.ndarray, most_images: int = 32
+) -> tuple[TensorNoise, ...]:
     """Compares all activations that both graphs have, by name.
 
     An operand of a MAXIMUM shares the quantization of its result, which begins where
@@ -95,7 +98,7 @@ def measure(float_graph, quantized_graph, images, most_images=32):
     _check(float_graph, quantized_graph, images)
     images = _spread(np.asarray(images), most_images)
     device = DeviceActivations(quantized_graph, float_graph.tensors)
-    input_quantization = quantized_graph.tensors[quantized_graph.inputs[0]].quantization
+    input_quantization = quantized_graph.tensors[quantized_graph.inputs[0]].quantized_by
     sums = {name: _Sums() for name in device.names}
     for start in range(0, len(images), _BATCH_SIZE):
         batch = images[start : start + _BATCH_SIZE]

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The verdict on an export in a few words, and the phrases that it shares with the report."""
 
+from tflm.report.report import ExportReport
+from tflm.verification.accuracy_cost import AccuracyCost
 from tflm.verification.paired_interval import CONFIDENCE
 
 _NAMED_NOISE = 3
 
 
-def summary(report):
+def summary(report: ExportReport) -> str:
     """The cost in two lines for a terminal, and a third if all images got one class."""
     cost = report.cost
     lines = [
@@ -19,7 +21,7 @@ def summary(report):
     return "\n".join(lines)
 
 
-def refusal(report):
+def refusal(report: ExportReport) -> str:
     """Why an export is refused, and what to do."""
     low, high = report.cost.points_lost_interval
     return (
@@ -29,7 +31,7 @@ def refusal(report):
     )
 
 
-def loss(cost):
+def loss(cost: AccuracyCost) -> str:
     """Points lost or gained by an `AccuracyCost`, with their interval."""
     low, high = cost.points_lost_interval
     size = abs(cost.points_lost)
@@ -38,20 +40,20 @@ def loss(cost):
     return f"{size:.2f} points {what} ({interval})"
 
 
-def agreement(cost):
+def agreement(cost: AccuracyCost) -> str:
     """How many images get the class that float gives them, of all and of the clear ones."""
     text = percent(cost.agreement)
-    if cost.clear:
+    if cost.clear_agreement is not None:
         text += f", {percent(cost.clear_agreement)} of the {cost.clear:,} clear ones"
     return text
 
 
-def points(number):
+def points(number: float) -> str:
     """Percentage points in words: "1 point"."""
     return f"{number:g} point" if number == 1 else f"{number:g} points"
 
 
-def percent(part):
+def percent(part: float) -> str:
     """A part of one in words: "98.25%"."""
     return f"{100 * part:.2f}%"
 

@@ -5,6 +5,8 @@ The text is C++11, some of it C99, too. Everything is constant, so that a linker
 into flash, and in C++ in the namespace `micronet`.
 """
 
+import collections.abc
+import os
 import pathlib
 
 import numpy as np
@@ -27,7 +29,7 @@ _INTEGER_DEFINITION = f"""\
 """
 
 
-def model_data(model):
+def model_data(model: bytes) -> dict[str, str]:
     """The model as a C++ array.
 
     Args:
@@ -56,7 +58,7 @@ const std::size_t kModelDataLength = {len(model)};
     }
 
 
-def test_vectors(frames, outputs, labels):
+def test_vectors(frames: np.ndarray, outputs: np.ndarray, labels: np.ndarray) -> dict[str, str]:
     """Frames with the outputs that a device must give for them, to the last bit.
 
     Args:
@@ -103,7 +105,7 @@ const int16_t kTestLabels[kTestVectorCount] = {array(labels)};
     }
 
 
-def _check_test_vectors(frames, outputs, labels):
+def _check_test_vectors(frames: np.ndarray, outputs: np.ndarray, labels: np.ndarray) -> None:
     for name, values, dtype, rank in (
         ("frames", frames, np.uint8, 4),
         ("outputs", outputs, np.int8, 2),
@@ -123,14 +125,14 @@ def _check_test_vectors(frames, outputs, labels):
         raise ValueError(f"Labels must be integers in [0, {classes}). Received: {labels}")
 
 
-def array(values):
+def array(values: np.ndarray) -> str:
     """An initializer of an integer array of rank 1 or 2, in lines of at most 100 characters."""
     if values.ndim == 1:
         return "{\n" + _lines(values) + "\n}"
     return "{\n" + ",\n".join("{\n" + _lines(row) + "\n}" for row in values) + "\n}"
 
 
-def _lines(values):
+def _lines(values: np.ndarray) -> str:
     width = max(len(str(values.min())), len(str(values.max()))) + 1
     count = _LINE_LENGTH // width
     words = [str(value) for value in values.tolist()]
@@ -138,7 +140,7 @@ def _lines(values):
     return ",\n".join(",".join(row) for row in rows)
 
 
-def string(text):
+def string(text: str) -> str:
     """A string literal that holds `text` in UTF-8.
 
     Bytes beyond ASCII are written in octal, three digits each, so that no digit
@@ -158,23 +160,29 @@ def string(text):
     return '"' + "".join(_character(byte) for byte in encoded) + '"'
 
 
-def _character(byte):
+def _character(byte: int) -> str:
     if chr(byte) in '"\\?':
         return "\\" + chr(byte)
     return chr(byte) if 0x20 <= byte < 0x7F else f"\\{byte:03o}"
 
 
-def number(value):
+def number(value: float) -> str:
     """A `float` literal that reads back as the same float32."""
     return f"{np.float32(value)!s}f"
 
 
-def integer(name, value):
+def integer(name: str, value: int) -> str:
     """The definition of a constant integer, for headers and sources that are `for_c`."""
     return f"{_INTEGER_MACRO}({name}, {value});"
 
 
-def header(file_name, includes, body, for_c=False, before=""):
+def header(
+    file_name: str,
+    includes: collections.abc.Iterable[str],
+    body: str,
+    for_c: bool = False,
+    before: str = "",
+) -> str:
     """A header with include guard and namespace around `body`.
 
     Args:
@@ -194,12 +202,14 @@ def header(file_name, includes, body, for_c=False, before=""):
 """
 
 
-def source(includes, body, for_c=False):
+def source(includes: collections.abc.Iterable[str], body: str, for_c: bool = False) -> str:
     """A source file with namespace around `body`. Arguments as for `header`."""
     return f"{_NOTICE}\n{_framed(includes, body, for_c)}"
 
 
-def _framed(includes, body, for_c, before=""):
+def _framed(
+    includes: collections.abc.Iterable[str], body: str, for_c: bool, before: str = ""
+) -> str:
     lines = "".join(f"#include {name}\n" for name in includes)
     lines += f"\n{before}" if before else ""
     begin, end = "namespace micronet {", "}  // namespace micronet"
@@ -210,7 +220,9 @@ def _framed(includes, body, for_c, before=""):
     return f"\n{lines}\n{begin}\n{body}\n{end}\n"
 
 
-def write_files(files, folder):
+def write_files(
+    files: collections.abc.Mapping[str, str | bytes], folder: os.PathLike[str] | str
+) -> list[pathlib.Path]:
     """Writes files, each at once: whoever reads one finds it whole, the old or the new.
 
     Args:
@@ -226,7 +238,7 @@ def write_files(files, folder):
     return [_write_file(folder / name, contents) for name, contents in files.items()]
 
 
-def _write_file(path, contents):
+def _write_file(path: pathlib.Path, contents: str | bytes) -> pathlib.Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     write_file(path, contents, is_durable=False)  # a compiler reads it next
     return path

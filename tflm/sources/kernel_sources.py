@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which operators of `tflm.kernels` a graph uses, and the sources that a device needs for them."""
 
+import collections.abc
+import pathlib
 import re
 
+from tflm.graph.graph import Graph
 from tflm.kernels import c_files
 from tflm.kernels.c_files import GLUE_FOLDER
 from tflm.kernels.registry import BY_KIND, FORMS
@@ -11,7 +14,7 @@ OUTPUT_FOLDER = "kernels"
 _INCLUDE = re.compile(r'^#include "([^"/]+)"', re.MULTILINE)
 
 
-def operators(graph):
+def operators(graph: Graph) -> tuple[str, ...]:
     """Names of the operators of `tflm.kernels` that a graph uses.
 
     Args:
@@ -24,7 +27,7 @@ def operators(graph):
     return tuple(sorted(BY_KIND[kind].name for kind in kinds if kind in BY_KIND))
 
 
-def kernel_sources(graph):
+def kernel_sources(graph: Graph) -> dict[str, str]:
     """The sources of exactly those kernels, with the glue that registers them.
 
     Args:
@@ -43,7 +46,7 @@ def kernel_sources(graph):
     return _with_headers(paths)
 
 
-def computing_sources(kernels):
+def computing_sources(kernels: collections.abc.Iterable[str]) -> dict[str, str]:
     """The sources of kernels for a program that knows their operands itself.
 
     Without what reads operands from a model file, and without glue.
@@ -65,15 +68,17 @@ def computing_sources(kernels):
     return _with_headers(path for path in paths if path.name not in unneeded)
 
 
-def _with_headers(paths):
+def _with_headers(paths: collections.abc.Iterable[pathlib.Path]) -> dict[str, str]:
     ours = {path.name: path for path in [*c_files.headers(), *GLUE_FOLDER.glob("*.h")]}
-    texts = {}
+    texts: dict[str, str] = {}
     for path in paths:
         _add_with_headers(path, ours, texts)
     return {f"{OUTPUT_FOLDER}/{name}": texts[name] for name in sorted(texts)}
 
 
-def _add_with_headers(path, ours, texts):
+def _add_with_headers(
+    path: pathlib.Path, ours: dict[str, pathlib.Path], texts: dict[str, str]
+) -> None:
     """Adds a file and all headers of ours that it includes, by name."""
     if path.name in texts:
         return

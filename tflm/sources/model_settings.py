@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """`model_settings.h`: what firmware must know to feed a model and to read its output."""
 
+import collections.abc
 import dataclasses
 import zlib
 
 import numpy as np
 
-from tflm.graph.graph import Quantization
+from tflm.graph.graph import Quantization, Shape
 from tflm.sources import c_arrays
 
 _RAW_VALUES = 256
@@ -34,16 +35,16 @@ class ModelSettings:
             each raw value of a pixel, 0 to 255.
     """
 
-    input_shape: tuple
+    input_shape: Shape
     input_quantization: Quantization
     output_quantization: Quantization
-    class_names: tuple
+    class_names: tuple[str, ...]
     model: bytes
     arena_bytes: int
     arena_note: str
     raw_to_input: np.ndarray
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         channels = self.input_shape[-1]
         if len(self.input_shape) != 4 or channels not in _CHANNEL_NAMES:
             raise ValueError(
@@ -65,12 +66,12 @@ class ModelSettings:
             raise ValueError(f"arena_bytes must be positive. Received: {self.arena_bytes}")
 
 
-def model_identifier(model):
+def model_identifier(model: bytes) -> int:
     """What tells a model from others: CRC-32, as of zlib, of the flatbuffer's bytes."""
     return zlib.crc32(model)
 
 
-def model_settings(settings):
+def model_settings(settings: ModelSettings) -> dict[str, str]:
     """Writes the settings down as a header for C99 and C++11.
 
     Args:
@@ -137,29 +138,29 @@ static inline void ConvertFrame(const uint8_t* frame, int8_t* input) {{
     return {"model_settings.h": header}
 
 
-def _comment(text):
+def _comment(text: str) -> str:
     return "\n".join(f"// {line}" for line in text.splitlines())
 
 
-def _quantization(name, quantization):
+def _quantization(name: str, quantization: Quantization) -> str:
     scale = c_arrays.number(quantization.scale[0])
     return f"static const float k{name}Scale = {scale};\n" + c_arrays.integer(
         f"k{name}ZeroPoint", int(quantization.zero_point[0])
     )
 
 
-def _strings(names):
+def _strings(names: collections.abc.Iterable[str]) -> str:
     return "\n".join(f"    {c_arrays.string(name)}," for name in names)
 
 
-def _tables(names, tables):
+def _tables(names: collections.abc.Iterable[str], tables: np.ndarray) -> str:
     return "\n".join(
         f"static const int8_t k{name}ToInput[{_RAW_VALUES}] = {c_arrays.array(table)};\n"
         for name, table in zip(names, tables, strict=True)
     )
 
 
-def _conversions(names):
+def _conversions(names: collections.abc.Iterable[str]) -> str:
     return "\n".join(
         f"    input[i + {channel}] = k{name}ToInput[row[i + {channel}]];"
         for channel, name in enumerate(names)

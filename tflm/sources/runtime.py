@@ -1,7 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """What every runtime of an export can do: the interface that exporter and report know."""
 
+import collections.abc
 import typing
+
+import numpy as np
+
+from tflm.graph.graph import Graph
 
 _BYTES_PER_KB = 1024
 
@@ -36,10 +41,11 @@ class Runtime(typing.Protocol):
     @property
     def live_bytes(self) -> tuple[int, ...]: ...
     @property
-    def files(self) -> dict[str, str | bytes]: ...
+    def files(self) -> collections.abc.Mapping[str, str | bytes]: ...
 
+    # The interpreter is of a room that imports this one: its type cannot be named here.
     @classmethod
-    def of(cls, graph, model_bytes, interpreter) -> typing.Self:
+    def of(cls, graph: Graph, model_bytes: bytes, interpreter: typing.Any) -> typing.Self:
         """The runtime of one model.
 
         Args:
@@ -50,10 +56,14 @@ class Runtime(typing.Protocol):
         ...
 
     @staticmethod
-    def require(graph) -> None:
+    def require(graph: Graph) -> None:
         """Raises `ValueError` unless it can run a graph."""
 
-    def verify(self, parts, announce) -> None:
+    def verify(
+        self,
+        parts: collections.abc.Iterable[tuple[np.ndarray, np.ndarray]],
+        announce: collections.abc.Callable[[str], None],
+    ) -> None:
         """Raises an error unless the sources give the interpreter's bytes.
 
         Args:
@@ -61,7 +71,7 @@ class Runtime(typing.Protocol):
             announce: function that is told of what is done, one line of text.
         """
 
-    def figures(self) -> dict:
+    def figures(self) -> dict[str, typing.Any]:
         """Flash and RAM for `report.json`."""
         ...
 

@@ -8,6 +8,7 @@ constants, and every address is the arena's plus a number that `library_plan` fo
 import re
 import textwrap
 
+from tflm.graph.graph import Graph
 from tflm.kernels.registry import BY_KIND, KERNELS
 from tflm.sources import kernel_sources
 from tflm.static import memory_plan, row_by_row
@@ -26,7 +27,9 @@ _NOT_FOR_COMMENTS = re.compile(r"[^A-Za-z0-9_./:]")
 _RUN_OF_IMAGE = "run_operations_of_image"
 
 
-def static_library(graph, name="micronet_model", identifier=0):
+def static_library(
+    graph: Graph, name: str = "micronet_model", identifier: int = 0
+) -> dict[str, str]:
     """Writes a C99 library that computes a graph, with the kernels that it calls.
 
     Args:

@@ -7,6 +7,7 @@ files, functions and constants do not depend on the model. It is compiled in a f
 else can write to, and sees no libraries but C's.
 """
 
+import collections.abc
 import ctypes
 import os
 import pathlib
@@ -39,7 +40,9 @@ class CompiledLibrary:
             functions for that.
     """
 
-    def __init__(self, files, name="micronet_model"):
+    def __init__(
+        self, files: collections.abc.Mapping[str, str | bytes], name: str = "micronet_model"
+    ) -> None:
         """Compiles and loads a library.
 
         Args:
@@ -61,7 +64,7 @@ class CompiledLibrary:
         self._input_bytes = self._library.caller_input_bytes()
         self._output_bytes = self._library.caller_output_bytes()
 
-    def run(self, images):
+    def run(self, images: np.ndarray) -> np.ndarray:
         """Runs the model on each image by the functions that take a whole one.
 
         Args:
@@ -76,7 +79,7 @@ class CompiledLibrary:
         """
         return self._run_each(self._library.caller_run, self.arena_bytes, images)
 
-    def run_rows(self, images):
+    def run_rows(self, images: np.ndarray) -> np.ndarray:
         """Runs the model on each image by the functions that take row after row.
 
         Args, Returns: as for `run`.
@@ -146,7 +149,9 @@ def _compiled(files, definitions):
         return ctypes.CDLL(os.fspath(library))
 
 
-def require_equal_outputs(library, parts):
+def require_equal_outputs(
+    library: CompiledLibrary, parts: collections.abc.Iterable[tuple[np.ndarray, np.ndarray]]
+) -> None:
     """Compares a library, both ways that it can be called, with TensorFlow Lite Micro.
 
     Args:

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Operands of fused kernels as C text: constants, and the structs that the kernels take."""
 
+from tflm.kernels.packed_operation import PackedOperation
 from tflm.kernels.registry import KERNELS
 from tflm.sources import c_arrays
 
 _C_TYPES = {"int8": "int8_t", "int16": "int16_t", "int32": "int32_t"}
 
 
-def params(packed, variable):
+def params(packed: PackedOperation, variable: str) -> str:
     """The operands of one operation as C text: arrays, and the struct that its kernel takes.
 
     Args:
@@ -17,7 +18,8 @@ def params(packed, variable):
     Returns:
         Definitions of constants that only their own file sees.
     """
-    members, arrays, more_members = KERNELS[packed.operator].members(packed)
+    numbers, arrays, more_members = KERNELS[packed.operator].members(packed)
+    members: dict[str, int | str] = {**numbers}
     definitions = []
     for member, constant in arrays.items():
         array = f"{variable}_{member.replace('.', '_')}"

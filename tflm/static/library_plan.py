@@ -5,6 +5,7 @@ import dataclasses
 import math
 
 from tflm.graph import validation
+from tflm.graph.graph import Graph, Operation
 from tflm.kernels.registry import BY_KIND
 from tflm.static import memory_plan, row_by_row
 
@@ -30,12 +31,12 @@ class LibraryPlan:
     takes_rows: bool
 
     @property
-    def rows_arena_bytes(self):
+    def rows_arena_bytes(self) -> int | None:
         """Size of the arena for an image that comes row by row, or `None`."""
         return self.plan.arena_bytes if self.takes_rows else None
 
 
-def plan_memory(graph):
+def plan_memory(graph: Graph) -> LibraryPlan:
     """The `LibraryPlan` of a graph.
 
     Args:
@@ -65,7 +66,7 @@ def plan_memory(graph):
     return LibraryPlan(input_offset, buffer_offset, plan.arena_bytes, plan, plan, takes_rows=False)
 
 
-def occupied_bytes(graph, plan):
+def occupied_bytes(graph: Graph, plan: LibraryPlan) -> tuple[int, ...]:
     """Bytes of the arena that are in use while each operation of a whole frame runs.
 
     Args:
@@ -135,12 +136,12 @@ def _check_ends(graph):
             raise ValueError(f"The graph must have one {end}. Received: {', '.join(names)}")
 
 
-def activations(operation, graph):
+def activations(operation: Operation, graph: Graph) -> list[str]:
     """Names of the inputs that are computed."""
     return [name for name in operation.inputs if not graph.tensors[name].is_constant]
 
 
-def kernel_name(index, operation, plan):
+def kernel_name(index: int, operation: Operation, plan: memory_plan.MemoryPlan) -> str:
     """Name of the kernel that computes an operation: its operator, or another form of it.
 
     Args:
@@ -149,10 +150,11 @@ def kernel_name(index, operation, plan):
         plan: `MemoryPlan`.
     """
     kernel = BY_KIND[operation.kind]
-    return kernel.in_place.name if index in plan.in_place else kernel.name
+    form = kernel.in_place if index in plan.in_place else None
+    return kernel.name if form is None else form.name
 
 
-def called_kernels(graph, plan):
+def called_kernels(graph: Graph, plan: LibraryPlan) -> set[str]:
     """Names of all kernels that the library of a graph with a `LibraryPlan` calls."""
     names = {
         kernel_name(index, operation, each)
@@ -160,4 +162,5 @@ def called_kernels(graph, plan):
         for index, operation in enumerate(graph.operations)
         if index > 0 or not plan.takes_rows
     }
-    return names | {row_by_row.form(graph).name} if plan.takes_rows else names
+    form = row_by_row.form(graph) if plan.takes_rows else None
+    return names if form is None else names | {form.name}

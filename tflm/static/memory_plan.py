@@ -6,11 +6,14 @@ they have read. No order of placing is the best for all graphs: many are tried, 
 placing first what stuck out.
 """
 
+import collections.abc
 import dataclasses
 import itertools
 import math
 import random
+import typing
 
+from tflm.graph.graph import Graph
 from tflm.kernels.registry import BY_KIND
 
 ALIGNMENT = 16  # bytes, of the arena and of every place in it
@@ -19,6 +22,9 @@ ALIGNMENT = 16  # bytes, of the arena and of every place in it
 _OVERWRITING = tuple(kind for kind, kernel in BY_KIND.items() if kernel.may_overwrite_input)
 _MOST_ATTEMPTS = 1000
 _MOST_IMPROVEMENTS = 50  # of one order to start from
+
+# By pairs of blocks' indices, see `arrange`.
+Leads = collections.abc.Mapping[tuple[int, int], int]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,8 +38,8 @@ class Overlaps:
             of its input, bytes of the buffer that this form needs.
     """
 
-    leads: dict = dataclasses.field(default_factory=dict)
-    in_place: dict = dataclasses.field(default_factory=dict)
+    leads: dict[int, int] = dataclasses.field(default_factory=dict)
+    in_place: dict[int, int] = dataclasses.field(default_factory=dict)
 
 
 NO_OVERLAPS = Overlaps()
@@ -51,11 +57,11 @@ class MemoryPlan:
         in_place: positions of the operations that must be computed in their other form.
     """
 
-    tensor_offsets: dict
-    buffer_offsets: tuple
+    tensor_offsets: dict[str, int]
+    buffer_offsets: tuple[int | None, ...]
     arena_bytes: int
     lower_bound: int
-    in_place: frozenset = frozenset()
+    in_place: frozenset[int] = frozenset()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,12 +77,18 @@ class Block:
     first: int
     last: int
 
-    def meets(self, other):
+    def meets(self, other: typing.Self) -> bool:
         """Whether there is a time at which both are in use."""
         return self.first <= other.last and other.first <= self.last
 
 
-def plan(graph, buffer_bytes, outside=(), lowest=(), overlaps=NO_OVERLAPS):
+def plan(
+    graph: Graph,
+    buffer_bytes: collections.abc.Sequence[int],
+    outside: collections.abc.Collection[str] = (),
+    lowest: collections.abc.Iterable[str] = (),
+    overlaps: Overlaps = NO_OVERLAPS,
+) -> MemoryPlan:
     """Plans the memory of a graph.
 
     The graph's inputs are in use from before the first operation until the last one
@@ -111,7 +123,11 @@ def plan(graph, buffer_bytes, outside=(), lowest=(), overlaps=NO_OVERLAPS):
     )
 
 
-def occupied_bytes(graph, tensor_offsets, buffers):
+def occupied_bytes(
+    graph: Graph,
+    tensor_offsets: collections.abc.Mapping[str, int],
+    buffers: collections.abc.Iterable[tuple[int, int] | None],
+) -> tuple[int, ...]:
     """Bytes of the arena that are in use while each operation runs.
 
     What an operation writes over its input, and what shares memory in part, counts once: no
@@ -147,7 +163,12 @@ def occupied_bytes(graph, tensor_offsets, buffers):
     return tuple(occupied)
 
 
-def needed_overlaps(graph, buffer_bytes, outside, overlaps):
+def needed_overlaps(
+    graph: Graph,
+    buffer_bytes: collections.abc.Iterable[int],
+    outside: collections.abc.Collection[str],
+    overlaps: Overlaps,
+) -> Overlaps:
     """Those without which an operation needs more memory than any does with all of them.
 
     Args: as for `plan`.
@@ -182,7 +203,11 @@ def needed_overlaps(graph, buffer_bytes, outside, overlaps):
     return Overlaps(leads, in_place)
 
 
-def arrange(blocks, lowest=(), leads=None):
+def arrange(
+    blocks: collections.abc.Sequence[Block],
+    lowest: collections.abc.Sequence[int] = (),
+    leads: Leads | None = None,
+) -> list[int]:
     """Offsets of blocks in an arena that is as small as a bounded search can make it.
 
     Args:
@@ -196,22 +221,25 @@ def arrange(blocks, lowest=(), leads=None):
         A list of offsets such that no other blocks overlap that are in use at the same time.
     """
     leads = leads or {}
-    bound, best = lower_bound(blocks, leads), None
+    bound = lower_bound(blocks, leads)
+    best: list[int] = []
     for offsets in itertools.islice(_attempts(blocks, lowest, leads), _MOST_ATTEMPTS):
-        if best is None or arena_bytes(blocks, offsets) < arena_bytes(blocks, best):
+        if not best or arena_bytes(blocks, offsets) < arena_bytes(blocks, best):
             best = offsets
         if arena_bytes(blocks, best) == bound:
             break
     return best
 
 
-def lower_bound(blocks, leads=None):
+def lower_bound(blocks: collections.abc.Sequence[Block], leads: Leads | None = None) -> int:
     """The most bytes that are in use at the same time; `leads` as for `arrange`."""
     times = {block.first for block in blocks}
     return max((_bytes_in_use(blocks, leads or {}, time) for time in times), default=0)
 
 
-def arena_bytes(blocks, offsets):
+def arena_bytes(
+    blocks: collections.abc.Sequence[Block], offsets: collections.abc.Iterable[int]
+) -> int:
     """Size of the arena in which blocks lie at these offsets."""
     return max(
         (offset + block.size for offset, block in zip(offsets, blocks, strict=True)), default=0
@@ -305,10 +333,10 @@ class _Memory:
         leads: as for `arrange`.
     """
 
-    owners: dict
-    keys: list
-    blocks: list
-    leads: dict
+    owners: dict[str, str]
+    keys: list[str | int]
+    blocks: list[Block]
+    leads: Leads
 
 
 def _memory(graph, buffer_bytes, outside, overlaps):

@@ -5,8 +5,12 @@ The image need not be in memory at all; or it is, and the stem's output takes th
 of the rows that have been read.
 """
 
+import collections.abc
 import dataclasses
 
+from tflm.graph.graph import Graph
+from tflm.kernels.description import Form
+from tflm.kernels.factorized_stem import FactorizedStem
 from tflm.kernels.registry import BY_KIND
 from tflm.static import memory_plan
 from tflm.static.memory_plan import ALIGNMENT, NO_OVERLAPS
@@ -33,7 +37,7 @@ class RowByRowPlan:
     image_arena_bytes: int
 
 
-def takes_rows(graph):
+def takes_rows(graph: Graph) -> bool:
     """Whether the first operation of a graph, and no other, reads its one input row by row."""
     readers = [operation for operation in graph.operations if graph.inputs[0] in operation.inputs]
     return (
@@ -45,12 +49,16 @@ def takes_rows(graph):
     )
 
 
-def form(graph):
+def form(graph: Graph) -> Form | None:
     """The `Form` of the first operation's kernel that takes rows, or `None`."""
     return BY_KIND[graph.operations[0].kind].rows
 
 
-def plan(graph, buffer_bytes, overlaps=NO_OVERLAPS):
+def plan(
+    graph: Graph,
+    buffer_bytes: collections.abc.Sequence[int],
+    overlaps: memory_plan.Overlaps = NO_OVERLAPS,
+) -> RowByRowPlan:
     """Plans the memory of a graph.
 
     Args:
@@ -91,7 +99,7 @@ def _with_image(graph, rows, image_plan):
     return RowByRowPlan(rows, image_plan, image_offset, buffer_offset, arena_bytes)
 
 
-def lead_bytes(stem):
+def lead_bytes(stem: FactorizedStem) -> int:
     """How far the image must begin behind the output for no row to be overwritten unread.
 
     Args:

@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The C99 library as the runtime of an export."""
 
+import collections.abc
 import dataclasses
 import typing
 
+import numpy as np
+
 from tflm.graph.costs import operation_costs
+from tflm.graph.graph import Graph
 from tflm.settings import FUSED, STATIC
 from tflm.sources.model_settings import model_identifier
 from tflm.sources.runtime import size_text
@@ -30,14 +34,14 @@ class StaticRuntime:
     arena_bytes: int
     rows_arena_bytes: int | None
     live_bytes: tuple[int, ...]
-    files: dict[str, str | bytes]
+    files: collections.abc.Mapping[str, str | bytes]
 
     name = STATIC
     kernels: typing.ClassVar[tuple[str, ...]] = (FUSED,)
     title = "as a C99 library"
 
     @classmethod
-    def of(cls, graph, model_bytes, interpreter):
+    def of(cls, graph: Graph, model_bytes: bytes, interpreter: object) -> typing.Self:
         """See `Runtime`."""
         plan = library_plan.plan_memory(graph)
         return cls(
@@ -50,18 +54,22 @@ class StaticRuntime:
         )
 
     @staticmethod
-    def require(graph):
+    def require(graph: Graph) -> None:
         """Raises `ValueError` unless a library can be made of a graph."""
         library_plan.plan_memory(graph)
 
-    def verify(self, parts, announce):
+    def verify(
+        self,
+        parts: collections.abc.Iterable[tuple[np.ndarray, np.ndarray]],
+        announce: collections.abc.Callable[[str], None],
+    ) -> None:
         """Compiles the library for this computer, and compares it; see `Runtime`."""
         announce("compiling the C library for this computer, and verifying it on the same images")
         library = compiled_library.CompiledLibrary(self.files)
         compiled_library.require_equal_outputs(library, parts)
 
     @property
-    def arena_note(self):
+    def arena_note(self) -> str:
         """What firmware must know of the arena."""
         note = "Exact, for whole frames, and the same as MICRONET_MODEL_ARENA_BYTES."
         if self.rows_arena_bytes is not None:
@@ -69,11 +77,11 @@ class StaticRuntime:
         return note
 
     @property
-    def planned_bytes(self):
+    def planned_bytes(self) -> int:
         """RAM of the activations and of the kernels' buffers as they are laid over each other."""
         return self.arena_bytes
 
-    def figures(self):
+    def figures(self) -> dict[str, typing.Any]:
         """Flash and RAM for `report.json`."""
         return {
             "flatbuffer_bytes": self.flatbuffer_bytes,
@@ -84,7 +92,7 @@ class StaticRuntime:
             },
         }
 
-    def budget(self):
+    def budget(self) -> tuple[tuple[str, str], ...]:
         """Pairs of a label and a text: flash and RAM."""
         rows = []
         if self.rows_arena_bytes is not None:
@@ -96,7 +104,7 @@ class StaticRuntime:
             *rows,
         )
 
-    def budget_note(self):
+    def budget_note(self) -> str:
         """What the budget counts and what it leaves out."""
         return """\
 Both sizes are exact. In the flash, the kernels' code and a few numbers for each operation come on
@@ -108,7 +116,7 @@ the computer that made the export, gave the same bytes for every image compared.
 
     used_memory = "activations and buffers"
 
-    def plan_note(self):
+    def plan_note(self) -> str:
         """What becomes of the peak of activations."""
         return (
             "The library places\nactivations and the kernels' buffers in "
@@ -116,7 +124,7 @@ the computer that made the export, gave the same bytes for every image compared.
             "input that it has read, the memory counts once."
         )
 
-    def firmware(self, frame):
+    def firmware(self, frame: str) -> str:
         """Markdown: how firmware runs the model, and what is compiled along.
 
         Args:
@@ -167,7 +175,7 @@ const int8_t *scores = micronet_model_rows_output(arena); /* of kClassNames */
 ```
 """
 
-    def summary(self):
+    def summary(self) -> str:
         """Flash and RAM in a few words."""
         rows = ""
         if self.rows_arena_bytes is not None:

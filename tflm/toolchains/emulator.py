@@ -6,6 +6,7 @@ A program reads its input and writes its output with `host.h` and counts instruc
 cycles, and are the same in every run.
 """
 
+import collections.abc
 import dataclasses
 import enum
 import functools
@@ -17,6 +18,7 @@ import shutil
 import struct
 import subprocess
 import tempfile
+import typing
 
 _FOLDER = pathlib.Path(__file__).resolve().parent
 # What the emulated boards share, among it the headers for programs.
@@ -105,15 +107,15 @@ class Platform:
 
     machine: str
     processor: str
-    sources: tuple
+    sources: tuple[str, ...]
 
     @property
-    def linker_script(self):
+    def linker_script(self) -> pathlib.Path:
         """Path of the script that names the board's memories."""
         return _BOARDS_FOLDER / self.machine / "board.ld"
 
     @classmethod
-    def of_machine(cls, machine):
+    def of_machine(cls, machine: str) -> typing.Self:
         """The board of that name, as its `platform.cmake` has it, which builds firmware, too."""
         text = (_BOARDS_FOLDER / machine / "platform.cmake").read_text(encoding="utf-8")
         values = dict(re.findall(r"^set\((\w+) (.+)\)$", text, re.MULTILINE))
@@ -152,7 +154,13 @@ class ProgramTimeout(EmulatorError):
     """The emulated program did not end in time."""
 
 
-def build(core, sources, cache_folder, include_folders=(), defines=None):
+def build(
+    core: Core,
+    sources: collections.abc.Iterable[os.PathLike[str] | str],
+    cache_folder: os.PathLike[str] | str,
+    include_folders: collections.abc.Iterable[os.PathLike[str] | str] = (),
+    defines: collections.abc.Mapping[str, str | int] | None = None,
+) -> pathlib.Path:
     """Compiles and links a program, or takes it from the cache when nothing it depends on changed.
 
     Files that the assembler reads (`.incbin`) are not seen as a dependency.
@@ -184,7 +192,9 @@ def build(core, sources, cache_folder, include_folders=(), defines=None):
     return _link(platform, objects, cache_folder)
 
 
-def run(program, core, data=b"", timeout=60.0):
+def run(
+    program: os.PathLike[str] | str, core: Core, data: bytes = b"", timeout: float = 60.0
+) -> bytes:
     """Runs a program in QEMU.
 
     Args:
@@ -213,7 +223,7 @@ def run(program, core, data=b"", timeout=60.0):
         return output_file.read_bytes() if output_file.exists() else b""
 
 
-def qemu_command(program, core):
+def qemu_command(program: os.PathLike[str] | str, core: Core) -> list[str]:
     """The words that start QEMU with a program, but for those that connect its serial line.
 
     Args:
@@ -229,7 +239,7 @@ def qemu_command(program, core):
     return [*command, "-display", "none", "-monitor", "none"]
 
 
-def check_end(program, status, folder, messages):
+def check_end(program: pathlib.Path, status: int, folder: pathlib.Path, messages: bytes) -> None:
     """Raises unless a program has ended with exit status 0.
 
     Args:
@@ -361,7 +371,7 @@ def _hash(parts):
     return digest.hexdigest()[:32]
 
 
-def find_tool(name):
+def find_tool(name: str) -> str:
     """Path of an installed program.
 
     Args:

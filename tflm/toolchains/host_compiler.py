@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The C and C++ compiler of this computer."""
 
+import collections.abc
 import os
 import pathlib
 import shutil
@@ -21,7 +22,11 @@ class HostCompilerError(RuntimeError):
     """There is no compiler, or it refuses the sources. The message holds its words."""
 
 
-def build(target, arguments, languages=C):
+def build(
+    target: os.PathLike[str] | str,
+    arguments: collections.abc.Iterable[os.PathLike[str] | str],
+    languages: tuple[tuple[str, ...], ...] = C,
+) -> None:
     """Makes a program or a library, which appears as a whole or not at all.
 
     Args:

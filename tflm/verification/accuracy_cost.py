@@ -37,54 +37,56 @@ class AccuracyCost:
     same_class: int
     clear: int
     clear_same_class: int
-    int8_class_counts: tuple
+    int8_class_counts: tuple[int, ...]
 
     @property
-    def float_accuracy(self):
+    def float_accuracy(self) -> float:
         """Part of the images, 0 to 1, that the float model recognises."""
         return (self.both_right + self.only_float_right) / self.images
 
     @property
-    def int8_accuracy(self):
+    def int8_accuracy(self) -> float:
         """Part of the images, 0 to 1, that the device recognises."""
         return (self.both_right + self.only_int8_right) / self.images
 
     @property
-    def points_lost(self):
+    def points_lost(self) -> float:
         """Percentage points of accuracy lost on the device; negative if they are gained."""
         return 100 * (self.only_float_right - self.only_int8_right) / self.images
 
     @property
-    def points_lost_interval(self):
+    def points_lost_interval(self) -> tuple[float, float]:
         """The pair (low, high): between these `points_lost` is, with `CONFIDENCE`.
 
         That is what the images tell of all images of the same kind; see `paired_interval`.
         """
-        interval = paired_interval(self.only_float_right, self.only_int8_right, self.images)
-        return tuple(100 * end for end in interval)
+        low, high = paired_interval(self.only_float_right, self.only_int8_right, self.images)
+        return 100 * low, 100 * high
 
     @property
-    def agreement(self):
+    def agreement(self) -> float:
         """Part of the images, 0 to 1, to which both give the same class."""
         return self.same_class / self.images
 
     @property
-    def clear_agreement(self):
+    def clear_agreement(self) -> float | None:
         """The same among images that are clear to the float model; `None` if none is."""
         return self.clear_same_class / self.clear if self.clear else None
 
     @property
-    def only_class(self):
+    def only_class(self) -> int | None:
         """Index of the one class that int8 gives to all images, or `None`."""
         given = np.flatnonzero(self.int8_class_counts)
         return int(given[0]) if len(given) == 1 else None
 
-    def exceeds(self, most_points):
+    def exceeds(self, most_points: float) -> bool:
         """Whether significantly more than so many points are lost: all of the interval."""
         return self.points_lost_interval[0] > most_points
 
 
-def compare(probabilities, int8_outputs, labels):
+def compare(
+    probabilities: np.ndarray, int8_outputs: np.ndarray, labels: np.ndarray
+) -> AccuracyCost:
     """Compares both models' answers.
 
     Args:

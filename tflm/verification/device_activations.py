@@ -4,8 +4,12 @@
 It runs the graph with every activation made an output, so that none is overwritten.
 """
 
+import collections.abc
 import dataclasses
 
+import numpy as np
+
+from tflm.graph.graph import Graph
 from tflm.micro import flatbuffer
 from tflm.micro.interpreter import MultipleOutputInterpreter
 from tflm.sources import kernel_sources
@@ -25,14 +29,14 @@ class DeviceActivations:
         ImportError: the tflite-micro wheel is not installed.
     """
 
-    def __init__(self, graph, wanted):
+    def __init__(self, graph: Graph, wanted: collections.abc.Container[str]) -> None:
         outputs = [name for operation in graph.operations for name in operation.outputs]
         kept = [name for name in outputs if name in wanted]
         self.names = [graph.inputs[0], *kept]
         model = flatbuffer.serialize(dataclasses.replace(graph, outputs=kept))
         self._interpreter = MultipleOutputInterpreter(model, kernel_sources.operators(graph))
 
-    def run(self, images):
+    def run(self, images: np.ndarray) -> dict[str, np.ndarray]:
         """Values of each activation.
 
         Args:

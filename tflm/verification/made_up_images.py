@@ -14,7 +14,7 @@ _MOST_PERIODS = 2  # of a wave over the longer side
 _FAINT_DEVIATION = 8.0
 
 
-def made_up_images(shape):
+def made_up_images(shape: tuple[int, int, int]) -> np.ndarray:
     """A dozen raw images, the same every time.
 
     Args:

@@ -16,6 +16,7 @@ import dataclasses
 import numpy as np
 
 from tflm.graph import float_execution
+from tflm.graph.graph import Graph
 from tflm.verification.device_activations import DeviceActivations
 from tflm.verification.verification import VerificationError, fault
 
@@ -43,7 +44,7 @@ class OperationCheck:
     outputs: np.ndarray
 
 
-def check_operations(graph, images):
+def check_operations(graph: Graph, images: np.ndarray) -> OperationCheck:
     """Compares every value that every operation computes.
 
     Args:

@@ -17,7 +17,7 @@ CONFIDENCE = 0.95
 _HALVINGS = 60  # of an interval of at most 2: as exact as a float
 
 
-def paired_interval(only_first, only_second, count):
+def paired_interval(only_first: int, only_second: int, count: int) -> tuple[float, float]:
     """The confidence interval of the first proportion minus the second.
 
     Args:

@@ -12,10 +12,15 @@ and no number of images and no margin answers this one. What is not right is ref
   library that does (`require_same_outputs`).
 """
 
+import collections.abc
 import dataclasses
 import math
+import typing
 
 import numpy as np
+
+if typing.TYPE_CHECKING:  # it imports this module
+    from tflm.verification import operation_check
 
 # Of the distance between the device's outputs and those of the model without rounding. Measured
 # with builtin operators: 0.07 for M0 trained on CIFAR-10, 0.03 on digits; 0.3 for M3 with random
@@ -30,11 +35,28 @@ LEAST_OWN_DECIBELS = 12.0
 _NAMED_OPERATIONS = 3
 
 
+class OperationNoise(typing.Protocol):
+    """What `require_model_operations` reads of a `tensor_noise.TensorNoise`."""
+
+    @property
+    def position(self) -> int | None: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def own_noise_mean_square(self) -> float: ...
+    @property
+    def own_signal_to_noise_decibels(self) -> float: ...
+    @property
+    def scale(self) -> float: ...
+
+
 class VerificationError(RuntimeError):
     """A device does not compute what it is defined to."""
 
 
-def fault(rule, received):
+def fault(rule: str, received: str) -> str:
     """The text of a `VerificationError`: the rule, what was received, and what to do."""
     return (
         f"{rule}. Received: {received}. Training on does not help: this is a fault of "
@@ -66,7 +88,7 @@ class OutputCheck:
     same_class: int
 
     @property
-    def most_root_mean_square_steps(self):
+    def most_root_mean_square_steps(self) -> float:
         """What `root_mean_square_steps` may be."""
         part = MOST_UNSIMULATED_PART * self.float_root_mean_square_steps
         return max(MOST_UNSIMULATED_STEPS, part)
@@ -86,13 +108,15 @@ class Verification:
     """
 
     made_up_images: int
-    operations: object
+    operations: "operation_check.OperationCheck"
     made_up_outputs: OutputCheck
     outputs: OutputCheck
     learned_kernels: str | None = None
 
 
-def compare_outputs(simulated, unrounded, received):
+def compare_outputs(
+    simulated: np.ndarray, unrounded: np.ndarray, received: np.ndarray
+) -> OutputCheck:
     """Compares outputs by their values.
 
     Args:
@@ -118,7 +142,7 @@ def compare_outputs(simulated, unrounded, received):
     )
 
 
-def require_simulated_outputs(check):
+def require_simulated_outputs(check: OutputCheck) -> None:
     """Raises `VerificationError` if the device's outputs are others than the simulation's.
 
     The simulation computes in float32 what the device does in integers, and now and then rounds a
@@ -142,7 +166,7 @@ def require_simulated_outputs(check):
     )
 
 
-def require_model_operations(noise):
+def require_model_operations(noise: collections.abc.Iterable[OperationNoise]) -> None:
     """Raises `VerificationError` if an operation is not the model's.
 
     The float operation, with the model's own weights, computes from the inputs that the device
@@ -155,7 +179,7 @@ def require_model_operations(noise):
     wrong = [row for row in noise if row.position is not None and _is_another_operation(row)]
     if not wrong:
         return
-    wrong.sort(key=lambda row: row.position)
+    wrong.sort(key=lambda row: row.position or 0)
     named = "; ".join(
         f"{row.name} ({row.kind}): {row.own_signal_to_noise_decibels:.1f} dB, "
         f"{_own_steps(row):.1f} steps"
@@ -172,7 +196,7 @@ def require_model_operations(noise):
     )
 
 
-def require_same_outputs(expected, received):
+def require_same_outputs(expected: np.ndarray, received: np.ndarray) -> None:
     """Raises `VerificationError` unless a model's file gives the outputs that its operations do.
 
     Args:

@@ -31,7 +31,6 @@ from tflm.micro.interpreter import MicroInterpreter
         ("multiply_by_constant", 0, 5, 60),
         ("gather_channels", 0, 6 * 4, 36),
         ("average_pool_over_everything", 0, 0, 4),
-        ("split", 0, 4, 36),
     ],
 )
 def test_costs_are_exact(name, multiply_adds, constant_bytes, output_bytes):

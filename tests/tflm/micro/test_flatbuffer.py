@@ -21,17 +21,7 @@ from tflm.micro import flatbuffer
 
 # Operators whose integers must come out exactly as the real numbers say: they move
 # integers. The others may be off by one where roundings meet.
-EXACT = {
-    "MAXIMUM",
-    "RELU6",
-    "RESHAPE",
-    "GATHER",
-    "TRANSPOSE",
-    "PAD",
-    "CONCATENATION",
-    "STRIDED_SLICE",
-    "SPLIT",
-}
+EXACT = {"MAXIMUM", "RELU6", "GATHER"}
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -42,20 +32,15 @@ def test_operator_computes_its_definition_in_both_interpreters(name):
         graph.tensors[n].quantization.dequantize(values).astype(np.float64)
         for n, values in zip(graph.inputs, inputs, strict=True)
     ]
-    expected = define(*reals)
-    expected = expected if isinstance(expected, list) else [expected]
-    expected = [
-        graph.tensors[n].quantization.quantize(values).astype(int)
-        for n, values in zip(graph.outputs, expected, strict=True)
-    ]
-    assert any(len(np.unique(values)) > 2 for values in expected), "a test that says nothing"
+    (output,) = graph.outputs
+    expected = graph.tensors[output].quantization.quantize(define(*reals)).astype(int)
+    assert len(np.unique(expected)) > 2, "a test that says nothing"
     model = flatbuffer.serialize(graph)
     tolerance = 0 if graph.operations[0].kind in EXACT else 1
-    for results in (run_micro(model, inputs, len(expected)), run_desktop(model, inputs)):
-        for result, wanted in zip(results, expected, strict=True):
-            assert result.dtype == np.int8
-            assert result.shape == wanted.shape
-            assert np.abs(result.astype(int) - wanted).max() <= tolerance
+    for (result,) in (run_micro(model, inputs), run_desktop(model, inputs)):
+        assert result.dtype == np.int8
+        assert result.shape == expected.shape
+        assert np.abs(result.astype(int) - expected).max() <= tolerance
 
 
 def test_every_builtin_operator_is_tested():
@@ -72,7 +57,7 @@ def parse(model):
 
 
 def test_file_is_schema_version_3_with_identifier_and_ends():
-    graph, _ = CASES["concatenate"]()
+    graph, _ = CASES["add_row_of_channels"]()
     data = flatbuffer.serialize(graph, description="a description")
     model = parse(data)
     assert data[4:8] == b"TFL3"
@@ -80,11 +65,10 @@ def test_file_is_schema_version_3_with_identifier_and_ends():
     assert model.description == b"a description"
     subgraph = model.subgraphs[0]
     assert [tuple(subgraph.tensors[i].shape) for i in subgraph.inputs] == [
-        (1, 2, 3, 2),
-        (1, 2, 3, 3),
-        (1, 2, 3, 4),
+        (1, 3, 4, 5),
+        (1, 5),
     ]
-    assert [tuple(subgraph.tensors[i].shape) for i in subgraph.outputs] == [(1, 2, 3, 9)]
+    assert [tuple(subgraph.tensors[i].shape) for i in subgraph.outputs] == [(1, 3, 4, 5)]
     assert all(tensor.name is None for tensor in subgraph.tensors)
     assert all(tensor.quantization.min is None for tensor in subgraph.tensors)
 
@@ -171,13 +155,8 @@ def test_int4_holds_two_values_a_byte_low_bits_first():
         ("dense_with_int4_weights_of_odd_number", 10),
         ("multiply", 2),
         ("multiply_with_scales_above_one", 3),
-        ("transpose", 2),
-        ("transpose_of_rank_five", 4),
         ("gather_channels", 2),
         ("hard_swish_of_features", 1),
-        ("reshape_without_constant", 1),
-        ("quantize_to_another_scale", 1),
-        ("softmax_of_logits", 2),
     ],
 )
 def test_operator_gets_the_lowest_version_that_suffices(name, version):

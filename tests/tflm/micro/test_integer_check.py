@@ -9,7 +9,7 @@ import tensorflow as tf
 from ai_edge_litert import schema_py_generated as schema
 
 from tests.tflm.hand_made_graphs import chain_of_two_convolutions
-from tests.tflm.micro.test_interpreter import changed, give_float, take_float
+from tests.tflm.micro.test_interpreter import change_scale, changed, give_float, take_float
 from tests.tflm.operator_cases import CASES
 from tflm.micro import flatbuffer
 from tflm.micro.integer_check import require_integers_only
@@ -44,7 +44,7 @@ def quantized_by_tensorflow():
 # What passes
 
 
-@pytest.mark.parametrize("name", [name for name in CASES if not name.startswith("quantize")])
+@pytest.mark.parametrize("name", CASES)
 def test_every_operator_that_is_written_passes(name):
     require_integers_only(model_of(name))
 
@@ -70,12 +70,12 @@ def test_converters_default_is_refused():
 
 def test_change_of_scale_within_int8_is_refused():
     with pytest.raises(ValueError, match=r"Received: operator 0 \(QUANTIZE\)"):
-        require_integers_only(model_of("quantize_to_another_scale"))
+        require_integers_only(changed(model_of("relu_to_another_scale"), change_scale))
 
 
 @pytest.mark.parametrize(("change", "kind"), [(take_float, "QUANTIZE"), (give_float, "DEQUANTIZE")])
 def test_conversions_at_the_ends_are_refused(change, kind):
-    model = changed(model_of("quantize_to_another_scale"), change)
+    model = changed(model_of("relu_to_another_scale"), change)
     with pytest.raises(ValueError, match=rf"Received: operator 0 \({kind}\)"):
         require_integers_only(model)
 

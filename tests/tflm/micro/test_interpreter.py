@@ -229,16 +229,25 @@ def test_model_with_two_inputs_is_refused():
             runner(model)
 
 
+def convert(parsed, kind):
+    """Makes a conversion of the only operator, which has one input and no options."""
+    code = getattr(schema.BuiltinOperator, kind)
+    parsed.operatorCodes[0].builtinCode = parsed.operatorCodes[0].deprecatedBuiltinCode = code
+    parsed.operatorCodes[0].version = 2
+
+
+def change_scale(parsed):
+    """Within int8."""
+    convert(parsed, "QUANTIZE")
+
+
 def take_float(parsed):
-    """Makes QUANTIZE's input float."""
+    convert(parsed, "QUANTIZE")
     parsed.subgraphs[0].tensors[parsed.subgraphs[0].inputs[0]].type = schema.TensorType.FLOAT32
 
 
 def give_float(parsed):
-    """Makes DEQUANTIZE of QUANTIZE, and its output float."""
-    parsed.operatorCodes[0].builtinCode = schema.BuiltinOperator.DEQUANTIZE
-    parsed.operatorCodes[0].deprecatedBuiltinCode = schema.BuiltinOperator.DEQUANTIZE
-    parsed.operatorCodes[0].version = 2
+    convert(parsed, "DEQUANTIZE")
     parsed.subgraphs[0].tensors[parsed.subgraphs[0].outputs[0]].type = schema.TensorType.FLOAT32
 
 
@@ -247,13 +256,15 @@ def give_float(parsed):
     "runner", [interpreter.MicroInterpreter, interpreter.MultipleOutputInterpreter]
 )
 def test_model_with_a_float_end_is_refused(runner, change):
-    model = changed(flatbuffer.serialize(CASES["quantize_to_another_scale"]()[0]), change)
+    model = changed(flatbuffer.serialize(CASES["relu_to_another_scale"]()[0]), change)
     with pytest.raises(ValueError, match=r"must be int8 .*Received: float32 of shape \(1, "):
         runner(model)
 
 
 def test_model_with_two_outputs_is_refused():
-    model = flatbuffer.serialize(CASES["split"]()[0])
+    graph = chain_of_two_convolutions()
+    graph.outputs = ["m", "y"]
+    model = flatbuffer.serialize(graph)
     with pytest.raises(ValueError, match="one output.*more than one"):
         interpreter.MicroInterpreter(model)
 

@@ -2,10 +2,12 @@
 """A board that QEMU emulates, running the firmware, with its serial line and its reset button."""
 
 import json
+import os
 import pathlib
 import socket
 import subprocess
 import tempfile
+import typing
 
 from tflm.firmware.link.descriptor_stream import DescriptorStream
 from tflm.toolchains import emulator
@@ -21,7 +23,7 @@ class EmulatedBoard:
     It is a stream as `SerialClient` takes it.
     """
 
-    def __init__(self, program, platform):
+    def __init__(self, program: os.PathLike[str] | str, platform: str) -> None:
         """Switches the board on.
 
         Args:
@@ -60,13 +62,13 @@ class EmulatedBoard:
         self._stream = DescriptorStream(self._serial.fileno(), self._serial.fileno())
         self._is_control_ready = False
 
-    def __enter__(self):
+    def __enter__(self) -> typing.Self:
         return self
 
-    def __exit__(self, *error):
+    def __exit__(self, *error: object) -> None:
         self.close()
 
-    def write(self, data):
+    def write(self, data: bytes) -> None:
         """Sends bytes over the serial line.
 
         Raises:
@@ -77,7 +79,7 @@ class EmulatedBoard:
         except EOFError:
             self._raise_end()
 
-    def read(self, seconds):
+    def read(self, seconds: float) -> bytes:
         """Bytes from the serial line, at least one, or `b""` when none came in so many seconds.
 
         Raises:
@@ -88,7 +90,7 @@ class EmulatedBoard:
         except EOFError:
             self._raise_end()
 
-    def reset(self):
+    def reset(self) -> None:
         """Pushes the reset button: the firmware starts anew.
 
         Bytes that were sent before and not yet read by the firmware arrive after its start.
@@ -102,7 +104,7 @@ class EmulatedBoard:
             self._is_control_ready = True
         self._command("system_reset")
 
-    def close(self):
+    def close(self) -> None:
         """Switches the board off."""
         self._process.kill()
         self._process.wait()
@@ -111,7 +113,7 @@ class EmulatedBoard:
         self._serial.close()
         self._folder.cleanup()
 
-    def _command(self, name):
+    def _command(self, name: str) -> None:
         """Runs a command of the QEMU Machine Protocol."""
         try:
             self._control.sendall(json.dumps({"execute": name}).encode() + b"\n")
@@ -124,7 +126,7 @@ class EmulatedBoard:
             if "error" in answer:
                 raise emulator.EmulatorError(f"QEMU must do {name}. Received: {answer['error']}")
 
-    def _read_control(self):
+    def _read_control(self) -> dict[str, typing.Any]:
         try:
             line = self._control_lines.readline()
         except TimeoutError:
@@ -137,7 +139,7 @@ class EmulatedBoard:
             self._raise_end()
         return json.loads(line)
 
-    def _raise_end(self):
+    def _raise_end(self) -> typing.NoReturn:
         status = self._process.wait(_SECONDS_TO_END)
         folder = pathlib.Path(self._folder.name)
         emulator.check_end(self._program, status, folder, (folder / "messages").read_bytes())

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The firmware as a program of this computer, its serial line on pipes."""
 
+import os
 import pathlib
 import subprocess
 import tempfile
+import typing
 
 from tflm.firmware.link.descriptor_stream import DescriptorStream
 from tflm.toolchains import emulator
@@ -17,7 +19,7 @@ class HostBoard:
     It is a stream as `SerialClient` takes it.
     """
 
-    def __init__(self, program):
+    def __init__(self, program: os.PathLike[str] | str) -> None:
         """Starts the program.
 
         Args:
@@ -32,22 +34,24 @@ class HostBoard:
             stderr=self._messages,
             bufsize=0,
         )
-        self._stream = DescriptorStream(self._process.stdout.fileno(), self._process.stdin.fileno())
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._input, self._output = self._process.stdin, self._process.stdout
+        self._stream = DescriptorStream(self._output.fileno(), self._input.fileno())
 
-    def __enter__(self):
+    def __enter__(self) -> typing.Self:
         return self
 
-    def __exit__(self, *error):
+    def __exit__(self, *error: object) -> None:
         self.close()
 
-    def write(self, data):
+    def write(self, data: bytes) -> None:
         """Sends bytes. Raises `emulator.ProgramFailed` when the program has ended."""
         try:
             self._stream.write(data)
         except EOFError:
             self._raise_end()
 
-    def read(self, seconds):
+    def read(self, seconds: float) -> bytes:
         """Bytes from the program, at least one, or `b""` when none came in so many seconds.
 
         Raises:
@@ -58,16 +62,16 @@ class HostBoard:
         except EOFError:
             self._raise_end()
 
-    def close(self):
+    def close(self) -> None:
         """Stops the program."""
         self._process.kill()
         self._process.wait()
-        self._process.stdin.close()
-        self._process.stdout.close()
+        self._input.close()
+        self._output.close()
         self._messages.close()
 
-    def _raise_end(self):
-        self._process.stdin.close()
+    def _raise_end(self) -> typing.NoReturn:
+        self._input.close()
         status = self._process.wait(_SECONDS_TO_END)
         self._messages.seek(0)
         messages = self._messages.read().decode("utf-8", errors="replace").strip()

@@ -16,7 +16,7 @@ class DescriptorStream:
     otherwise wait in turn.
     """
 
-    def __init__(self, source, target):
+    def __init__(self, source: int, target: int) -> None:
         """Takes over what is read and written, but not the closing.
 
         Args:
@@ -30,7 +30,7 @@ class DescriptorStream:
         os.set_blocking(source, False)
         os.set_blocking(target, False)
 
-    def write(self, data, seconds=60.0):
+    def write(self, data: bytes, seconds: float = 60.0) -> None:
         """Writes all bytes.
 
         Args:
@@ -59,7 +59,7 @@ class DescriptorStream:
                     f"Received: {len(data) - len(rest)} were taken"
                 )
 
-    def read(self, seconds):
+    def read(self, seconds: float) -> bytes:
         """Bytes that have come, at least one, or `b""` when none came in time.
 
         Args:
@@ -82,7 +82,7 @@ class DescriptorStream:
         self._received.clear()
         return data
 
-    def _receive(self):
+    def _receive(self) -> None:
         try:
             data = os.read(self._source, _MOST_BYTES)
         except BlockingIOError:
@@ -92,7 +92,7 @@ class DescriptorStream:
         self._received += data
         self._is_at_end = not data
 
-    def _send(self, data):
+    def _send(self, data: memoryview) -> int:
         """Returns how many bytes were taken."""
         try:
             return os.write(self._target, data)

@@ -6,8 +6,11 @@ no longer expects is begun again, and a device that does not answer becomes an e
 one that answers without end.
 """
 
+import collections.abc
 import contextlib
+import math
 import time
+import typing
 
 import numpy as np
 
@@ -37,7 +40,7 @@ class DeviceRefused(SerialLineError):
         sentence: the device's explanation.
     """
 
-    def __init__(self, refusal):
+    def __init__(self, refusal: Refusal) -> None:
         super().__init__(f"The device answers: {refusal.code}: {refusal.sentence}")
         self.code = refusal.code
         self.sentence = refusal.sentence
@@ -59,17 +62,28 @@ class _FrameForgotten(Exception):
     """The device has started anew within a frame."""
 
 
+class Stream(typing.Protocol):
+    """A line to a device; boards and ports are such."""
+
+    def write(self, data: bytes) -> None:
+        """Sends bytes."""
+
+    def read(self, seconds: float) -> bytes:
+        """Bytes as soon as there are any, or `b""` when none came in time."""
+        ...
+
+
 class SerialClient:
     """Talks to one device."""
 
     def __init__(
         self,
-        stream,
-        answer_seconds=ANSWER_SECONDS,
-        attempts=8,
-        most_seconds=MOST_SECONDS,
-        most_bytes=MOST_BYTES,
-    ):
+        stream: Stream,
+        answer_seconds: float = ANSWER_SECONDS,
+        attempts: int = 8,
+        most_seconds: float = MOST_SECONDS,
+        most_bytes: int = MOST_BYTES,
+    ) -> None:
         """Sends nothing yet.
 
         Args:
@@ -101,13 +115,13 @@ class SerialClient:
         self._attempts = attempts
         self._most_seconds = most_seconds
         self._most_bytes = most_bytes
-        self._end = None  # of the time for what is being asked
+        self._end = math.inf  # of the time for what is being asked
         self._bytes_left = most_bytes
         self._received = bytearray()
         self._last_line = b""
-        self._classes = None  # until the device has told
+        self._classes: int | None = None  # until the device has told
 
-    def wait_for_start(self):
+    def wait_for_start(self) -> ModelInformation:
         """Waits for the line that a device writes when it starts.
 
         Returns:
@@ -130,7 +144,7 @@ class SerialClient:
                 if isinstance(answer, Refusal) and not _is_damage(answer):
                     raise DeviceRefused(answer)
 
-    def information(self):
+    def information(self) -> ModelInformation:
         """Asks for the device's `ModelInformation`.
 
         Raises:
@@ -147,7 +161,7 @@ class SerialClient:
             f"A device must answer in {self._attempts} attempts. Received: only starts of it"
         )
 
-    def recognize(self, image):
+    def recognize(self, image: np.ndarray) -> Recognition:
         """Sends an image and waits for what the device recognises.
 
         Args:
@@ -264,7 +278,7 @@ class SerialClient:
         )
 
     @contextlib.contextmanager
-    def _limited(self):
+    def _limited(self) -> collections.abc.Iterator[None]:
         """Limits what a device can take of this side's time and memory while in the block."""
         self._end = time.monotonic() + self._most_seconds
         self._bytes_left = self._most_bytes

@@ -107,7 +107,7 @@ class Recognition:
     score: float
     cycles: int
     arena_bytes: int
-    scores: tuple
+    scores: tuple[int, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,7 +123,10 @@ class Refusal:
     sentence: str
 
 
-def encode_packet(kind, body=b""):
+Answer = ModelInformation | BeginTaken | RowTaken | Recognition | Refusal
+
+
+def encode_packet(kind: bytes, body: bytes = b"") -> bytes:
     """Frames a packet.
 
     Args:
@@ -139,12 +142,12 @@ def encode_packet(kind, body=b""):
     return END + content.replace(ESCAPE, ESCAPED_ESCAPE).replace(END, ESCAPED_END) + END
 
 
-def information_request():
+def information_request() -> bytes:
     """The packet that asks for `ModelInformation`."""
     return encode_packet(INFORMATION)
 
 
-def begin_frame(width, height):
+def begin_frame(width: int, height: int) -> bytes:
     """The packet that begins an image.
 
     Args:
@@ -160,7 +163,7 @@ def begin_frame(width, height):
     return encode_packet(BEGIN, _BEGIN.pack(VERSION, width, height))
 
 
-def frame_row(index, pixels):
+def frame_row(index: int, pixels: bytes) -> bytes:
     """The packet with one row of an image.
 
     Args:
@@ -179,7 +182,7 @@ def frame_row(index, pixels):
     return encode_packet(ROW, _INDEX.pack(index) + pixels)
 
 
-def parse_line(line):
+def parse_line(line: bytes) -> Answer:
     """Reads one line of the device.
 
     Args:

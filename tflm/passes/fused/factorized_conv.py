@@ -1,15 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """Two convolutions along one axis each: what the factorized kernels have in common."""
 
+import collections.abc
+
+import numpy as np
+
 from keras_micronet.quantization.schemes import CONVOLUTION
+from tflm.graph.graph import Graph, Quantization
+from tflm.kernels.factorized_conv import FactorizedConv
 from tflm.passes.fused.fusion import Match
-from tflm.passes.fused.operands import zero_point
+from tflm.passes.fused.operands import Operands, zero_point
 
 _TAPS = (1, 3, 5, 7)
 _MOST_STRIDE = 4
 
 
-def match_pair(graph, position):
+def match_pair(graph: Graph, position: int) -> Match | None:
     """The `Match` of a vertical convolution of any kind and a horizontal depthwise one."""
     pair = graph.operations[position : position + 2]
     if len(pair) < 2 or not _is_passed_on(graph, *pair):
@@ -52,7 +58,11 @@ def _is_along(graph, operation, axis):
     )
 
 
-def quantize(kernel, operands, constants):
+def quantize(
+    kernel: type[FactorizedConv],
+    operands: Operands,
+    constants: collections.abc.Iterable[np.ndarray],
+) -> tuple[FactorizedConv, Quantization]:
     """The integers of both convolutions, between which there is int8 as between two operators.
 
     Args:
@@ -67,6 +77,7 @@ def quantize(kernel, operands, constants):
     vertical_weights, vertical_bias, horizontal_weights, horizontal_bias = constants
     horizontal_weights = horizontal_weights[0, 0].T
     (source,), options = operands.inputs, operands.options
+    height, width, channels = operands.input_shape
     vertical = operands.layer(
         options["middle"], vertical_weights, vertical_bias, source.scale[0], CONVOLUTION
     )
@@ -76,7 +87,7 @@ def quantize(kernel, operands, constants):
     )
     output = horizontal.output(*operands.range_of(options["result"]))
     integers = kernel(
-        input_shape=operands.input_shape,
+        input_shape=(height, width, channels),
         vertical_weights=vertical.weights,
         vertical_biases=vertical.biases,
         vertical_multipliers=vertical.multipliers(middle.scale[0]),

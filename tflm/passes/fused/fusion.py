@@ -4,7 +4,9 @@
 import collections.abc
 import dataclasses
 
-from tflm.graph.graph import Graph
+from tflm.graph.graph import Graph, Options, Quantization
+from tflm.kernels.fused_kernel import FusedKernel
+from tflm.passes.fused.operands import Operands
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,7 +21,7 @@ class Match:
 
     count: int
     inputs: list[str]
-    options: dict = dataclasses.field(default_factory=dict)
+    options: Options = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,13 +40,13 @@ class Fusion:
     kind: str
     absorbs: frozenset[str]
     match: collections.abc.Callable[[Graph, int], Match | None]
-    quantize: collections.abc.Callable
+    quantize: collections.abc.Callable[[Operands], tuple[FusedKernel, Quantization]]
 
 
-def match_kind(kind):
+def match_kind(kind: str) -> collections.abc.Callable[[Graph, int], Match | None]:
     """A `Fusion.match` of each single operation of a kind, as it is."""
 
-    def match(graph, position):
+    def match(graph: Graph, position: int) -> Match | None:
         operation = graph.operations[position]
         return Match(1, operation.inputs) if operation.kind == kind else None
 
