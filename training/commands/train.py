@@ -318,8 +318,9 @@ def introduction(prepared):
     yield from prepared.notes
     yield from prepared.folder.notes
     yield (
-        f"Recipe {recipe.name}, version {recipe.version}{_changes(recipe)}: {recipe.epochs} epochs "
-        f"of {_counted(steps, 'step')} of {recipe.batch_size} images."
+        f"Recipe {recipe.name}, version {recipe.version}{_changes(recipe)}: "
+        f"{_counted(recipe.epochs, 'epoch')} of {_counted(steps, 'step')} of "
+        f"{_counted(recipe.batch_size, 'image')}."
     )
     is_from_scratch = settings.weights is None and not isinstance(recipe, QuantizeAwareRecipe)
     if is_from_scratch and recipe.epochs * steps < _FEW_STEPS:
