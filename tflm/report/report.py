@@ -332,7 +332,7 @@ int8, input {height} x {width} x {channels}, {report.classes} classes.
 |---|---|
 {_accuracy_rows(report)}
 {_budget_rows(runtime)}
-| multiply-adds | {_multiply_adds(report)} |
+| multiply-adds | {multiply_adds_text(report)} |
 | operations | {len(report.costs)} |
 
 {runtime.budget_note()}
@@ -466,7 +466,8 @@ def _budget_rows(runtime):
     return "\n".join(f"| {label} | {text} |" for label, text in runtime.budget())
 
 
-def _multiply_adds(report):
+def multiply_adds_text(report):
+    """How many the device computes, and how many of them are the model's, if others are, too."""
     added = report.multiply_adds - report.model_multiply_adds
     if added == 0:
         return f"{report.multiply_adds:,}"
