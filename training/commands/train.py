@@ -319,18 +319,19 @@ def introduction(prepared):
     yield from prepared.folder.notes
     yield (
         f"Recipe {recipe.name}, version {recipe.version}{_changes(recipe)}: "
-        f"{_counted(recipe.epochs, 'epoch')} of {_counted(steps, 'step')} of "
-        f"{_counted(recipe.batch_size, 'image')}."
+        f"{counted(recipe.epochs, 'epoch')} of {counted(steps, 'step')} of "
+        f"{counted(recipe.batch_size, 'image')}."
     )
     is_from_scratch = settings.weights is None and not isinstance(recipe, QuantizeAwareRecipe)
     if is_from_scratch and recipe.epochs * steps < _FEW_STEPS:
         yield (
-            f"{_counted(recipe.epochs * steps, 'step')} in all are few to learn from: a smaller "
+            f"{counted(recipe.epochs * steps, 'step')} in all are few to learn from: a smaller "
             "--batch-size makes more of an epoch, or give more --epochs."
         )
 
 
-def _counted(count, noun):
+def counted(count, noun):
+    """A number of things in words for the user, such as "1 step"."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
