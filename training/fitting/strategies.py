@@ -11,12 +11,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_micronet.files.text import shorten
+from keras_micronet.files.text import list_some, shorten
 from training.settings import ONE_DEVICE
 
 AUTOMATIC, MIRRORED, MULTI_WORKER, TPU = "auto", "mirrored", "multi-worker", "tpu"
 STRATEGIES = (AUTOMATIC, ONE_DEVICE, MIRRORED, MULTI_WORKER, TPU)
 _WORKERS = "TF_CONFIG"
+_ROLES = ("chief", "worker")
 _TPU_NAME = "TPU_NAME"
 _MOST_SETTINGS_BYTES = 2**16
 # As TensorFlow names the worker that was lost; other errors may name this one.
@@ -215,6 +216,35 @@ def _check_workers():
             'as {"cluster": {"worker": ["host1:2222", "host2:2222"]}, "task": {"type": "worker", '
             f'"index": 0}}}}. Received: {_WORKERS}={text!r}'
         )
+    _check_addresses(cluster)
+
+
+def _check_addresses(cluster):
+    """Raises `ValueError` unless workers, and no others, have an address each."""
+    others = sorted(set(cluster) - set(_ROLES))
+    if others:
+        raise ValueError(
+            f"the processes in {_WORKERS} must be of the types {' and '.join(_ROLES)}: all train "
+            f"alike. Received: {shorten(', '.join(others))}"
+        )
+    every = [address for addresses in cluster.values() for address in addresses]
+    bad = [address for address in every if not _is_address(address)]
+    if bad:
+        raise ValueError(
+            f"the addresses in {_WORKERS} must be of the form host:port. "
+            f"Received: {list_some(map(shorten, bad))}"
+        )
+    twice = sorted({address for address in every if every.count(address) > 1})
+    if twice:
+        raise ValueError(
+            f"each worker in {_WORKERS} must have an address of its own: those of one computer "
+            f"differ in their ports. Received: {list_some(twice)} twice"
+        )
+
+
+def _is_address(text):
+    host, _, port = text.rpartition(":")
+    return bool(host) and port.isdecimal() and 0 < int(port) < 2**16
 
 
 def _check_port():
@@ -229,10 +259,6 @@ def _check_port():
     config = json.loads(os.environ[_WORKERS])
     address = config["cluster"][config["task"]["type"]][config["task"]["index"]]
     port = address.rpartition(":")[2]
-    if not port.isdecimal() or not 0 < int(port) < 2**16:
-        raise ValueError(
-            f"the addresses in {_WORKERS} must be of the form host:port. Received: {address}"
-        )
     try:
         with socket.socket() as probe:
             # As servers do: a port that was just in use may be used again.

@@ -206,3 +206,20 @@ def test_a_wrong_list_of_workers_is_refused_before_any_waiting(monkeypatch, text
     monkeypatch.setenv("TF_CONFIG", text)
     with pytest.raises(ValueError, match="TF_CONFIG must be JSON with the addresses.*Received: "):
         strategies.make_strategy("multi-worker")
+
+
+@pytest.mark.parametrize(
+    ("cluster", "message"),
+    [
+        ({"worker": ["a:1", "a:1"]}, "an address of its own: .*Received: a:1 twice"),
+        ({"chief": ["a:1"], "worker": ["a:1"]}, "Received: a:1 twice"),
+        ({"worker": ["a:1", "b"]}, "of the form host:port. Received: b"),
+        ({"worker": ["a:1", "b:70000", ":2"]}, "of the form host:port. Received: b:70000; :2"),
+        ({"worker": ["a:1"], "ps": ["b:1"]}, "of the types chief and worker: .*Received: ps"),
+    ],
+)
+def test_workers_that_cannot_meet_are_refused_before_any_waiting(monkeypatch, cluster, message):
+    config = {"cluster": cluster, "task": {"type": "worker", "index": 0}}
+    monkeypatch.setenv("TF_CONFIG", json.dumps(config))
+    with pytest.raises(ValueError, match=message):
+        strategies.make_strategy("multi-worker")
