@@ -5,7 +5,9 @@ import contextlib
 import json
 import os
 import re
+import signal
 import socket
+import threading
 
 import keras
 import numpy as np
@@ -54,9 +56,12 @@ def make_strategy(name=AUTOMATIC, announce=lambda line: None):
     if name == MULTI_WORKER:
         _check_workers()
         address, others = _check_port()
-        announce(f"Worker {address} is waiting for {', '.join(others) or 'nobody'}.")
+        announce(
+            f"Worker {address} is waiting for {', '.join(others) or 'nobody'}; Ctrl-C ends it."
+        )
         try:
-            return tf.distribute.MultiWorkerMirroredStrategy()
+            with _interruptible():
+                return tf.distribute.MultiWorkerMirroredStrategy()
         except tf.errors.OpError as error:
             raise WorkersError(_describe_loss(error)) from error
     if name == TPU:
@@ -68,6 +73,27 @@ def make_strategy(name=AUTOMATIC, announce=lambda line: None):
             )
         return tf.distribute.MirroredStrategy()
     return tf.distribute.get_strategy()
+
+
+@contextlib.contextmanager
+def _interruptible():
+    """Lets Ctrl-C end this process while it waits in TensorFlow, which does not heed Python's own.
+
+    Nothing has been written by then.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    # Only the main thread may; and what a shell runs in the background, without it, stays so.
+    changes = (
+        threading.current_thread() is threading.main_thread()
+        and before is signal.default_int_handler
+    )
+    if changes:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        if changes:
+            signal.signal(signal.SIGINT, before)
 
 
 def is_chief(strategy):

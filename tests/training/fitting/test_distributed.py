@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -167,6 +168,18 @@ def test_a_killed_worker_is_a_sentence_with_the_next_step_on_the_other(images, t
     )
     assert "Traceback" not in errors
     assert list((tmp_path / "run" / "checkpoints").glob("epoch-*.npz"))
+
+
+def test_a_worker_that_waits_can_be_interrupted(images, tmp_path):
+    """TensorFlow, in which it waits, heeds no handler of Python's."""
+    (alone,) = start_command(tmp_path, tasks()[1:], [])
+    assert "is waiting for 127.0.0.1:" in alone.stdout.readline()
+    with pytest.raises(subprocess.TimeoutExpired):
+        alone.wait(timeout=3)
+    alone.send_signal(signal.SIGINT)
+    _, errors = alone.communicate(timeout=60)
+    assert alone.returncode == -signal.SIGINT
+    assert "Traceback" not in errors
 
 
 def test_an_occupied_port_is_refused_before_any_waiting(monkeypatch):
