@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_micronet.files.text import list_some, shorten
-from training.settings import ONE_DEVICE
+from training.settings import ONE_DEVICE, flat_settings
 
 AUTOMATIC, MIRRORED, MULTI_WORKER, TPU = "auto", "mirrored", "multi-worker", "tpu"
 STRATEGIES = (AUTOMATIC, ONE_DEVICE, MIRRORED, MULTI_WORKER, TPU)
@@ -121,7 +121,7 @@ def check_workers_agree(strategy, settings):
     """
     if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
         return
-    text = json.dumps(_flat(settings), sort_keys=True, default=str).encode()
+    text = json.dumps(flat_settings(settings), sort_keys=True, default=str).encode()
     mine = np.zeros(_MOST_SETTINGS_BYTES, np.int32)
     mine[: len(text)] = np.frombuffer(text[:_MOST_SETTINGS_BYTES], np.uint8)
     with workers_answer(strategy):
@@ -165,17 +165,6 @@ def _describe_loss(error):
         "them the same command again, which continues from the last checkpoint. "
         f"Received: {reason} ({type(error).__name__})"
     )
-
-
-def _flat(settings, prefix=""):
-    """A mapping of mappings as one of names with dots."""
-    flat = {}
-    for name, value in settings.items():
-        if isinstance(value, dict):
-            flat |= _flat(value, f"{prefix}{name}.")
-        else:
-            flat[f"{prefix}{name}"] = value
-    return flat
 
 
 def _differences(several):
