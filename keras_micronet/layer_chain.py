@@ -89,7 +89,7 @@ def unroll(model: keras.Model) -> list[Step]:
     """The steps of a model, in order.
 
     Args:
-        model: a functional Keras model: one chain of supported layers from one
+        model: a functional or sequential Keras model: one chain of supported layers from one
             image input `(height, width, channels)` with known sizes,
             channels-last, to one output.
 
@@ -137,9 +137,12 @@ def _called_layers(model):
 
     The input layer is left out.
     """
-    if not isinstance(model, keras.Model) or not hasattr(model, "operations"):
+    is_sequential = isinstance(model, keras.Sequential) and model.built
+    is_functional = isinstance(model, keras.Model) and hasattr(model, "operations")
+    if not is_sequential and not is_functional:
         raise ValueError(
-            "`model` must be a functional Keras model. "
+            "`model` must be a Keras model that knows its layers' inputs: build it as "
+            "`keras.Model(inputs, outputs)`, or as a `keras.Sequential` with a `keras.Input`. "
             f"Received: model of type {type(model).__name__}"
         )
     if not _has_call_of_keras(model):
@@ -153,6 +156,8 @@ def _called_layers(model):
             "The model must have one input and one output. "
             f"Received: {len(model.inputs)} inputs and {len(model.outputs)} outputs"
         )
+    if is_sequential:
+        model = keras.Model(model.inputs, model.outputs)  # the same layers
     called = []
     tensor = model.outputs[0]
     while tensor is not model.inputs[0]:
@@ -203,6 +208,7 @@ class _Chain:
                 f"Received: layer {layer.name!r} of type {type(layer).__name__} after it"
             )
         _require_float_layer(layer)
+        _require_call_of_its_type(layer)
         if type(layer) is layers.MicroBlock:
             shortcut = self.steps[-1].name if self.steps else INPUT
             self._add_sequence(layer, layer.name)
@@ -328,6 +334,16 @@ def _require_float_layer(layer):
             "The model must be a float model, as it was before Keras's `model.quantize`: "
             "`quantize_aware` chooses the integers itself, for the device. "
             f"Received: {', '.join(quantized)}"
+        )
+
+
+def _require_call_of_its_type(layer):
+    patched = [each for each in layer._flatten_layers() if "call" in vars(each)]
+    if patched:
+        raise ValueError(
+            "A layer must compute what its type does: build the model without a `call` that is set "
+            "on the layer itself. Received: "
+            + ", ".join(f"layer {each.name!r} of type {type(each).__name__}" for each in patched)
         )
 
 

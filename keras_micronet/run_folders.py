@@ -36,6 +36,7 @@ from keras_micronet.files.archives import (
 )
 from keras_micronet.files.folders import COMPLETE, WholeFolder, move_in
 from keras_micronet.files.text import list_some, shorten
+from keras_micronet.layer_chain import require_finite_weights
 
 MODEL = "model.keras"
 CLASS_NAMES = "class_names.txt"
@@ -95,7 +96,14 @@ def write_run_folder(
             f"`class_names` must name the model's {shapes[1][-1]} outputs. "
             f"Received: {len(names)} names"
         )
-    for argument, (images, labels) in (("calibration", calibration), ("test", test)):
+    require_finite_weights(model)
+    for argument, pair in (("calibration", calibration), ("test", test)):
+        if not isinstance(pair, (tuple, list)) or len(pair) != 2:
+            raise ValueError(
+                f"`{argument}` must be a pair of images and their labels. "
+                f"Received: {argument} of type {type(pair).__name__}"
+            )
+        images, labels = pair
         reason = _misfit(np.asarray(images), np.asarray(labels), shapes[0][1:], len(names))
         if reason:
             raise ValueError(f"`{argument}` must be images and their labels: {reason}")

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Output that no terminal refuses: what it has no characters for is escaped."""
 
+import errno
 import io
 import sys
 
 _LONGEST = 20_000  # characters; a compiler may have much to say
 _LEFT_AS_THEY_ARE = "\n\t"
+_FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
 
 
 def escape_output() -> None:
@@ -28,10 +30,17 @@ def fail(program: str, reason: object, status: int) -> int:
     Returns:
         `status`.
     """
-    text = str(reason)
+    text = explained(reason)
     text = text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
     print(f"{program}: {''.join(map(_printable, text))}", file=sys.stderr)
     return status
+
+
+def explained(reason: object) -> str:
+    """The text of a reason; that of a full disk, which may come at any time, says what to do."""
+    if isinstance(reason, OSError) and reason.errno in _FULL_DISK:
+        return f"the disk is full: make room, then give the same command again. Received: {reason}"
+    return str(reason)
 
 
 def _printable(character):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How the commands start: at once, quietly, and on every terminal."""
 
+import errno
 import os
 import pathlib
 import re
@@ -223,6 +224,14 @@ def test_output_that_has_no_character_is_escaped(tmp_path):
     assert finished.stdout == "Gr\\xf6\\xdfe \\udcff\n"
     assert finished.stderr.startswith("program: a\\x1b[2J \\xfcxxx")
     assert len(finished.stderr) < 21_000
+
+
+def test_a_full_disk_has_a_next_step(capsys):
+    error = OSError(errno.ENOSPC, "No space left on device")
+    assert console.fail("python -m tflm", error, 1) == 1
+    training_command._complain(error)
+    for line in capsys.readouterr().err.splitlines():
+        assert "make room, then give the same command again. Received: [Errno 28]" in line
 
 
 def test_other_outputs_are_left_alone(monkeypatch):

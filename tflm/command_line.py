@@ -105,7 +105,7 @@ def _export(run, kernels, folder, options):
             f"{next_steps.as_text(made.next_steps)}"
         )
         return console.fail(_PROGRAM, refusal, _EXPORT_FAILED)
-    print(f"{made.runtime.summary()}, {made.multiply_adds:,} multiply-adds")
+    print(f"{made.runtime.summary()}, multiply-adds {verdict.multiply_adds(made)}")
     print(f"written to {written}; read {written / 'report.md'} first")
     return 0
 

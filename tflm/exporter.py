@@ -250,6 +250,7 @@ def _verified(run, model, deployment, kernels):
     made_up = made_up_images.made_up_images(run.model.input_shape[1:])
     of_the_user = np.concatenate([run.calibration.images, run.test.images])
     few = np.concatenate([made_up, _spread(of_the_user, _IMAGES_FOR_OPERATIONS)])
+    _require_the_run_s_function(run, model, few)
     integers = deployment.quantized_images(few)
     operations = operation_check.check_operations(deployment.graph, integers)
     verification.require_same_outputs(operations.outputs, deployment.interpreter.run(integers))
@@ -263,6 +264,15 @@ def _verified(run, model, deployment, kernels):
     return verification.Verification(
         len(made_up), operations, *outputs, None if learned == kernels else learned
     )
+
+
+def _require_the_run_s_function(run, model, images):
+    """All else is compared with the quantized model's own float one, which is a copy."""
+    given = getattr(run.model, "float_model", run.model)
+    outputs = _logits(model.float_logits, images)
+    if lowering.ends_with_softmax(given):
+        outputs = tf.nn.softmax(outputs).numpy()
+    verification.require_model_outputs(_outputs_of(given, images), outputs)
 
 
 def _spread(images, most):

@@ -534,5 +534,5 @@ def _stop(reason, exit_code):
 
 def _complain(reason):
     # Messages of libraries may have several lines; a user's mistake deserves one.
-    message = " ".join(str(reason).split())
+    message = " ".join(console.explained(reason).split())
     console.fail(_PROGRAM, f"error: {message}", _FAILURE)

@@ -6,6 +6,8 @@ import os
 import keras
 
 import keras_micronet
+from keras_micronet.files.archives import check_model_file
+from keras_micronet.files.text import shorten
 from keras_micronet.weights import check_weights_argument, count_classes, load_weights
 
 IMAGENET = "imagenet"
@@ -56,12 +58,13 @@ def load_teacher(
         ValueError: if the file is damaged or its model takes or gives something else.
     """
     try:
+        check_model_file(path)
         teacher = keras.saving.load_model(path, compile=False, safe_mode=True)
         shapes = teacher.input_shape, teacher.output_shape
     except Exception as error:  # Keras raises many types for damaged files
         raise ValueError(
             f"teacher must be a whole Keras model without code of its own. Received: {path} "
-            f"({error})"
+            f"({shorten(error)})"
         ) from error
     expected = (None, *image_size, 3), (None, class_count)
     if shapes != expected:
@@ -95,12 +98,18 @@ def build_model(
     check_request(variant, weights)
     constructor = getattr(keras_micronet, f"MicroNet{variant}")
     model = constructor(input_shape=(*image_size, 3), classes=class_count, weights=None)
-    load_weights(
-        model,
-        keras_micronet.VARIANTS[variant],
-        weights,
-        skip_classifier=_class_count(model, weights) not in (None, class_count),
-    )
+    skip_classifier = _class_count(model, weights) not in (None, class_count)
+    try:
+        load_weights(
+            model, keras_micronet.VARIANTS[variant], weights, skip_classifier=skip_classifier
+        )
+    except OSError as error:
+        if weights != IMAGENET:
+            raise
+        raise OSError(
+            f"{error}. Without them: --recipe photographs, or another recipe with --weights none, "
+            "trains from scratch"
+        ) from error
     return model
 
 

@@ -175,3 +175,14 @@ def _check_seed(seed: object) -> None:
         raise ValueError(
             f"seed must be a whole number from 0 to {_LARGEST_SEED}. Received: seed={seed}"
         )
+
+
+def flat_settings(settings: Mapping[str, object]) -> dict[str, object]:
+    """Settings of which some are mappings as one mapping, with names such as "recipe.epochs"."""
+    flat: dict[str, object] = {}
+    for name, value in settings.items():
+        if isinstance(value, dict):
+            flat |= {f"{name}.{part}": each for part, each in value.items()}
+        else:
+            flat[name] = value
+    return flat

@@ -195,6 +195,23 @@ def check_model_file(path: str | os.PathLike[str], most_bytes: int = MOST_BYTES)
         _check_hdf5(archive.read(_WEIGHTS))
 
 
+def check_weights_file(path: str | os.PathLike[str], most_bytes: int = MOST_BYTES) -> None:
+    """Raises unless a `.weights.h5` file holds no more than it seems to, before Keras reads it.
+
+    Args:
+        path: the file.
+        most_bytes: how large it may be.
+
+    Raises:
+        DamagedFileError: if the file is missing, damaged or too large.
+    """
+    with _one_failure(path), open(path, "rb") as file:
+        content = file.read(most_bytes + 1)
+        if len(content) > most_bytes:
+            raise ValueError(f"more than {most_bytes:,} bytes")
+        _check_hdf5(content)
+
+
 def _check_names(configuration):
     """Raises `ValueError` if a layer's name does not fit a message, a report or a C comment."""
     values = [configuration]

@@ -76,7 +76,7 @@ def quantize_aware(
     to the float model's by more than 1 dB.
 
     Args:
-        model: a trained functional Keras model: one chain of the library's
+        model: a trained functional or sequential Keras model: one chain of the library's
             layers, Conv2D, DepthwiseConv2D and Dense (each followed by
             BatchNormalization or not), GlobalAveragePooling2D, ReLU,
             hard-swish, Dropout, Normalization and Rescaling at the beginning,
@@ -185,6 +185,8 @@ def _float32_copy(model):
     copy.set_weights(model.get_weights())
     for layer, its_copy in zip(model._flatten_layers(), copy._flatten_layers(), strict=True):
         its_copy.trainable = layer.trainable  # configurations hold it only for outer layers
+        if isinstance(its_copy, keras.layers.Normalization):
+            its_copy.finalize_state()  # it computes with copies of what `set_weights` sets
     return copy
 
 

@@ -46,7 +46,7 @@ class QuantizeAwareModel(SingleTrace, keras.Model):
     hand between two calls of `fit` compiles the model again.
 
     Args:
-        float_model: a functional Keras model as `layer_chain.unroll` takes it.
+        float_model: a Keras model as `layer_chain.unroll` takes it.
             Its weights are those that are trained.
         scheme: a name in `SCHEMES`.
         per_channel_dense: names of dense layers that keep a scale for each

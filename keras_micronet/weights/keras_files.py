@@ -12,6 +12,8 @@ import h5py
 import keras
 import numpy as np
 
+from keras_micronet.files.archives import check_model_file, check_weights_file
+from keras_micronet.weights.files import LARGEST_FILE
 from keras_micronet.weights.messages import one_line
 from keras_micronet.weights.release_layout import CLASSIFIER_LAYERS
 
@@ -35,6 +37,7 @@ def load_keras_file(
         ValueError: if the file is damaged or of another model, or a value is not finite.
     """
     try:
+        _check_file(path)
         classes = count_classes(model, path)
         expected = _classifier_units(model)
         if not skip_classifier and None not in (classes, expected) and classes != expected:
@@ -53,6 +56,14 @@ def load_keras_file(
     for layer, source in zip(model.layers, twin.layers, strict=True):
         if not (skip_classifier and layer.name in CLASSIFIER_LAYERS):
             layer.set_weights(source.get_weights())
+
+
+def _check_file(path):
+    """Raises unless a file holds no more than it seems to: Keras allocates what it claims."""
+    if os.fspath(path).endswith(_MODEL_SUFFIX):
+        check_model_file(path, LARGEST_FILE)
+    else:
+        check_weights_file(path, LARGEST_FILE)
 
 
 def count_classes(model: keras.Model, path: str | os.PathLike[str]) -> int | None:

@@ -162,6 +162,18 @@ def test_nested_models_are_unrolled():
     assert [step.name for step in unroll(model)] == ["a", "b", "c", "d", "e"]
 
 
+def test_sequential_models_are_chains():
+    """With an input, or when they have seen images; outside and within other models."""
+    inner = keras.Sequential([layers.NormalizedConv2D(6, 1, name="a"), keras.layers.ReLU(name="b")])
+    model = keras.Sequential(
+        [keras.Input((8, 8, 4)), inner, keras.layers.GlobalAveragePooling2D(name="c")]
+    )
+    assert [step.name for step in unroll(model)] == ["a", "b", "c"]
+    outer = keras.Sequential([inner])
+    outer.build((None, 8, 8, 4))
+    assert [step.name for step in unroll(outer)] == ["a", "b"]
+
+
 def test_micronet(small_m0):
     """From the images to the softmax, each step once."""
     steps = unroll(small_m0)
@@ -253,6 +265,13 @@ def quantized_by_keras():
     return model
 
 
+def patched(layer):
+    """A layer with a `call` of its own, as some tutorials make them."""
+    original = layer.call
+    layer.call = lambda inputs: 2 * original(inputs)
+    return layer
+
+
 def dense(*after):
     return chain(keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(3, name="dense"), *after)
 
@@ -260,11 +279,11 @@ def dense(*after):
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: "model", "functional Keras model. Received: model of type str"),
+        (lambda: "model", "build it as `keras.Model.* Received: model of type str"),
         (lambda: models.small_classifier, "Received: model of type function"),
         (
-            lambda: keras.Sequential([keras.Input((4, 4, 2)), layers.ChannelShuffle(2)]),
-            "functional Keras model. Received: model of type Sequential",
+            lambda: keras.Sequential([layers.ChannelShuffle(2)]),
+            "`keras.Sequential` with a `keras.Input`. Received: model of type Sequential",
         ),
         (two_inputs, "one input and one output. Received: 2 inputs and 1 outputs"),
         (two_outputs, "one input and one output. Received: 1 inputs and 2 outputs"),
@@ -346,6 +365,10 @@ def dense(*after):
             "which is derived from MicroBlock",
         ),
         (lambda: chain(derived(keras.layers.Dropout)(0.1)), "which is derived from Dropout"),
+        (
+            lambda: chain(patched(keras.layers.Conv2D(4, 3, name="p"))),
+            "`call` that is set on the layer itself. Received: layer 'p' of type Conv2D",
+        ),
         (lambda: model_of_type(ModelWithCall), "'m' of type ModelWithCall with a `call` of"),
         (
             lambda: chain(keras.layers.Activation(relu, name="a")),

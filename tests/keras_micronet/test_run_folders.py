@@ -39,6 +39,12 @@ def make_model(classes=3, channels=3):
     )
 
 
+def damaged_model():
+    model = make_model()
+    model.layers[-1].bias.assign([0, np.nan, 1])
+    return model
+
+
 def write(folder, **changes):
     arguments = {
         "model": make_model(),
@@ -99,6 +105,8 @@ def test_it_is_replaced_only_when_asked(copy):
         ({"test": (IMAGES, LABELS + 1)}, r"in \[0, 3\). Received: 6 labels from 1 to 3"),
         ({"test": (IMAGES, LABELS - 1)}, r"in \[0, 3\). Received: 6 labels from -1 to 1"),
         ({"test": (IMAGES[:0], LABELS[:0])}, "Received: 0 labels"),
+        ({"test": IMAGES}, "`test` must be a pair of images and their labels. .*type ndarray"),
+        ({"model": damaged_model()}, "Every weight must be finite: .*infinity in own.*bias"),
     ],
 )
 def test_what_does_not_fit_is_refused_before_anything_is_written(tmp_path, changes, rule):

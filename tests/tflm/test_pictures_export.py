@@ -255,6 +255,22 @@ def test_wrong_scale_that_all_operators_share_is_refused(aware_run, tmp_path, mo
     assert "must be those of the model with its rounding simulated" in message
 
 
+def test_copy_that_is_another_model_is_refused(pictures_run, tmp_path, monkeypatch, capsys):
+    """What is quantized is a copy, which all else is compared with."""
+    quantize_aware = exporter.quantize_aware
+
+    def quantize_another(model, *arguments, **options):
+        copy = keras.models.clone_model(model)
+        copy.set_weights(model.get_weights())
+        kernel = copy.get_layer("classifier").kernel
+        kernel.assign(keras.ops.roll(kernel, 1, axis=-1))
+        return quantize_aware(copy, *arguments, **options)
+
+    monkeypatch.setattr(exporter, "quantize_aware", quantize_another)
+    message = refused(pictures_run, tmp_path / "out", capsys)
+    assert "what is exported must give the outputs of the run's model" in message
+
+
 def test_device_that_gives_one_answer_is_refused(aware_run, tmp_path, monkeypatch, capsys):
     """The classifier's weights are lost on the way to the file."""
     original = flatbuffer._stored_bytes

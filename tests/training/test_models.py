@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
+import pathlib
+import zipfile
+
 import keras
 import numpy as np
 import pytest
 
 from tests.keras_micronet.golden import golden
-from training.models import build_model
+from training.models import build_model, load_teacher
 
 SIZE = (32, 48)
 
@@ -111,3 +114,52 @@ def test_refuses_an_unknown_variant():
 def test_refuses_weights_that_are_not_there(tmp_path, weights):
     with pytest.raises((ValueError, OSError), match=weights):
         build_model("M0", SIZE, 10, str(tmp_path / weights))
+
+
+def test_without_imagenet_weights_there_is_another_way(tmp_path, monkeypatch):
+    """Nothing of this must wait for a network."""
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    failure = OSError("nobody answers")
+    monkeypatch.setattr("training.models.load_weights", raiser(failure))
+    with pytest.raises(OSError, match="nobody answers. Without them: --recipe photographs, or "):
+        build_model("M0", SIZE, 10, "imagenet")
+
+
+def raiser(error):
+    def fail(*_, **__):
+        raise error
+
+    return fail
+
+
+def with_text(path):
+    path.write_text("no archive")
+
+
+def with_blanks(path):
+    """A model that Keras reads, and that unpacks to a hundred times as much."""
+    with zipfile.ZipFile(path) as archive:
+        entries = {name: archive.read(name) for name in archive.namelist()}
+    entries["config.json"] += b" " * 65 * 2**20
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in entries.items():
+            archive.writestr(name, content)
+
+
+def test_a_teacher_is_a_model_of_the_same_images_and_classes(model, tmp_path):
+    model.save(tmp_path / "teacher.keras")
+    teacher = load_teacher(tmp_path / "teacher.keras", SIZE, 10)
+    images = np.random.default_rng(0).uniform(0, 255, (2, *SIZE, 3)).astype(np.float32)
+    np.testing.assert_array_equal(teacher(images), model(images))
+    with pytest.raises(ValueError, match=r"of the shapes .*\(None, 9\)\)\. Received: .*teacher"):
+        load_teacher(tmp_path / "teacher.keras", SIZE, 9)
+
+
+@pytest.mark.parametrize("damage", [pathlib.Path.unlink, with_text, with_blanks])
+def test_a_damaged_teacher_is_a_sentence(model, tmp_path, damage):
+    path = tmp_path / "teacher.keras"
+    model.save(path)
+    damage(path)
+    with pytest.raises(ValueError, match="teacher must be a whole Keras model") as raised:
+        load_teacher(path, SIZE, 10)
+    assert len(str(raised.value)) < 800

@@ -29,7 +29,7 @@ def lower(model: keras.Model) -> Graph:
     """Translates a model.
 
     Args:
-        model: a functional Keras model: one chain of supported layers from one
+        model: a functional or sequential Keras model: one chain of supported layers from one
             image input `(height, width, channels)` with known sizes,
             channels-last, to one output.
 

@@ -2,7 +2,7 @@
 """An `ExportReport` as Markdown, for engineers: verdict, budget, then where it goes."""
 
 from tflm.report.report import QUANTIZATION_AWARE, ExportReport
-from tflm.report.verdict import agreement, loss, percent, points
+from tflm.report.verdict import agreement, loss, multiply_adds, percent, points
 from tflm.sources.runtime import size_text
 from tflm.verification.accuracy_cost import CLEAR_MARGIN
 from tflm.verification.paired_interval import CONFIDENCE
@@ -24,7 +24,7 @@ int8, input {height} x {width} x {channels}, {report.classes} classes.
 |---|---|
 {_accuracy_rows(report)}
 {_budget_rows(runtime)}
-| multiply-adds | {_multiply_adds(report)} |
+| multiply-adds | {multiply_adds(report)} |
 | operations | {len(report.costs)} |
 
 {runtime.budget_note()}
@@ -156,16 +156,6 @@ def _firmware_section(report):
 
 def _budget_rows(runtime):
     return "\n".join(f"| {label} | {text} |" for label, text in runtime.budget())
-
-
-def _multiply_adds(report):
-    added = report.multiply_adds - report.model_multiply_adds
-    if added == 0:
-        return f"{report.multiply_adds:,}"
-    return (
-        f"{report.multiply_adds:,} ({report.model_multiply_adds:,} of the model, {added:,} with "
-        "zeros that take the place of shuffles and of padding)"
-    )
 
 
 def _examples(report):

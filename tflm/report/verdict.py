@@ -62,3 +62,14 @@ def _noisiest(report):
     worst = report.noise[:_NAMED_NOISE]
     rows = ", ".join(f"{row.name} ({row.signal_to_noise_decibels:.1f} dB)" for row in worst)
     return f"noisiest activations: {rows}"
+
+
+def multiply_adds(report: ExportReport) -> str:
+    """How many the device computes, and how many of them are the model's, if others are, too."""
+    added = report.multiply_adds - report.model_multiply_adds
+    if added == 0:
+        return f"{report.multiply_adds:,}"
+    return (
+        f"{report.multiply_adds:,} ({report.model_multiply_adds:,} of the model, {added:,} with "
+        "zeros that take the place of shuffles and of padding)"
+    )

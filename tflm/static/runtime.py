@@ -108,8 +108,9 @@ class StaticRuntime:
         """What the budget counts and what it leaves out."""
         return """\
 Both sizes are exact. In the flash, the kernels' code and a few numbers for each operation come on
-top: how much depends on processor and compiler; `python -m benchmarks.models` measures it. Besides
-the arena, the library writes to the stack only, which is not included; nor is the camera's frame.
+top: how much depends on processor and compiler; `python -m benchmarks.models`, in a copy of
+keras_micronet's repository, measures it. Besides the arena, the library writes to the stack only,
+which is not included; nor is the camera's frame.
 
 The accuracy is that of the same kernels in TensorFlow Lite Micro. These very sources, compiled on
 the computer that made the export, gave the same bytes for every image compared."""

@@ -4,6 +4,7 @@
 That is a question of its own: what quantization costs in accuracy is another (`accuracy_cost`),
 and no number of images and no margin answers this one. What is not right is refused:
 
+- a model that without rounding is not the user's (`require_model_outputs`);
 - an operation that computes something else than its definition (`operation_check`);
 - an operation whose definition is another than the model's (`require_model_operations`);
 - outputs that are others than the simulation's (`compare_outputs`), so that a device that gives
@@ -32,6 +33,9 @@ MOST_UNSIMULATED_STEPS = 1.0
 # of 0.5 steps or at least 28 dB below the values, of 4-bit ones 2.4 steps but 20 dB.
 MOST_OWN_NOISE_STEPS = 1.0
 LEAST_OWN_DECIBELS = 12.0
+# Root mean square of a difference beside that of the outputs. A model of bfloat16, which is
+# quantized as float32, differs by some hundredths.
+MOST_FLOAT_DIFFERENCE = 0.2
 _NAMED_OPERATIONS = 3
 
 
@@ -162,6 +166,27 @@ def require_simulated_outputs(check: OutputCheck) -> None:
             f"{check.root_mean_square_steps:.1f} steps, at most {check.most_steps_off}, on "
             f"{check.images} images, and {check.float_root_mean_square_steps:.1f} from the model "
             "without rounding",
+        )
+    )
+
+
+def require_model_outputs(expected: np.ndarray, received: np.ndarray) -> None:
+    """Raises `VerificationError` if what is quantized is another function than the given model.
+
+    Args:
+        expected: float array `(images, outputs)` of the model that was given.
+        received: the same of the one that is quantized, without rounding.
+    """
+    size = _root_mean_square(expected)
+    difference = _root_mean_square(expected - received)
+    if difference <= MOST_FLOAT_DIFFERENCE * size:
+        return
+    raise VerificationError(
+        fault(
+            "Without rounding, what is exported must give the outputs of the run's model, but for "
+            f"a root mean square of {MOST_FLOAT_DIFFERENCE:g} of theirs",
+            f"a difference of {difference:.3g} from outputs of {size:.3g}, on {len(expected)} "
+            "images",
         )
     )
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
-from training.commands.train import PreparedRun, introduction
+from training.commands.train import PreparedRun, counted, introduction
 from training.datasets.batches import evaluation_batches
 from training.fitting.evaluation import Evaluator
 from training.fitting.progress import format_duration
@@ -55,9 +55,10 @@ def _description(prepared):
     yield from introduction(prepared)
     yield f"Parameters with those that are not trained: {prepared.cost.parameters:,}."
     devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+    names = ", ".join(device.name for device in devices)
     yield (
-        f"Strategy {settings.strategy}: {strategy.num_replicas_in_sync} devices in step, of this "
-        f"process {', '.join(device.name for device in devices)}; precision {settings.precision}."
+        f"Strategy {settings.strategy}: {counted(strategy.num_replicas_in_sync, 'device')} in "
+        f"step, of this process {names}; precision {settings.precision}."
     )
     steps = recipe.epochs * (prepared.dataset.train.size // recipe.batch_size)
     yield f"Steps: {steps:,} with a peak learning rate of {recipe.peak_learning_rate:g}."

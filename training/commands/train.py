@@ -319,18 +319,20 @@ def introduction(prepared: PreparedRun) -> Iterator[str]:
     yield from prepared.notes
     yield from prepared.folder.notes
     yield (
-        f"Recipe {recipe.name}, version {recipe.version}{_changes(recipe)}: {recipe.epochs} epochs "
-        f"of {_counted(steps, 'step')} of {recipe.batch_size} images."
+        f"Recipe {recipe.name}, version {recipe.version}{_changes(recipe)}: "
+        f"{counted(recipe.epochs, 'epoch')} of {counted(steps, 'step')} of "
+        f"{counted(recipe.batch_size, 'image')}."
     )
     is_from_scratch = settings.weights is None and not isinstance(recipe, QuantizeAwareRecipe)
     if is_from_scratch and recipe.epochs * steps < _FEW_STEPS:
         yield (
-            f"{_counted(recipe.epochs * steps, 'step')} in all are few to learn from: a smaller "
+            f"{counted(recipe.epochs * steps, 'step')} in all are few to learn from: a smaller "
             "--batch-size makes more of an epoch, or give more --epochs."
         )
 
 
-def _counted(count, noun):
+def counted(count: int, noun: str) -> str:
+    """A number of things in words for the user, such as "1 step"."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 

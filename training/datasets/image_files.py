@@ -11,6 +11,7 @@ import math
 import os
 import re
 import threading
+import warnings
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -46,7 +47,14 @@ _SIXTEEN_BIT_MODES = ("I", "I;16", "I;16L", "I;16B")
 @contextlib.contextmanager
 def _open_image(source, most_pixels):
     """Opens an image file of an allowed format and size, not decoded yet."""
-    with Image.open(source, formats=_FORMATS) as image:
+    try:
+        opened = Image.open(source, formats=_FORMATS)
+    except Image.DecompressionBombError as error:
+        raise ValueError(
+            f"an image must have at most {most_pixels:,} pixels: make it smaller, or raise the "
+            f"limit by --most-pixels if there is enough memory. Received: {error}"
+        ) from error
+    with opened as image:
         width, height = image.size
         if width * height > most_pixels:
             raise ValueError(
@@ -98,7 +106,11 @@ def _read_file(path, most_pixels):
 
 
 def set_most_pixels(most_pixels: int) -> None:
-    """Lets this process read larger images than `MOST_PIXELS`; Pillow has a limit of its own."""
+    """Lets this process read larger images than `MOST_PIXELS`; Pillow has a limit of its own.
+
+    Between that limit and twice as many pixels it only warns, of what is refused here anyway.
+    """
+    warnings.simplefilter("ignore", Image.DecompressionBombWarning)
     if most_pixels > MOST_PIXELS:
         Image.MAX_IMAGE_PIXELS = most_pixels
 

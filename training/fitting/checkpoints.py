@@ -20,6 +20,7 @@ import numpy as np
 from keras_micronet.files.archives import DamagedFileError, parse_json, read_arrays
 from keras_micronet.files.atomic import atomic_file, remove_temporary_files
 from keras_micronet.files.text import shorten
+from training.settings import flat_settings
 
 _NAME = re.compile(r"epoch-(\d{6})\.npz")
 _KEPT = 2
@@ -203,6 +204,7 @@ def _difference(path, found, expected):
             "changed since: put the former files back, or begin anew with --overwrite or another "
             f"--output. Received: {path}, made with other pictures"
         )
+    found, expected = flat_settings(found), flat_settings(expected)
     names = sorted(name for name in {*found, *expected} if found.get(name) != expected.get(name))
     values = ", ".join(
         f"{name}={shorten(found.get(name))} instead of {shorten(expected.get(name))}"

@@ -5,7 +5,9 @@ import contextlib
 import json
 import os
 import re
+import signal
 import socket
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -13,12 +15,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_micronet.files.text import shorten
-from training.settings import ONE_DEVICE
+from keras_micronet.files.text import list_some, shorten
+from training.settings import ONE_DEVICE, flat_settings
 
 AUTOMATIC, MIRRORED, MULTI_WORKER, TPU = "auto", "mirrored", "multi-worker", "tpu"
 STRATEGIES = (AUTOMATIC, ONE_DEVICE, MIRRORED, MULTI_WORKER, TPU)
 _WORKERS = "TF_CONFIG"
+_ROLES = ("chief", "worker")
 _TPU_NAME = "TPU_NAME"
 _MOST_SETTINGS_BYTES = 2**16
 # As TensorFlow names the worker that was lost; other errors may name this one.
@@ -57,9 +60,12 @@ def make_strategy(
     if name == MULTI_WORKER:
         _check_workers()
         address, others = _check_port()
-        announce(f"Worker {address} is waiting for {', '.join(others) or 'nobody'}.")
+        announce(
+            f"Worker {address} is waiting for {', '.join(others) or 'nobody'}; Ctrl-C ends it."
+        )
         try:
-            return tf.distribute.MultiWorkerMirroredStrategy()
+            with _interruptible():
+                return tf.distribute.MultiWorkerMirroredStrategy()
         except tf.errors.OpError as error:
             raise WorkersError(_describe_loss(error)) from error
     if name == TPU:
@@ -71,6 +77,27 @@ def make_strategy(
             )
         return tf.distribute.MirroredStrategy()
     return tf.distribute.get_strategy()
+
+
+@contextlib.contextmanager
+def _interruptible():
+    """Lets Ctrl-C end this process while it waits in TensorFlow, which does not heed Python's own.
+
+    Nothing has been written by then.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    # Only the main thread may; and what a shell runs in the background, without it, stays so.
+    changes = (
+        threading.current_thread() is threading.main_thread()
+        and before is signal.default_int_handler
+    )
+    if changes:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        if changes:
+            signal.signal(signal.SIGINT, before)
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
@@ -98,7 +125,7 @@ def check_workers_agree(strategy: tf.distribute.Strategy, settings: Mapping[str,
     """
     if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
         return
-    text = json.dumps(_flat(settings), sort_keys=True, default=str).encode()
+    text = json.dumps(flat_settings(settings), sort_keys=True, default=str).encode()
     mine = np.zeros(_MOST_SETTINGS_BYTES, np.int32)
     mine[: len(text)] = np.frombuffer(text[:_MOST_SETTINGS_BYTES], np.uint8)
     with workers_answer(strategy):
@@ -142,17 +169,6 @@ def _describe_loss(error):
         "them the same command again, which continues from the last checkpoint. "
         f"Received: {reason} ({type(error).__name__})"
     )
-
-
-def _flat(settings, prefix=""):
-    """A mapping of mappings as one of names with dots."""
-    flat = {}
-    for name, value in settings.items():
-        if isinstance(value, dict):
-            flat |= _flat(value, f"{prefix}{name}.")
-        else:
-            flat[f"{prefix}{name}"] = value
-    return flat
 
 
 def _differences(several):
@@ -221,6 +237,35 @@ def _check_workers():
             'as {"cluster": {"worker": ["host1:2222", "host2:2222"]}, "task": {"type": "worker", '
             f'"index": 0}}}}. Received: {_WORKERS}={text!r}'
         )
+    _check_addresses(cluster)
+
+
+def _check_addresses(cluster):
+    """Raises `ValueError` unless workers, and no others, have an address each."""
+    others = sorted(set(cluster) - set(_ROLES))
+    if others:
+        raise ValueError(
+            f"the processes in {_WORKERS} must be of the types {' and '.join(_ROLES)}: all train "
+            f"alike. Received: {shorten(', '.join(others))}"
+        )
+    every = [address for addresses in cluster.values() for address in addresses]
+    bad = [address for address in every if not _is_address(address)]
+    if bad:
+        raise ValueError(
+            f"the addresses in {_WORKERS} must be of the form host:port. "
+            f"Received: {list_some(map(shorten, bad))}"
+        )
+    twice = sorted({address for address in every if every.count(address) > 1})
+    if twice:
+        raise ValueError(
+            f"each worker in {_WORKERS} must have an address of its own: those of one computer "
+            f"differ in their ports. Received: {list_some(twice)} twice"
+        )
+
+
+def _is_address(text):
+    host, _, port = text.rpartition(":")
+    return bool(host) and port.isdecimal() and 0 < int(port) < 2**16
 
 
 def _check_port():
@@ -235,10 +280,6 @@ def _check_port():
     config = json.loads(os.environ[_WORKERS])
     address = config["cluster"][config["task"]["type"]][config["task"]["index"]]
     port = address.rpartition(":")[2]
-    if not port.isdecimal() or not 0 < int(port) < 2**16:
-        raise ValueError(
-            f"the addresses in {_WORKERS} must be of the form host:port. Received: {address}"
-        )
     try:
         with socket.socket() as probe:
             # As servers do: a port that was just in use may be used again.

@@ -158,7 +158,12 @@ GOOD = np.ones((2, 4, 4, 3), np.float32)
             "int8",
             "Received: layer 'elu' of type ELU",
         ),
-        (lambda: object(), GOOD, "int8", "functional Keras model. Received: model of type object"),
+        (
+            lambda: object(),
+            GOOD,
+            "int8",
+            "keras.Model.inputs, outputs.*Received: model of type object",
+        ),
         (chains.head, GOOD, "int7", "`scheme` must be one of .*Received: scheme='int7'"),
         (None, np.where(GOOD == 1, np.nan, GOOD), "int8", "must be finite"),
         (None, (batch for batch in ()), "int8", "at least one image"),
@@ -293,6 +298,26 @@ def test_half_precision_model_computes_in_float32():
     # float16 has 11 significant bits.
     np.testing.assert_allclose(quantized.float_logits(images), model(images), rtol=0, atol=5e-3)
     assert {str(variable.dtype) for variable in quantized.weights} == {"float32"}
+
+
+def test_layers_that_were_adapted_compute_what_they_did():
+    """Keras's `set_weights` brings no state into a `Normalization`, which computes with copies."""
+    images = np.random.default_rng(0).integers(0, 256, (24, 8, 8, 3)).astype(np.float32)
+    images[..., 1] = 77  # constant: Keras divides by its epsilon
+    outer, inner = keras.layers.Normalization(), keras.layers.Normalization()
+    outer.adapt(images)
+    inner.adapt(np.asarray(outer(images)) + 1)
+    chain = keras.layers.Conv2D(6, 3, activation="relu")
+    nested = keras.Sequential([keras.Input((8, 8, 3)), inner, chain])
+    x = inputs = keras.Input((8, 8, 3))
+    for layer in (outer, nested, keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(4)):
+        x = layer(x)
+    model = keras.Model(inputs, x)
+    quantized = quantize_aware(model, images)
+    expected = model(images).numpy()
+    np.testing.assert_allclose(quantized.float_logits(images), expected, rtol=0, atol=1e-5)
+    error = np.mean((quantized.logits(images) - expected) ** 2)
+    assert error < 0.01 * np.var(expected)
 
 
 def test_frozen_parts_stay_frozen():

@@ -6,6 +6,7 @@ import pickle
 import sys
 import zipfile
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -544,6 +545,46 @@ def test_truncated_keras_file(suffix, fraction, small_m0, tmp_path):
     truncated(whole, path, fraction)
     with pytest.raises(ValueError, match="`weights` must be a whole file.*Received.*part"):
         keras_micronet.MicroNetM0(input_shape=(32, 32, 3), classes=5, weights=str(path))
+
+
+def claim_a_terabyte(path):
+    """An array without values takes no place in the file."""
+    with h5py.File(path, "a") as file:
+        arrays = []
+        file.visititems(lambda _, item: arrays.append(item.name))
+        name = next(name for name in arrays if isinstance(file[name], h5py.Dataset))
+        del file[name]
+        file.create_dataset(name, (500_000, 500_000), "f4", chunks=(1000, 1000))
+
+
+def unpack_to_much(path):
+    with zipfile.ZipFile(path) as archive:
+        entries = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in entries.items():
+            archive.writestr(name, content)
+        with archive.open("assets/zeros", "w") as file:
+            for _ in range(27):
+                file.write(bytes(10**7))
+
+
+@pytest.mark.parametrize(
+    ("suffix", "change", "words"),
+    [
+        (".weights.h5", claim_a_terabyte, "claims 1,000,000,000,000 bytes"),
+        (".keras", unpack_to_much, "bytes where at most 268,435,456 are read"),
+    ],
+)
+def test_keras_file_that_claims_much_is_refused_before_keras_reads_it(
+    suffix, change, words, small_m0, tmp_path, monkeypatch
+):
+    path = tmp_path / f"model{suffix}"
+    small_m0.save(path) if suffix == ".keras" else small_m0.save_weights(path)
+    keras_micronet.load_checkpoint(small_m0, path)
+    change(path)
+    monkeypatch.setattr(keras.Model, "load_weights", lambda *_, **__: pytest.fail("Keras reads"))
+    with pytest.raises(ValueError, match=f"`weights` must be a whole file.*{words}"):
+        keras_micronet.load_checkpoint(small_m0, path)
 
 
 def test_keras_file_of_another_model(small_m0, tmp_path):

@@ -167,7 +167,7 @@ def test_markdown_of_a_library_begins_with_its_memory():
         "| **flash** for the weights | **1,040,384 bytes (1,016.0 KB)** |",
         "| **RAM** for the arena, whole frames | **2,048 bytes (2.0 KB)** |",
         "| **RAM** for the arena, row by row | **1,536 bytes (1.5 KB)** |",
-        "`python -m benchmarks.models` measures it",
+        "`python -m benchmarks.models`, in a copy of",
     ):
         assert words in head
     assert "interpreter" not in head  # of those that TensorFlow Lite Micro has

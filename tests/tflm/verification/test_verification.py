@@ -9,6 +9,7 @@ from tflm.verification.verification import (
     VerificationError,
     compare_outputs,
     require_model_operations,
+    require_model_outputs,
     require_same_outputs,
     require_simulated_outputs,
 )
@@ -25,6 +26,14 @@ def checked(simulated, received, float_distance=4.0):
     check = compare_outputs(simulated, received + float_distance * signs, received)
     require_simulated_outputs(check)
     return check
+
+
+def test_what_is_quantized_must_be_the_given_model():
+    expected = np.random.default_rng(0).normal(0, 3, (20, 4)).astype(np.float32)
+    require_model_outputs(expected, expected * 1.05)
+    require_model_outputs(np.zeros((3, 2)), np.zeros((3, 2)))
+    with pytest.raises(VerificationError, match="Received: a difference of .* on 20 images"):
+        require_model_outputs(expected, expected[::-1])
 
 
 def test_outputs_are_compared_by_their_values():

@@ -34,7 +34,7 @@ def test_tells_everything_and_writes_nothing(arguments, tmp_path, capsys):
     assert "images: 2 classes; 56 images to train on, 8 to validate, 16 to test." in text
     assert "multiply-adds an image of 8 x 12 pixels" in text
     assert "Steps: 21 with a peak learning rate of 0.004." in text
-    assert "Strategy one-device: 1 devices in step" in text
+    assert "Strategy one-device: 1 device in step" in text
     assert "Weights random, teacher none, seed 0, patience 0." in text
     assert "Output: runs/images-M0" in text
     assert "of a copy of the model that is thrown away" in text

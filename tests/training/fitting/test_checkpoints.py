@@ -121,6 +121,16 @@ def test_other_settings_are_refused_by_name(folder, warnings):
         other.latest(variables())
 
 
+def test_of_a_recipe_only_what_differs_is_named(folder, warnings):
+    recipe = {f"value_{number}": number for number in range(100)}
+    before = CheckpointFolder(folder.path, SETTINGS | {"recipe": recipe}, warnings.append)
+    write(before, 1)
+    after = SETTINGS | {"recipe": recipe | {"value_77": 0.5}}
+    other = CheckpointFolder(folder.path, after, warnings.append)
+    with pytest.raises(OtherRunError, match=r"npz with recipe\.value_77=77 instead of 0\.5$"):
+        other.latest(variables())
+
+
 @pytest.mark.parametrize(
     "others", [variables()[:1], [*variables(), *variables()], [variables()[0][:1], variables()[1]]]
 )

@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -171,6 +172,18 @@ def test_a_killed_worker_is_a_sentence_with_the_next_step_on_the_other(images, t
     assert list((tmp_path / "run" / "checkpoints").glob("epoch-*.npz"))
 
 
+def test_a_worker_that_waits_can_be_interrupted(images, tmp_path):
+    """TensorFlow, in which it waits, heeds no handler of Python's."""
+    (alone,) = start_command(tmp_path, tasks()[1:], [])
+    assert "is waiting for 127.0.0.1:" in alone.stdout.readline()
+    with pytest.raises(subprocess.TimeoutExpired):
+        alone.wait(timeout=3)
+    alone.send_signal(signal.SIGINT)
+    _, errors = alone.communicate(timeout=60)
+    assert alone.returncode == -signal.SIGINT
+    assert "Traceback" not in errors
+
+
 def test_an_occupied_port_is_refused_before_any_waiting(monkeypatch):
     with socket.create_server(("0.0.0.0", 0)) as server:
         address = f"localhost:{server.getsockname()[1]}"
@@ -207,4 +220,21 @@ def test_mirrored_needs_a_gpu(monkeypatch):
 def test_a_wrong_list_of_workers_is_refused_before_any_waiting(monkeypatch, text):
     monkeypatch.setenv("TF_CONFIG", text)
     with pytest.raises(ValueError, match="TF_CONFIG must be JSON with the addresses.*Received: "):
+        strategies.make_strategy("multi-worker")
+
+
+@pytest.mark.parametrize(
+    ("cluster", "message"),
+    [
+        ({"worker": ["a:1", "a:1"]}, "an address of its own: .*Received: a:1 twice"),
+        ({"chief": ["a:1"], "worker": ["a:1"]}, "Received: a:1 twice"),
+        ({"worker": ["a:1", "b"]}, "of the form host:port. Received: b"),
+        ({"worker": ["a:1", "b:70000", ":2"]}, "of the form host:port. Received: b:70000; :2"),
+        ({"worker": ["a:1"], "ps": ["b:1"]}, "of the types chief and worker: .*Received: ps"),
+    ],
+)
+def test_workers_that_cannot_meet_are_refused_before_any_waiting(monkeypatch, cluster, message):
+    config = {"cluster": cluster, "task": {"type": "worker", "index": 0}}
+    monkeypatch.setenv("TF_CONFIG", json.dumps(config))
+    with pytest.raises(ValueError, match=message):
         strategies.make_strategy("multi-worker")
