@@ -18,6 +18,7 @@ hypothesis.settings.register_profile("project", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("project")
 
 
+@pytest.hookimpl(tryfirst=True)  # before those that the marks decide about are left out
 def pytest_collection_modifyitems(items):
     """Marks what has a processor among its parameters; whole files mark themselves."""
     for item in items:

@@ -12,6 +12,8 @@ from benchmarks.companions import ALONE, DISTILLED, MUTUAL, PARTNER, TEACHER
 from tests.training.conftest import build_tiny_model, make_tiny_dataset
 from training.recipes.recipes import SMALL_IMAGES
 
+pytestmark = pytest.mark.slow
+
 
 def figures(alone, mutual, distilled):
     return {ALONE: alone, MUTUAL: mutual, DISTILLED: distilled, PARTNER: 0.5, TEACHER: 0.6}

@@ -8,6 +8,8 @@ from PIL import Image
 
 from benchmarks import input_pipeline
 
+pytestmark = pytest.mark.slow
+
 
 def test_photographs_are_a_dataset_of_imagenet_s_size(tmp_path):
     input_pipeline.write_photographs(tmp_path, 20)

@@ -9,6 +9,8 @@ import keras_micronet
 from benchmarks import photograph_recipes
 from benchmarks.photograph_recipes import BASE, TRIALS, Trial
 
+pytestmark = pytest.mark.slow
+
 
 def test_trials_differ_in_what_they_name():
     assert len({trial.file_name for trial in TRIALS}) == len(TRIALS)

@@ -7,6 +7,8 @@ import pytest
 import keras_micronet
 from benchmarks.stock_micronet import stock_copy
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module", params=["M0", "M3"])
 def networks(request):

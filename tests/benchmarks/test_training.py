@@ -11,6 +11,8 @@ from benchmarks import input_pipeline, training
 from benchmarks.contenders import MOBILENET
 from training.datasets import load_dataset
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_rate_leaves_out_the_batches_of_the_warm_up(monkeypatch):
     times = iter([100.0, 104.0])

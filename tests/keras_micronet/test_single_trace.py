@@ -11,6 +11,8 @@ import tensorflow as tf
 import keras_micronet
 from keras_micronet.quantization.quantize_aware_model import QuantizeAwareModel
 
+pytestmark = pytest.mark.slow
+
 IMAGES = np.random.default_rng(0).integers(0, 256, (20, 8, 8, 3)).astype(np.uint8)
 LABELS = np.arange(20) % 3
 

@@ -18,6 +18,8 @@ from tests.tflm.kill_export import PLACES
 from tflm import command_line, earlier_export, trained_run
 from tflm.export_folder import ExportFolder
 
+pytestmark = pytest.mark.slow
+
 OLD = {"report.json": "{}", "model_data.cc": "old", "kernels/k.c": "old"}
 NEW = {"report.json": "{}", "model_data.cc": "new"}
 REPORT = {"report.json": '{"refused": true}', "report.md": "refused"}

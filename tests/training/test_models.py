@@ -9,6 +9,8 @@ import pytest
 from tests.keras_micronet.golden import golden
 from training.models import build_model, load_teacher
 
+pytestmark = pytest.mark.slow
+
 SIZE = (32, 48)
 
 

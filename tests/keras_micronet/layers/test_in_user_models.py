@@ -9,6 +9,8 @@ import tensorflow as tf
 from keras_micronet import layers
 from tests.keras_micronet import models
 
+pytestmark = pytest.mark.slow
+
 
 @keras.saving.register_keras_serializable(package="tests")
 class SubclassedModel(keras.Model):

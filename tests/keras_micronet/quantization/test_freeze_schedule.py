@@ -10,6 +10,8 @@ from keras_micronet.quantization import FreezeSchedule, quantize_aware
 from tests.keras_micronet import models
 from tests.keras_micronet.quantization import chains
 
+pytestmark = pytest.mark.slow
+
 BATCHES = 4
 
 

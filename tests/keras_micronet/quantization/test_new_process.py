@@ -14,6 +14,8 @@ import keras_micronet
 from keras_micronet.quantization import quantize_aware
 from tests.keras_micronet.quantization import chains
 
+pytestmark = pytest.mark.slow
+
 ROOT = pathlib.Path(keras_micronet.__file__).parents[1]
 
 

@@ -15,6 +15,8 @@ from tests.keras_micronet import models
 from tests.keras_micronet.golden import golden
 from tests.keras_micronet.weights.servers import serving
 
+pytestmark = pytest.mark.slow
+
 IMAGES = golden.images(64)
 LOGITS = golden.measured("M0")["logits_64"]
 TORCH_NAME, PADDLE_NAME = "micronet-m0.pth", "MicroNet_M0_pretrained.pdparams"

@@ -12,6 +12,8 @@ from tflm.kernels import c_files, kernel_runner
 from tflm.kernels.c_files import FUZZ_FOLDER
 from tflm.kernels.registry import FORMS
 
+pytestmark = pytest.mark.slow
+
 SAMPLES = 40
 MUTATIONS = 150  # of each sample
 FLAGS = ("-std=c99", "-O1", "-Wall", "-Wextra", "-Werror", "-fno-sanitize-recover=all")

@@ -14,6 +14,8 @@ from tflm.micro import flatbuffer
 from tflm.micro.interpreter import MicroInterpreter
 from tflm.passes import quantization, scales
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(
     ("low", "high", "scale", "zero_point"),

@@ -11,6 +11,8 @@ from training.command_line import main, parse_arguments
 from training.commands import dry_run, train
 from training.recipes.options import format_value
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def arguments(tmp_path, monkeypatch):

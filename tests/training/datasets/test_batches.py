@@ -19,6 +19,8 @@ from training.datasets.batches import (
 )
 from training.datasets.image_dataset import KeptPictures
 
+pytestmark = pytest.mark.slow
+
 
 def numbered_split(labels):
     """Image number i has the value i everywhere."""

@@ -13,6 +13,8 @@ from training.fitting.companions import Partner, Teacher
 from training.fitting.trainer import train
 from training.fitting.training_model import TrainingModel
 
+pytestmark = pytest.mark.slow
+
 SMOOTHING = 0.1
 
 

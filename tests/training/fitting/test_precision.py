@@ -9,6 +9,8 @@ from tests.training.conftest import build_tiny_model
 from training.fitting.precision import layers_compute_in, scale_losses
 from training.fitting.trainer import make_reproducible, train
 
+pytestmark = pytest.mark.slow
+
 
 def test_only_layers_of_the_block_compute_in_half_precision():
     with layers_compute_in("bfloat16"):

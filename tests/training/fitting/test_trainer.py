@@ -10,6 +10,8 @@ from tests.training.conftest import TINY_SIZE
 from training.fitting.trainer import TrainingDivergedError, make_reproducible, train
 from training.recipes.recipes import quantize_aware_recipe
 
+pytestmark = pytest.mark.slow
+
 
 def weights_of(model):
     return [np.array(weight) for weight in model.get_weights()]
