@@ -20,14 +20,17 @@ hypothesis.settings.load_profile("project")
 
 @pytest.hookimpl(tryfirst=True)  # before those that the marks decide about are left out
 def pytest_collection_modifyitems(items):
-    """Marks what has a processor among its parameters; whole files mark themselves."""
+    """Marks what has a processor among its parameters; others mark themselves."""
     for item in items:
         parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()
-        if any(
-            isinstance(value, Core) or isinstance(value, Target) and value is not Target.HOST
-            for value in parameters
-        ):
+        if any(map(_is_processor, parameters)):
             item.add_marker("emulator")
+
+
+def _is_processor(parameter):
+    if isinstance(parameter, str):
+        parameter = Target.__members__.get(parameter)
+    return isinstance(parameter, (Core, Target)) and parameter is not Target.HOST
 
 
 @pytest.fixture(autouse=True)

@@ -2,10 +2,13 @@
 """The models leave Keras: SavedModel and TensorFlow Lite."""
 
 import numpy as np
+import pytest
 import tensorflow as tf
 
 import keras_micronet
 from tests.keras_micronet import models
+
+pytestmark = pytest.mark.slow
 
 
 def test_saved_model(tmp_path):

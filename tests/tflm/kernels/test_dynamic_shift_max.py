@@ -412,6 +412,7 @@ def test_processors_agree_on_what_fills_up_blocks(kernel_cache, target):
         np.testing.assert_array_equal(result.output, expected.output)
 
 
+@pytest.mark.emulator
 def test_instructions_on_cortex_m4(kernel_cache):
     """The loops stay as tight as they were measured: 11.4 and 7.9 instructions an element."""
     random = np.random.default_rng(0)

@@ -303,6 +303,7 @@ def test_buffers_of_the_models(kernel_cache):
     assert sizes == [904, 3648]
 
 
+@pytest.mark.emulator
 @pytest.mark.parametrize(
     "kind, shape, on_m4, on_m55",
     [

@@ -20,6 +20,8 @@ from tflm.micro import interpreter, wheel_kernels
 from tflm.micro.interpreter import MicroInterpreterError
 from tflm.toolchains import host_compiler
 
+pytestmark = pytest.mark.slow
+
 SHAPE = (5, 4, 3)
 
 
