@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # make demo: digits from training to verified C arrays. make firmware: the same digits, recognised
-# by firmware on an emulated Cortex-M. make test: all tests. make test-fast: those of a few seconds
-# that need no emulator. make lint: formats, faults and types,
-# changing nothing. make format: formats.
+# by firmware on an emulated Cortex-M. make test: all tests. make test-fast: those that take seconds
+# and no emulator. make lint: formats, faults and types, changing nothing. make format: formats.
 # They set up what they need in .venv first; firmware and tests need an emulator of Cortex-M, too.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
