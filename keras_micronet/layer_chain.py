@@ -114,24 +114,6 @@ def unroll(model: keras.Model) -> list[Step]:
     return chain.steps
 
 
-def require_finite_weights(model: keras.Model) -> None:
-    """Raises `ValueError` unless all weights of a Keras model are finite; names those that are not.
-
-    Args:
-        model: a Keras model.
-    """
-    damaged = [
-        weight.path
-        for weight in model.weights
-        if "float" in weight.dtype and not np.all(np.isfinite(keras.ops.convert_to_numpy(weight)))
-    ]
-    if damaged:
-        raise ValueError(
-            "Every weight must be finite: load weights of an earlier epoch, or train again with a "
-            f"smaller learning rate. Received: NaN or infinity in {', '.join(damaged)}"
-        )
-
-
 def _called_layers(model):
     """The model's layers in order with the shapes of their inputs, nested models unrolled.
 

@@ -36,7 +36,7 @@ from keras_micronet.files.archives import (
 )
 from keras_micronet.files.folders import COMPLETE, WholeFolder, move_in
 from keras_micronet.files.text import list_some, shorten
-from keras_micronet.layer_chain import require_finite_weights
+from keras_micronet.finite_weights import non_finite_weights, require_finite_weights
 
 MODEL = "model.keras"
 CLASS_NAMES = "class_names.txt"
@@ -263,18 +263,12 @@ def read_model(folder: str | os.PathLike[str]) -> keras.Model:
         raise DamagedFileError(f"{path.name}: {shorten(error)}") from error
     if not all(isinstance(shape, tuple) for shape in shapes):
         raise DamagedFileError(f"{path.name}: several inputs or outputs")
-    _check_finite(path.name, model)
+    damaged = non_finite_weights(model)
+    if damaged:
+        raise DamagedFileError(
+            f"{path.name}: {shorten(damaged[0])} has weights that are infinite or no numbers"
+        )
     return model
-
-
-def _check_finite(name, model):
-    """Raises unless all weights are numbers: a model with others gives one answer to everything."""
-    for variable in model.variables:
-        value = np.asarray(variable)
-        if not np.issubdtype(value.dtype, np.integer) and not np.isfinite(value).all():
-            raise DamagedFileError(
-                f"{name}: {shorten(variable.path)} has weights that are infinite or no numbers"
-            )
 
 
 def read_images(

@@ -9,7 +9,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_micronet.layer_chain import INPUT, require_finite_weights, unroll
+from keras_micronet.finite_weights import require_finite_weights
+from keras_micronet.layer_chain import INPUT, unroll
 from keras_micronet.quantization.calibration import observe
 from keras_micronet.quantization.channel_factors import (
     choose_channel_factors,

@@ -10,9 +10,9 @@ import zipfile
 
 import h5py
 import keras
-import numpy as np
 
 from keras_micronet.files.archives import check_model_file, check_weights_file
+from keras_micronet.finite_weights import non_finite_weights
 from keras_micronet.weights.files import LARGEST_FILE
 from keras_micronet.weights.messages import one_line
 from keras_micronet.weights.release_layout import CLASSIFIER_LAYERS
@@ -47,7 +47,9 @@ def load_keras_file(
             )
         twin = _twin(model, classes)
         twin.load_weights(path)
-        _check_finite(twin)
+        damaged = non_finite_weights(twin)
+        if damaged:
+            raise ValueError(f"{damaged[0]} has NaN or infinite values")
     except Exception as error:  # Keras and h5py raise many types for damaged files
         raise ValueError(
             "`weights` must be a whole file of weights for this very model. "
@@ -118,10 +120,3 @@ def _twin(model, classes):
         return layer.__class__.from_config(config)
 
     return keras.models.clone_model(model, clone_function=clone)
-
-
-def _check_finite(model):
-    for variable in model.variables:
-        value = np.array(variable)
-        if value.dtype.kind == "f" and not np.isfinite(value).all():
-            raise ValueError(f"{variable.path} has NaN or infinite values")

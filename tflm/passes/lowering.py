@@ -17,7 +17,8 @@ or "VALID" of Keras's own.
 import keras
 import numpy as np
 
-from keras_micronet.layer_chain import INPUT, require_finite_weights, unroll
+from keras_micronet.finite_weights import require_finite_weights
+from keras_micronet.layer_chain import INPUT, unroll
 from keras_micronet.layers.normalized_conv2d import folded_normalization
 from tflm.graph.graph import Graph
 from tflm.passes.input_normalization import InputNormalization
