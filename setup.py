@@ -29,7 +29,7 @@ TFLM = [
     "ml_dtypes>=0.5",
     # Its interpreter's internals are what our kernels are loaded into: a release without them is
     # refused with a sentence, which names these bounds, too (tflm.micro.wheel_kernels).
-    "tflite-micro>=0.dev20260101000000,<0.dev20280101000000",
+    "tflite-micro>=0.dev20261008201341,<0.dev20280101000000",
 ]
 TESTS = ["hypothesis>=6.100", "pytest>=8", "pytest-xdist>=3.6", "setuptools>=77", "torch>=2.6"]
 LINT = ["clang-format>=20", "mypy>=1.15", "ruff>=0.11"]

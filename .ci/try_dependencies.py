@@ -60,7 +60,7 @@ def try_versions(interpreter, version, age):
         python = environment / "bin" / "python"
         try:
             _run([*uv, "venv", "--quiet", "--python", interpreter, environment])
-            install = ["pip", "install", "--quiet", "--python", python, "--prerelease", "allow"]
+            install = ["pip", "install", "--quiet", "--python", python]
             _run([*uv, *install, "--resolution", RESOLUTIONS[age], "--editable", ".[test]"])
         except subprocess.CalledProcessError:
             return (version, age, *("" for _ in NAMED), "failed to install", today)

@@ -44,7 +44,7 @@ _FLAGS = (
 )
 _LINK_FLAGS = ("-shared", "-Wl,-z,defs", "-ldl")
 # Those that setup.py asks for.
-RELEASES = "tflite-micro>=0.dev20260101000000,<0.dev20280101000000"
+RELEASES = "tflite-micro>=0.dev20261008201341,<0.dev20280101000000"
 _OTHERS_CAN_WRITE = stat.S_IWGRP | stat.S_IWOTH
 # Names of the open files that libraries were loaded from, by device and inode. They stay open: a
 # name that leads to another file later would be taken for the library that was loaded by it.
