@@ -25,6 +25,7 @@ RESOLUTIONS = {"oldest": "lowest-direct", "newest": "highest"}
 NAMED = ("tensorflow", "keras", "numpy", "ai-edge-litert", "tflite-micro")
 HEADS = ("Python", "dependencies", *NAMED, "quick tests", "tried")
 NOT_TRIED = "not tried"
+_MOST_SECONDS = 1800  # of the tests: a worker that dies can leave the others waiting
 _BEGIN, _END = "<!-- dependencies -->", "<!-- end of dependencies -->"
 
 
@@ -67,9 +68,16 @@ def try_versions(interpreter, version, age):
         command = [python, "-c", f"from importlib.metadata import version as v\n{_PRINT}"]
         found = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
         tests = [python, "-m", "pytest", "--numprocesses", "2", "--dist", "loadfile"]
-        finished = subprocess.run(
-            [*tests, "-m", "not slow and not emulator"], cwd=ROOT, capture_output=True, text=True
-        )
+        try:
+            finished = subprocess.run(
+                [*tests, "-m", "not slow and not emulator"],
+                cwd=ROOT,
+                capture_output=True,
+                text=True,
+                timeout=_MOST_SECONDS,
+            )
+        except subprocess.TimeoutExpired:
+            return (version, age, *found, "failed to end", today)
         print(finished.stdout[-3000:])
         return (version, age, *found, _outcome(finished.stdout, finished.returncode), today)
 
