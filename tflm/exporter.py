@@ -250,7 +250,7 @@ def _verified(run, model, deployment, kernels):
     made_up = made_up_images.made_up_images(run.model.input_shape[1:])
     of_the_user = np.concatenate([run.calibration.images, run.test.images])
     few = np.concatenate([made_up, _spread(of_the_user, _IMAGES_FOR_OPERATIONS)])
-    _require_the_run_s_function(run, model, few)
+    _require_same_function(run, model, few)
     integers = deployment.quantized_images(few)
     operations = operation_check.check_operations(deployment.graph, integers)
     verification.require_same_outputs(operations.outputs, deployment.interpreter.run(integers))
@@ -266,9 +266,9 @@ def _verified(run, model, deployment, kernels):
     )
 
 
-def _require_the_run_s_function(run, model, images):
+def _require_same_function(run, model, images):
     """All else is compared with the quantized model's own float one, which is a copy."""
-    given = getattr(run.model, "float_model", run.model)
+    given = _without_rounding(run.model)
     outputs = _logits(model.float_logits, images)
     if lowering.ends_with_softmax(given):
         outputs = tf.nn.softmax(outputs).numpy()
@@ -313,12 +313,18 @@ class _Answers:
 def _answers(run, deployment):
     outputs = deployment.outputs(run.test.images)
     own = float_outputs = _outputs_of(run.model, run.test.images)
-    if isinstance(run.model, QuantizeAwareModel):
-        float_outputs = _outputs_of(run.model.float_model, run.test.images)
+    float_model = _without_rounding(run.model)
+    if float_model is not run.model:
+        float_outputs = _outputs_of(float_model, run.test.images)
     if not lowering.ends_with_softmax(deployment.float_model):
         float_outputs = tf.nn.softmax(float_outputs).numpy()
     cost = accuracy_cost.compare(float_outputs, outputs, run.test.labels)
     return _Answers(own.argmax(axis=-1), outputs, cost)
+
+
+def _without_rounding(model):
+    """The float model within one that has learned its quantization; another one itself."""
+    return model.float_model if isinstance(model, QuantizeAwareModel) else model
 
 
 def _outputs_of(model, images):

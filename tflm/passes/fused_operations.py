@@ -14,9 +14,8 @@ import numpy as np
 from tflm.graph.graph import Graph
 from tflm.graph.rewriter import GraphRewriter
 from tflm.kernels.description import LIMITS, PERMUTATION, TABLE
-from tflm.passes.fused import FUSIONS
+from tflm.passes.fused import BY_KIND, FUSIONS
 
-_KINDS = {fusion.kind for fusion in FUSIONS}
 _CLAMPING = ("RELU", "RELU6")
 
 
@@ -55,7 +54,7 @@ def float_reference(lowered: Graph, operations: Graph) -> Graph:
     activations = {
         operation.outputs[0]: operation.options["activation"]
         for operation in operations.operations
-        if operation.kind not in _KINDS and "activation" in operation.options
+        if operation.kind not in BY_KIND and "activation" in operation.options
     }
     result = dataclasses.replace(lowered, operations=[])
     for operation in lowered.operations:

@@ -8,11 +8,9 @@ import collections.abc
 
 from keras_micronet.quantization.schemes import WeightRounding
 from tflm.graph.graph import Graph, Operation
-from tflm.passes.fused import FUSIONS
+from tflm.passes.fused import BY_KIND
 from tflm.passes.fused.operands import Operands
 from tflm.passes.scales import Ranges
-
-KINDS = {fusion.kind: fusion for fusion in FUSIONS}
 
 
 def append(
@@ -27,7 +25,7 @@ def append(
     Args:
         graph: the quantized `Graph` so far.
         source: the float `Graph`.
-        operation: of `source`; its kind is in `KINDS`.
+        operation: of `source`; its kind is in `fused.BY_KIND`.
         ranges, weight_roundings: as for `quantization.quantize`.
 
     Raises:
@@ -35,7 +33,7 @@ def append(
     """
     operands = Operands(graph, source, operation, ranges, weight_roundings)
     try:
-        integers, output = KINDS[operation.kind].quantize(operands)
+        integers, output = BY_KIND[operation.kind].quantize(operands)
     except ValueError as error:
         raise ValueError(
             f"{error}, for the layer {operation.outputs[0]!r}. Where a fused kernel cannot hold a "

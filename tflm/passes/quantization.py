@@ -31,6 +31,7 @@ from keras_micronet.quantization.schemes import (
 from tflm.graph.graph import Graph
 from tflm.graph.validation import LEAST_RELU6_SCALE
 from tflm.passes import fused_quantization
+from tflm.passes.fused import BY_KIND
 from tflm.passes.scales import Ranges, affine, quantize_layer, range_of
 
 _HAS_WEIGHTS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
@@ -92,7 +93,7 @@ class _Quantizer:
         for name in self.source.inputs:
             self._add_activation(name, affine(*range_of(name, self.ranges)))
         for operation in self.source.operations:
-            if operation.kind in fused_quantization.KINDS:
+            if operation.kind in BY_KIND:
                 fused_quantization.append(
                     self.result, self.source, operation, self.ranges, self.weight_roundings
                 )

@@ -23,7 +23,7 @@ _OTHERS = "#b9bfc7"
 _ACCENT = "#c8442b"
 # Each kind of operator that matters in MicroNet keeps its colour, whatever the model and whether
 # TensorFlow Lite's operator computes it or a kernel of ours.
-_COLORS = {
+_CHOSEN_COLORS = {
     "CONV_2D": "#2f6db5",
     "DEPTHWISE_CONV_2D": "#3fa7a0",
     "FULLY_CONNECTED": "#e08a2e",
@@ -43,6 +43,13 @@ _COLORS = {
 }
 # Kernels that have no colour of their own above get one of these, in the order of the registry.
 _MORE_COLORS = ("#4b7f8c", "#a0522d", "#6b8e23", "#9370b0", "#c0657f")
+_COLORS = _CHOSEN_COLORS | dict(
+    zip(
+        [kind for kind in BY_KIND if kind not in _CHOSEN_COLORS],
+        itertools.cycle(_MORE_COLORS),
+        strict=False,
+    )
+)
 _EXAMPLES_IN_A_ROW = 8
 _LABELLED_BARS = 4
 _LEAST_LABELLED = 0.1  # of the highest bar
@@ -154,7 +161,7 @@ def _draw_bars(axes, report, attribute, label):
     values = np.array([getattr(cost, attribute) for cost in report.costs])
     is_bytes = attribute.endswith("bytes")
     heights = values / (_KILOBYTE if is_bytes else 1)
-    colors = [_colors().get(cost.kind, _OTHERS) for cost in report.costs]
+    colors = [_COLORS.get(cost.kind, _OTHERS) for cost in report.costs]
     axes.bar(np.arange(len(heights)), heights, width=1.0, color=colors, linewidth=0)
     _finish_panel(axes, report.costs, label)
     axes.set_ylim(0, 1.3 * heights.max() or 1)
@@ -240,12 +247,6 @@ def _name_bands(axes, costs):
             )
 
 
-def _colors():
-    """Colours by kind, of all kernels of ours and of the operators that matter."""
-    others = [kind for kind in BY_KIND if kind not in _COLORS]
-    return _COLORS | dict(zip(others, itertools.cycle(_MORE_COLORS), strict=False))
-
-
 def _label(kind):
     return BY_KIND[kind].title if kind in BY_KIND else kind
 
@@ -253,9 +254,9 @@ def _label(kind):
 def _legend(costs):
     kinds = {cost.kind for cost in costs}
     handles = [
-        Patch(color=color, label=_label(kind)) for kind, color in _colors().items() if kind in kinds
+        Patch(color=color, label=_label(kind)) for kind, color in _COLORS.items() if kind in kinds
     ]
-    if kinds - set(_colors()):
+    if kinds - set(_COLORS):
         handles.append(Patch(color=_OTHERS, label="other"))
     return handles
 

@@ -20,3 +20,4 @@ FUSIONS = (
     global_average_pool.FUSION,
     dense.FUSION,
 )
+BY_KIND = {fusion.kind: fusion for fusion in FUSIONS}
