@@ -2,11 +2,14 @@
 """Optimizers: those of PyTorch where the release was trained with them."""
 
 import dataclasses
+import json
+import pathlib
+import subprocess
+import sys
 
 import keras
 import numpy as np
 import pytest
-import torch
 
 from tests.training.conftest import build_tiny_model
 from training.fitting.optimizers import CoupledDecaySGD, learning_rate_schedule, make_optimizer
@@ -49,28 +52,40 @@ def test_the_learning_rate_is_in_proportion_to_the_batch_size(tiny_recipe):
     assert float(learning_rate_schedule(recipe, 10)(0)) == pytest.approx(0.1)
 
 
-def torch_steps(weight, gradients, rates, momentum, decay):
-    parameter = torch.nn.Parameter(torch.tensor(weight))
-    optimizer = torch.optim.SGD([parameter], lr=1.0, momentum=momentum, weight_decay=decay)
-    for gradient, rate in zip(gradients, rates, strict=True):
-        optimizer.param_groups[0]["lr"] = rate
-        parameter.grad = torch.tensor(gradient)
-        optimizer.step()
-    return parameter.detach().numpy()
+DECAYING = [(0.9, 0.0), (0.9, 0.3), (0.0, 0.3)]
+ROOT = pathlib.Path(__file__).parents[3]
+RATES = [0.1, 0.2, 0.2, 0.05, 0.01, 0.3]  # which change
 
 
-@pytest.mark.parametrize(("momentum", "decay"), [(0.9, 0.0), (0.9, 0.3), (0.0, 0.3)])
-def test_sgd_takes_the_steps_of_pytorch(momentum, decay):
-    """Also while the learning rate changes."""
-    generator = np.random.default_rng(0)
-    weight, *gradients = generator.standard_normal((7, 5)).astype(np.float32)
-    rates = [0.1, 0.2, 0.2, 0.05, 0.01, 0.3]
-    schedule = keras.optimizers.schedules.PiecewiseConstantDecay([0, 1, 2, 3, 4], rates)
+@pytest.fixture(scope="module")
+def steps():
+    """A weight, and gradients of one step each, float32 `(5,)`."""
+    weight, *gradients = np.random.default_rng(0).standard_normal((7, 5)).astype(np.float32)
+    return weight, gradients
+
+
+@pytest.fixture(scope="module")
+def weights_of_pytorch(steps):
+    """Where its SGD ends, by momentum and decay."""
+    weight, gradients = steps
+    lists = {"weight": weight.tolist(), "gradients": [each.tolist() for each in gradients]}
+    cases = [lists | {"rates": RATES, "momentum": m, "decay": d} for m, d in DECAYING]
+    command = [sys.executable, "-m", "tests.training.fitting.pytorch_sgd"]
+    output = subprocess.run(
+        command, cwd=ROOT, input=json.dumps(cases), capture_output=True, text=True, check=True
+    ).stdout
+    return dict(zip(DECAYING, json.loads(output), strict=True))
+
+
+@pytest.mark.parametrize(("momentum", "decay"), DECAYING)
+def test_sgd_takes_the_steps_of_pytorch(steps, weights_of_pytorch, momentum, decay):
+    weight, gradients = steps
+    schedule = keras.optimizers.schedules.PiecewiseConstantDecay([0, 1, 2, 3, 4], RATES)
     optimizer = CoupledDecaySGD(schedule, momentum, decay)
     variable = keras.Variable(weight, name="beta")
     for gradient in gradients:
         optimizer.apply([keras.ops.convert_to_tensor(gradient)], [variable])
-    expected = torch_steps(weight, gradients, rates, momentum, decay)
+    expected = weights_of_pytorch[momentum, decay]
     np.testing.assert_allclose(variable, expected, rtol=1e-5, atol=1e-7)
 
 
