@@ -37,12 +37,12 @@ lint: .venv/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	git ls-files -z '*.c' '*.cc' '*.h' | xargs -0 $(BIN)/clang-format --dry-run -Werror
+	git ls-files -z '*.c' '*.cc' '*.h' ':!tflm/package/templates' | xargs -0 $(BIN)/clang-format --dry-run -Werror
 
 format: .venv/ready
 	$(BIN)/ruff check --select I --fix .
 	$(BIN)/ruff format .
-	git ls-files -z '*.c' '*.cc' '*.h' | xargs -0 $(BIN)/clang-format -i
+	git ls-files -z '*.c' '*.cc' '*.h' ':!tflm/package/templates' | xargs -0 $(BIN)/clang-format -i
 
 .venv/ready: setup.py constraints.txt .ci/system_packages
 	sh .ci/system_packages $(PYTHON)

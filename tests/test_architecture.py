@@ -19,6 +19,7 @@ ROOMS = {
     "training": ("commands", "runs", "fitting", "datasets", "recipes"),
     "tflm": (
         "firmware",
+        "package",
         "report",
         "static",
         "verification",

@@ -80,6 +80,12 @@ def test_wheel_has_all_that_exports_and_firmware_are_made_of(wheel):
         assert len(needed) > 3 and needed <= names
     assert "tflm/firmware/CMakeLists.txt" in names
     assert "tflm/static/library_caller.c" in names
+    templates = {
+        str(path.relative_to(ROOT))
+        for path in (ROOT / "tflm/package/templates").rglob("*")
+        if path.is_file()
+    }
+    assert len(templates) > 15 and templates <= names
 
 
 def test_wheel_has_nothing_of_tests(wheel):

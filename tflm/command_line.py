@@ -8,6 +8,7 @@ import pathlib
 
 from micronet_commands import console, extras, quiet_tensorflow
 from tflm import settings
+from tflm.sources import model_name
 
 _PROGRAM = "python -m tflm"
 _EXTRA = "tflm"
@@ -25,9 +26,9 @@ _USAGE_ERROR = 2
 _INTERRUPTED = 130
 
 _EPILOG = """\
-The output folder holds model.tflite, model_settings.h, test_vectors, and report.md, which says
-what the model costs and how well it works; for TensorFlow Lite Micro the model as a C++ array
-(model_data) and op_resolver.h, as a C99 library micronet_model and its kernels.
+The output folder goes into a firmware project as it is: README.md says how, for Arduino, Zephyr,
+ESP-IDF, CMake, PlatformIO and others; report.md says what the model costs and how well it works.
+src/ is to be compiled, test/ has images with the scores that must come out.
 
 Two questions are asked. Is it right? Every operation and the outputs on the device are compared
 with their definitions, on images that are made up for it and on some of yours; what is not right
@@ -60,6 +61,8 @@ def main(arguments: collections.abc.Sequence[str] | None = None) -> int:
 def _run(options):
     try:
         _check_accuracy(options.most_accuracy_lost)
+        if options.name is not None:
+            model_name.check(options.name)
         extras.require(_EXTRA, _MODULES)
         quiet_tensorflow.import_tensorflow()
         # Only now: these take seconds, and --help and typing errors need none of them.
@@ -92,6 +95,7 @@ def _export(run, kernels, folder, options):
             options.runtime,
             options.most_accuracy_lost,
             options.output,
+            options.name,
         )
         written = _shown(folder.write(export.files, export.report.is_refused))
     except (ValueError, ImportError, OSError, *exporter.FAILURES) as error:
@@ -105,7 +109,8 @@ def _export(run, kernels, folder, options):
             f"{next_steps.as_text(made.next_steps)}"
         )
         return console.fail(_PROGRAM, refusal, _EXPORT_FAILED)
-    print(f"{made.runtime.summary()}, multiply-adds {verdict.multiply_adds(made)}")
+    costs = f"flash {made.runtime.flash}, RAM {made.runtime.ram}"
+    print(f"{costs}, multiply-adds {verdict.multiply_adds(made)}")
     print(f"written to {written}; read {written / 'report.md'} first")
     return 0
 
@@ -128,6 +133,11 @@ def _parser():
         "run",
         help="complete run folder, as `python -m training` and keras_micronet.write_run_folder "
         "write it",
+    )
+    parser.add_argument(
+        "--name",
+        help="what files, functions and constants begin with in C, so that a program can have "
+        "several models (default: the run's name)",
     )
     parser.add_argument("--output", help="folder to write (default: deploy/ and the run's name)")
     parser.add_argument(

@@ -18,6 +18,7 @@ from tflm.micro import flatbuffer
 from tflm.micro.integer_check import require_integers_only
 from tflm.micro.interpreter import MicroInterpreter, MicroInterpreterError
 from tflm.micro.wheel_kernels import KernelLibraryError
+from tflm.package import package
 from tflm.passes import channel_factors, channel_layout, fused_operations, lowering
 from tflm.passes.builtin_operations import to_builtin
 from tflm.passes.input_normalization import InputNormalization
@@ -25,8 +26,9 @@ from tflm.passes.quantization import quantize
 from tflm.report import files, report, tensor_noise
 from tflm.runtimes import RUNTIMES
 from tflm.settings import FUSED, MOST_POINTS_LOST, TFLM
-from tflm.sources import c_arrays, kernel_sources
+from tflm.sources import kernel_sources, model_name
 from tflm.sources.model_settings import ModelSettings, model_settings
+from tflm.sources.test_vectors import test_vectors
 from tflm.static import compiled_library
 from tflm.toolchains.host_compiler import HostCompilerError
 from tflm.trained_run import TrainedRun
@@ -70,6 +72,7 @@ def export(
     runtime: str = TFLM,
     most_points_lost: float = MOST_POINTS_LOST,
     output: os.PathLike[str] | str | None = None,
+    name: str | None = None,
 ) -> Export:
     """Converts, runs, verifies and measures a trained model.
 
@@ -85,6 +88,7 @@ def export(
         most_points_lost: percentage points of accuracy that the device may lose. If it loses
             significantly more, the export is refused: it has a report but no sources.
         output: the folder that the user has asked for, if any, for the commands of a refusal.
+        name: what the model is called in C, see `sources.model_name`; `None` for the run's name.
 
     Returns:
         An `Export`.
@@ -98,6 +102,8 @@ def export(
         CompiledLibraryError: if the library refuses an image.
     """
     kernels = kernels_for(runtime, kernels)
+    given_name, name = name, model_name.of_run(run.folder) if name is None else name
+    model_name.check(name)
     model = quantized_model(run, announce, kernels)
     deployment = deploy(model, announce, kernels, runtime)
     announce("measuring the noise of each activation")
@@ -109,17 +115,22 @@ def export(
     verification.require_model_operations(noise)
     announce("comparing every operation with its definition, and the outputs with the simulation")
     verified = _verified(run, model, deployment, kernels)
-    target = RUNTIMES[runtime].of(deployment.graph, deployment.model_bytes, deployment.interpreter)
+    target = RUNTIMES[runtime].of(
+        deployment.graph,
+        deployment.model_bytes,
+        deployment.interpreter,
+        model_name.library_of(name),
+    )
     announce(f"measuring the accuracy on {len(run.test)} test images")
     answers = _answers(run, deployment)
     target.verify(_parts(run, deployment, answers), announce)
     made = _report(run, deployment, kernels, answers, verified, noise, target)
     made = dataclasses.replace(made, most_points_lost=most_points_lost)
     if not made.is_refused:
-        return Export({**target.files, **_files(run, deployment, answers, made)}, made)
+        return Export(package.package(made, name, _parts_of(run, deployment, answers, made)), made)
     others = [other for other in target.kernels if other != kernels]
     given = None if runtime == TFLM else runtime
-    steps = next_steps.next_steps(run, made.cost, kernels, others, given, output)
+    steps = next_steps.next_steps(run, made.cost, kernels, others, given, output, given_name)
     made = dataclasses.replace(made, next_steps=steps)
     return Export(files.report_files(made), made)
 
@@ -364,28 +375,24 @@ def _report(run, deployment, kernels, answers, verified, noise, target):
     )
 
 
-def _files(run, deployment, answers, made):
-    """The files that every runtime has, by name."""
-    graph = deployment.graph
+def _parts_of(run, deployment, answers, made):
+    """The files of an export besides its runtime's."""
+    library = made.runtime.library
     settings = ModelSettings(
         input_shape=made.input_shape,
-        input_quantization=deployment.input_quantization,
-        output_quantization=graph.tensors[graph.outputs[0]].quantization,
         class_names=run.class_names,
         model=deployment.model_bytes,
-        arena_bytes=made.runtime.arena_bytes,
-        arena_note=made.runtime.arena_note,
+        ends=made.runtime.ends,
         raw_to_input=deployment.normalization.tables(deployment.input_quantization),
     )
     chosen = _one_of_each_class(run.test.labels)
-    return {
-        MODEL_FILE: deployment.model_bytes,
-        **model_settings(settings),
-        **c_arrays.test_vectors(
-            run.test.images[chosen], answers.int8_outputs[chosen], run.test.labels[chosen]
-        ),
-        **files.report_files(made),
-    }
+    images, labels = run.test.images[chosen], run.test.labels[chosen]
+    return package.Parts(
+        read={MODEL_FILE: deployment.model_bytes, **files.report_files(made)},
+        settings=model_settings(settings, library),
+        vectors=test_vectors(images, answers.int8_outputs[chosen], labels, library),
+        test_vectors=len(chosen),
+    )
 
 
 def _one_of_each_class(labels):

@@ -35,6 +35,7 @@ def next_steps(
     other_kernels: collections.abc.Iterable[str],
     runtime: str | None,
     output: os.PathLike[str] | str | None = None,
+    name: str | None = None,
 ) -> tuple[NextStep, ...]:
     """Steps for an export that was refused.
 
@@ -45,11 +46,13 @@ def next_steps(
         other_kernels: those that the runtime has besides.
         runtime: its name, or `None` for the default.
         output: folder that was asked for, or `None` for the default.
+        name: the model's in C that was asked for, or `None` for the default.
 
     Returns:
         A tuple of `NextStep`.
     """
     is_aware = isinstance(run.model, QuantizeAwareModel)
+    asked = {"output": output, "name": name}
     if run.is_own_model:
         steps = [_train_own_model(is_aware)]
     else:
@@ -58,8 +61,8 @@ def next_steps(
         steps.append(_more_calibration(run))
     for other in other_kernels:
         effect = f"uses the {other} kernels, which round elsewhere than the {kernels} ones"
-        steps.append(NextStep(_export(run.folder, kernels=other, output=output), effect))
-    words = {"runtime": runtime, "kernels": kernels, "output": output}
+        steps.append(NextStep(_export(run.folder, kernels=other, **asked), effect))
+    words = {"runtime": runtime, "kernels": kernels, **asked}
     words["most_accuracy_lost"] = f"{_accepting(cost):g}"
     accept = _export(run.folder, **words)
     steps.append(NextStep(accept, "accepts the loss and writes the sources"))

@@ -27,40 +27,59 @@ from tflm.verification.verification import VerificationError
 
 pytestmark = pytest.mark.slow
 
-WITH_EVERY_RUNTIME = {
+READ = {
     MARK_NAME,
+    "LICENSE.txt",
+    "README.md",
+    "licences",
     "model.tflite",
-    "model_settings.h",
     "report.json",
     "report.md",
     "report_memory.png",
     "report_operations.png",
     "report_predictions.png",
-    "test_vectors.cc",
-    "test_vectors.h",
 }
-DEPLOYED = {*WITH_EVERY_RUNTIME, "model_data.cc", "model_data.h", "op_resolver.h"}
-DEPLOYED_STATIC = {
-    *WITH_EVERY_RUNTIME,
-    "kernels",
-    "micronet_model.c",
-    "micronet_model.h",
-    "micronet_model_rows.h",
+DEPLOYED = {*READ, "src", "test"}
+BUILD_FILES = {
+    "CMakeLists.txt",
+    "digits_model-config.cmake",
+    "examples",
+    "idf_component.yml",
+    "library.json",
+    "library.properties",
+    "samples",
+    "zephyr",
 }
+DEPLOYED_STATIC = {*DEPLOYED, *BUILD_FILES}
+VECTORS = {"digits_model_test_vectors.c", "digits_model_test_vectors.h", "test_vectors.h"}
+SETTINGS = {"digits_model_settings.c", "digits_model_settings.h", "model_settings.h"}
+SOURCES = {
+    *SETTINGS,
+    "digits_model_data.cc",
+    "digits_model_data.h",
+    "digits_model_op_resolver.h",
+    "model_data.h",
+    "op_resolver.h",
+}
+LIBRARY = {"digits_model.c", "digits_model.h", "digits_model_rows.h"}
+GENERIC = {"micronet_model.h", "micronet_model_rows.h"}
+STATIC_SOURCES = {*SETTINGS, *LIBRARY, *GENERIC, "DigitsModel.h", "kernels"}
+SELF_TEST = {"digits_model_self_test.c", "digits_model_self_test.h"}
+NAMED = ("--name", "digits")
 C_FLAGS = ["-std=c99", "-pedantic", "-Wall", "-Wextra", "-Werror"]
 
 
 @pytest.fixture(scope="module")
 def deployed(digits_run, tmp_path_factory):
     folder = tmp_path_factory.mktemp("deployed") / "digits"
-    assert command_line.main([str(digits_run), "--output", str(folder)]) == 0
+    assert command_line.main([str(digits_run), "--output", str(folder), *NAMED]) == 0
     return folder
 
 
 @pytest.fixture(scope="module")
 def deployed_fused(digits_run, tmp_path_factory):
     folder = tmp_path_factory.mktemp("deployed_fused") / "digits"
-    words = [str(digits_run), "--output", str(folder), "--kernels", "fused"]
+    words = [str(digits_run), "--output", str(folder), "--kernels", "fused", *NAMED]
     assert command_line.main(words) == 0
     return folder
 
@@ -79,9 +98,9 @@ def deployed_static(digits_run, tmp_path_factory, verified_libraries):
         compiled_library.require_equal_outputs,
     )
 
-    def library(files):
+    def library(files, name):
         verified_libraries.append(files)
-        return compiled(files)
+        return compiled(files, name)
 
     def require_equal_outputs(library, parts):
         parts = list(parts)
@@ -91,7 +110,7 @@ def deployed_static(digits_run, tmp_path_factory, verified_libraries):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(compiled_library, "CompiledLibrary", library)
         patch.setattr(compiled_library, "require_equal_outputs", require_equal_outputs)
-        words = [str(digits_run), "--output", str(folder), "--runtime", "static"]
+        words = [str(digits_run), "--output", str(folder), "--runtime", "static", *NAMED]
         assert command_line.main(words) == 0
     return folder
 
@@ -105,7 +124,13 @@ def run_copy(pictures_run, tmp_path):
 
 
 def test_files(deployed):
-    assert {path.name for path in deployed.iterdir()} == DEPLOYED
+    assert names_in(deployed) == DEPLOYED
+    assert names_in(deployed / "src") == SOURCES
+    assert names_in(deployed / "test") == VECTORS
+
+
+def names_in(folder):
+    return {path.name for path in folder.iterdir()}
 
 
 def test_report_says_what_the_device_does(deployed, digits_run):
@@ -132,12 +157,12 @@ def test_fused_kernels_answer_as_well_as_builtin_ones(deployed, deployed_fused):
     assert len(fused["operations"]) < len(builtin["operations"]) / 5
     assert fused["arena"]["required_bytes"] < builtin["arena"]["required_bytes"]
     assert fused["multiply_adds"] == fused["model_multiply_adds"]
-    assert "Compile all of `kernels/`" in (deployed_fused / "report.md").read_text()
+    assert "Compile all of `src/kernels/`" in (deployed_fused / "report.md").read_text()
 
 
 def test_fused_kernels_are_exported_with_all_that_they_include(deployed_fused):
     """M0 has no residual sum and 8-bit weights, so that those kernels are not among them."""
-    kernels = deployed_fused / "kernels"
+    kernels = deployed_fused / "src" / "kernels"
     names = {path.name for path in kernels.iterdir()}
     assert {"micronet_ops.h", "dynamic_shift_max_s8.c", "dense_s8.c"} < names
     assert not [name for name in names if "residual_add" in name or "dense_s4" in name]
@@ -150,8 +175,10 @@ def test_fused_kernels_are_exported_with_all_that_they_include(deployed_fused):
 
 
 def test_files_of_a_library(deployed_static):
-    assert {path.name for path in deployed_static.iterdir()} == DEPLOYED_STATIC
-    kernels = {path.name for path in (deployed_static / "kernels").iterdir()}
+    assert names_in(deployed_static) == DEPLOYED_STATIC
+    assert names_in(deployed_static / "src") == STATIC_SOURCES
+    assert names_in(deployed_static / "test") == VECTORS | SELF_TEST
+    kernels = names_in(deployed_static / "src" / "kernels")
     assert {"micronet_status.h", "dynamic_shift_max_s8.c"} < kernels
     assert not [name for name in kernels if "_bind" in name or name.endswith(".cc")]
 
@@ -160,10 +187,9 @@ def test_written_library_is_the_one_that_was_verified(deployed_static, verified_
     files, images = verified_libraries
     assert images == 497 + 12  # all images, and those made up
     for name, text in files.items():
-        assert (deployed_static / name).read_text("utf-8") == text
-    compiled = {path for path in DEPLOYED_STATIC if path.startswith("micronet_model")}
-    kernels = {f"kernels/{path.name}" for path in (deployed_static / "kernels").iterdir()}
-    assert set(files) == compiled | kernels
+        assert (deployed_static / "src" / name).read_text("utf-8") == text
+    kernels = {f"kernels/{name}" for name in names_in(deployed_static / "src" / "kernels")}
+    assert set(files) == LIBRARY | GENERIC | kernels
 
 
 def test_report_of_a_library_tells_its_memory(deployed_static, deployed_fused):
@@ -171,13 +197,11 @@ def test_report_of_a_library_tells_its_memory(deployed_static, deployed_fused):
         json.loads((folder / "report.json").read_text())
         for folder in (deployed_static, deployed_fused)
     )
-    header = (deployed_static / "micronet_model.h").read_text()
-    rows = (deployed_static / "micronet_model_rows.h").read_text()
-    settings = (deployed_static / "model_settings.h").read_text()
+    header = (deployed_static / "src" / "digits_model.h").read_text()
+    rows = (deployed_static / "src" / "digits_model_rows.h").read_text()
     arena = report["arena"]
-    assert f"#define MICRONET_MODEL_ARENA_BYTES {arena['required_bytes']}\n" in header
-    assert f"#define MICRONET_MODEL_ROWS_ARENA_BYTES {arena['rows_required_bytes']}\n" in rows
-    assert f"(kArenaBytes, {arena['required_bytes']});" in settings
+    assert f"#define DIGITS_MODEL_ARENA_BYTES {arena['required_bytes']}\n" in header
+    assert f"#define DIGITS_MODEL_ROWS_ARENA_BYTES {arena['rows_required_bytes']}\n" in rows
     assert (report["runtime"], fused["runtime"]) == ("static", "tflm")
     for figure in ("int8_accuracy", "agreement", "flatbuffer_bytes", "multiply_adds"):
         assert report[figure] == fused[figure]
@@ -185,8 +209,8 @@ def test_report_of_a_library_tells_its_memory(deployed_static, deployed_fused):
 
 def test_constants_are_those_of_the_librarys_arrays(deployed_static):
     report = json.loads((deployed_static / "report.json").read_text())
-    text = (deployed_static / "micronet_model.c").read_text()
-    arrays = re.findall(r"static const int(\d+)_t \w+\[\] ALIGNED = \{([^}]*)\}", text)
+    text = (deployed_static / "src" / "digits_model.c").read_text()
+    arrays = re.findall(r"static const int(\d+)_t \w+\[\] WEIGHTS = \{([^}]*)\}", text)
     sizes = [int(bits) // 8 * (values.count(",") + 1) for bits, values in arrays]
     assert report["constant_bytes"] == sum(sizes)
     assert sum(sizes) < report["flatbuffer_bytes"]
@@ -195,16 +219,17 @@ def test_constants_are_those_of_the_librarys_arrays(deployed_static):
 def test_identifier_is_the_flatbuffers_checksum(deployed, deployed_static):
     for folder in (deployed, deployed_static):
         model = (folder / "model.tflite").read_bytes()
-        settings = (folder / "model_settings.h").read_text()
-        assert f"kModelIdentifier = 0x{zlib.crc32(model):08x}u;" in settings
-        assert f"(kModelBytes, {len(model)});" in settings
-    source = (deployed_static / "micronet_model.c").read_text()
-    assert f"micronet_model_identifier = {zlib.crc32(model)}u;" in source
+        settings = (folder / "src" / "digits_model_settings.h").read_text()
+        assert f"_CRC32 0x{zlib.crc32(model):08x}u\n" in settings
+        assert f"_FLATBUFFER_BYTES {len(model)}\n" in settings
+    source = (deployed_static / "src" / "digits_model.c").read_text()
+    assert f"digits_model_identifier = {zlib.crc32(model)}u;" in source
 
 
 FIRMWARE = """
 #include <string.h>
 #include "test_vectors.h"
+#include "model_settings.h"
 {includes}
 static const uint8_t *frame;
 static int rows_read;
@@ -235,9 +260,10 @@ def test_firmware_of_the_report_gives_the_test_vectors(deployed_static, tmp_path
     includes, statements = ways[way].split("\n\n", 1)
     program = tmp_path / "firmware.c"
     program.write_text(FIRMWARE.format(includes=includes, statements=statements))
-    sources = [program, *deployed_static.glob("*.c"), *deployed_static.glob("kernels/*.c")]
-    vectors = ["-x", "c", deployed_static / "test_vectors.cc"]
-    command = ["gcc", *C_FLAGS, "-O1", "-I", deployed_static, *sources, *vectors]
+    folders = ("src", "src/kernels", "test")
+    sources = [path for folder in folders for path in (deployed_static / folder).glob("*.c")]
+    includes = ["-I", deployed_static / "src", "-I", deployed_static / "test"]
+    command = ["gcc", *C_FLAGS, "-O1", *includes, program, *sources]
     subprocess.run([*command, "-o", tmp_path / "firmware"], check=True)
     subprocess.run([tmp_path / "firmware"], check=True)
 
@@ -250,7 +276,7 @@ def test_firmware_recognizes_what_the_library_does(
     words = [str(deployed_static), "--images", str(images), "--count", "6"]
     assert firmware_command_line.main(words) == 0
     shown = re.findall(r"^image \d+: (\d) \(", capsys.readouterr().out, re.MULTILINE)
-    library = compiled_library.CompiledLibrary(verified_libraries[0])
+    library = compiled_library.CompiledLibrary(verified_libraries[0], "digits_model")
     scores = library.run_rows(model_inputs(deployed_static, np.load(images)["images"][:6]))
     assert shown == [str(digit) for digit in scores.argmax(axis=-1)]
     assert len(set(shown)) > 2
@@ -324,27 +350,27 @@ def test_quantization_aware_model_is_exported_with_what_it_has_learned(run_copy,
 
 def c_numbers(text, name):
     """The numbers between the braces behind a C array's name, all dimensions flattened."""
-    body = re.search(rf"{name}\[.*?= \{{(.*?)\}};", text, re.DOTALL).group(1)
+    body = re.search(rf"{name}\[.*?=\s\{{(.*?)\}};", text, re.DOTALL).group(1)
     return np.array([int(number) for number in re.findall(r"-?\d+", body)])
 
 
 def model_inputs(folder, frames):
     """Raw frames as the model takes them, by the tables of an export."""
-    settings = (folder / "model_settings.h").read_text()
-    tables = [c_numbers(settings, f"k{name}ToInput") for name in ("Red", "Green", "Blue")]
+    settings = (folder / "src" / "digits_model_settings.c").read_text()
+    tables = [c_numbers(settings, f"{name}_to_input") for name in ("red", "green", "blue")]
     inputs = np.stack([table[frames[..., i]] for i, table in enumerate(tables)], axis=-1)
     return inputs.astype(np.int8)
 
 
 def test_test_vectors_are_frames_with_what_the_interpreter_gives(deployed, digits_run):
-    text = (deployed / "test_vectors.cc").read_text()
-    frames = c_numbers(text, "kTestFrames").reshape(-1, 32, 32, 3)
-    outputs = c_numbers(text, "kTestOutputs").reshape(len(frames), -1)
+    text = (deployed / "test" / "digits_model_test_vectors.c").read_text()
+    frames = c_numbers(text, "test_frames").reshape(-1, 32, 32, 3)
+    outputs = c_numbers(text, "test_outputs").reshape(len(frames), -1)
     test = np.load(digits_run / "test.npz")
     chosen = [np.flatnonzero(np.all(test["images"] == frame, axis=(1, 2, 3))) for frame in frames]
     labels = [test["labels"][indices[0]] for indices in chosen]
     assert sorted(labels) == list(range(10))
-    np.testing.assert_array_equal(c_numbers(text, "kTestLabels"), labels)
+    np.testing.assert_array_equal(c_numbers(text, "test_labels"), labels)
     interpreter = MicroInterpreter((deployed / "model.tflite").read_bytes())
     np.testing.assert_array_equal(interpreter.run(model_inputs(deployed, frames)), outputs)
 
@@ -384,7 +410,7 @@ def test_model_that_int8_cannot_hold_has_a_report_and_no_sources(lossy_run, tmp_
     assert command_line.main([str(lossy_run), "--output", str(output)]) == 1
     assert {path.name for path in output.iterdir()} == {
         MARK_NAME,
-        *(name for name in WITH_EVERY_RUNTIME if name.startswith("report")),
+        *(name for name in READ if name.startswith("report")),
     }
     shown = capsys.readouterr()
     report = json.loads((output / "report.json").read_text())

@@ -100,10 +100,12 @@ def test_accuracies_are_those_of_the_right_input(trained, runs, name):
 @pytest.mark.parametrize("name", FIRST_LAYERS)
 def test_tables_hold_what_the_first_layers_compute(runs, name):
     """From raw pixels to int8, as firmware does it, for red, green and blue."""
-    text = (runs[name] / "out" / "model_settings.h").read_text()
-    step = float(re.search(r"kInputScale = ([-+.\de]+)", text)[1])
-    zero_point = int(re.search(r"kInputZeroPoint, (-?\d+)", text)[1])
-    found = re.findall(r"ToInput\[256\] = \{(.*?)\}", text, re.DOTALL)
+    (source,) = (runs[name] / "out").glob("src/*_model_settings.c")
+    (header,) = (runs[name] / "out").glob("src/*_model_settings.h")
+    text = header.read_text() + source.read_text()
+    step = float(re.search(r"_INPUT_SCALE ([-+.\de]+)", text)[1])
+    zero_point = int(re.search(r"_INPUT_ZERO_POINT \((-?\d+)\)", text)[1])
+    found = re.findall(r"_to_input\[256\] = \{(.*?)\}", text, re.DOTALL)
     tables = np.array([re.findall(r"-?\d+", table) for table in found], int)
     scale, offset = SCALES[name]
     expected = np.round((np.arange(256) * scale + offset) / step) + zero_point

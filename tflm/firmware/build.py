@@ -15,8 +15,8 @@ SOURCES_FOLDER = pathlib.Path(__file__).resolve().parent
 APPLICATION_FOLDER = SOURCES_FOLDER / "app"
 HOST = "host"
 # What an export for a runtime has, and one for the other has not.
-_MODEL_FILES = {STATIC: "micronet_model.h", TFLM: "model_data.h"}
-_SETTINGS_FILE = "model_settings.h"
+_MODEL_FILES = {STATIC: "src/micronet_model.h", TFLM: "src/model_data.h"}
+_SETTINGS_FILE = "src/model_settings.h"
 _CMAKE_SOURCE = "CMAKE_HOME_DIRECTORY:INTERNAL="
 _MOST_CACHE_BYTES = 1 << 22
 _LOCK_PREFIX = ".micronet-lock"

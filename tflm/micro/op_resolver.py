@@ -1,20 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`op_resolver.h`: exactly the operators that a model uses, so that no other is linked."""
+"""`..._op_resolver.h`: exactly the operators that a model uses, so that no other is linked."""
 
 from tflm.graph.graph import Graph
 from tflm.graph.operators import OPERATORS
 from tflm.sources import c_arrays
 
 
-def op_resolver(graph: Graph) -> dict[str, str]:
+def op_resolver(graph: Graph, library: str) -> dict[str, str]:
     """Writes a C++ header that registers a graph's operators.
 
     Args:
         graph: a `Graph` in the vocabulary of `operators.OPERATORS`.
+        library: prefix of the file, and the namespace: "person_model".
 
     Returns:
-        Mapping from file name to text: `op_resolver.h`. For operators of `tflm.kernels` it
-        includes `kernels/micronet_ops.h`, which is exported with them.
+        Mapping from file name to text: `<library>_op_resolver.h`. For operators of `tflm.kernels`
+        it includes `kernels/micronet_ops.h`, which is exported with them.
 
     Raises:
         ValueError: the graph has an operation of unknown kind.
@@ -45,11 +46,11 @@ inline TfLiteStatus AddOperators(OpResolver& resolver) {{
     if custom:
         includes.append('"kernels/micronet_ops.h"')
         declarations = "".join(f"MICRONET_DECLARE_OPERATOR({kind});\n" for kind in custom)
-    text = c_arrays.header("op_resolver.h", includes, body, before=declarations)
-    return {"op_resolver.h": text}
+    name = f"{library}_op_resolver.h"
+    return {name: c_arrays.header(name, library, includes, body, before=declarations)}
 
 
 def _registration(kind):
     if not OPERATORS[kind].is_custom:
         return f"{OPERATORS[kind].resolver_method}()"
-    return f'AddCustom("{kind}", Register_{kind}())'
+    return f'AddCustom("{kind}", ::micronet::Register_{kind}())'

@@ -10,10 +10,19 @@ import numpy as np
 from tflm.graph.costs import live_bytes
 from tflm.graph.graph import Graph
 from tflm.micro.interpreter import ArenaUsage, MicroInterpreter, required_arena_bytes
+from tflm.micro.model_data import model_data
 from tflm.micro.op_resolver import op_resolver
 from tflm.settings import KERNELS, TFLM
-from tflm.sources import c_arrays, kernel_sources
+from tflm.sources import kernel_sources
+from tflm.sources.generic_names import cplusplus_header
+from tflm.sources.model_settings import arena_constant
 from tflm.sources.runtime import size_text
+from tflm.sources.tensor_constants import input_and_output
+
+_ARENA_NOTE = """\
+Measured with TensorFlow Lite Micro's reference kernels on a 64-bit host, whose bookkeeping is
+larger than a microcontroller's. Optimised kernels may ask for scratch buffers besides: compare
+arena_used_bytes() with it."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,8 +34,7 @@ class MicroRuntime:
         arena: RAM that TensorFlow Lite Micro reports.
         arena_bytes: size of an arena in which the model is known to run.
         has_kernels: whether operators of `tflm.kernels` belong to the model.
-        live_bytes: see `Runtime`.
-        files: see `Runtime`.
+        live_bytes, library, ends, files: see `Runtime`.
     """
 
     flatbuffer_bytes: int
@@ -34,30 +42,36 @@ class MicroRuntime:
     arena_bytes: int
     has_kernels: bool
     live_bytes: tuple[int, ...]
+    library: str
+    ends: str
     files: collections.abc.Mapping[str, str | bytes]
 
     name = TFLM
     kernels: typing.ClassVar[tuple[str, ...]] = KERNELS
     title = "on TensorFlow Lite Micro"
-    arena_note = """\
-Measured with TensorFlow Lite Micro's reference kernels on a 64-bit host, whose bookkeeping is
-larger than a microcontroller's. Optimised kernels may ask for scratch buffers besides: compare
-arena_used_bytes() with it."""
 
     @classmethod
-    def of(cls, graph: Graph, model_bytes: bytes, interpreter: MicroInterpreter) -> typing.Self:
+    def of(
+        cls, graph: Graph, model_bytes: bytes, interpreter: MicroInterpreter, library: str
+    ) -> typing.Self:
         """See `Runtime`."""
         operators = kernel_sources.operators(graph)
+        arena_bytes = required_arena_bytes(model_bytes, interpreter.arena, operators)
+        ends = input_and_output(graph, library)
         return cls(
             flatbuffer_bytes=len(model_bytes),
             arena=interpreter.arena,
-            arena_bytes=required_arena_bytes(model_bytes, interpreter.arena, operators),
+            arena_bytes=arena_bytes,
             has_kernels=bool(operators),
             live_bytes=live_bytes(graph),
+            library=library,
+            ends=f"{ends}\n{arena_constant(library, arena_bytes, _ARENA_NOTE)}",
             files={
-                **c_arrays.model_data(model_bytes),
-                **op_resolver(graph),
+                **model_data(model_bytes, library),
+                **op_resolver(graph, library),
                 **kernel_sources.kernel_sources(graph),
+                **cplusplus_header(library, "data", "model_data.h"),
+                **cplusplus_header(library, "op_resolver", "op_resolver.h"),
             },
         )
 
@@ -119,30 +133,41 @@ on top. Code, stack and the camera's frame are not included."""
         Args:
             frame: format of a frame, such as "RGB888".
         """
+        library, capitals = self.library, self.library.upper()
         kernels = """
 
-Compile all of `kernels/` along, with that folder among the include folders, optimised
-(`-O2`) and for the very processor (`-mcpu=cortex-m4`): its DSP or vector instructions are used
-where it has them."""
+Compile all of `src/kernels/` along, with that folder among the include folders, for the very
+processor (`-mcpu=cortex-m4`): its DSP or vector instructions are used where it has them."""
         return f"""\
 ```cpp
 #include "tensorflow/lite/micro/micro_interpreter.h"
-#include "model_data.h"
-#include "model_settings.h"
-#include "op_resolver.h"
+#include "{library}_data.h"
+#include "{library}_op_resolver.h"
+#include "{library}_settings.h"
 
-alignas(16) static std::uint8_t arena[micronet::kArenaBytes];
-static micronet::OpResolver resolver;
+alignas(16) static std::uint8_t arena[{capitals}_ARENA_BYTES];
+static {library}::OpResolver resolver;
 
-micronet::AddOperators(resolver);
-static tflite::MicroInterpreter interpreter(tflite::GetModel(micronet::kModelData), resolver,
-                                            arena, micronet::kArenaBytes);
+{library}::AddOperators(resolver);
+static tflite::MicroInterpreter interpreter(tflite::GetModel({library}::kModelData), resolver,
+                                            arena, {capitals}_ARENA_BYTES);
 interpreter.AllocateTensors();
-micronet::ConvertFrame(frame, interpreter.input(0)->data.int8);  // frame: {frame}
+{library}_convert_frame(frame, interpreter.input(0)->data.int8);  // frame: {frame}
 interpreter.Invoke();
-const std::int8_t* scores = interpreter.output(0)->data.int8;  // of micronet::kClassNames
+const std::int8_t* scores = interpreter.output(0)->data.int8;  // of {library}_class_names
 ```{kernels if self.has_kernels else ""}"""
 
-    def summary(self) -> str:
-        """Flash and RAM in a few words."""
-        return f"flash {self.flatbuffer_bytes:,} bytes, RAM {self.arena_bytes:,} bytes"
+    @property
+    def least_arena_bytes(self) -> int:
+        """Size of the arena."""
+        return self.arena_bytes
+
+    @property
+    def ram(self) -> str:
+        """In a few words."""
+        return f"{self.arena_bytes:,} bytes"
+
+    @property
+    def flash(self) -> str:
+        """In a few words."""
+        return f"{self.flatbuffer_bytes:,} bytes"

@@ -2,7 +2,7 @@
 """An `ExportReport` as Markdown, for engineers: verdict, budget, then where it goes."""
 
 from tflm.report.report import QUANTIZATION_AWARE, ExportReport
-from tflm.report.verdict import agreement, loss, multiply_adds, percent, points
+from tflm.report.verdict import accuracy, agreement, multiply_adds, percent, points
 from tflm.sources.runtime import size_text
 from tflm.verification.accuracy_cost import CLEAR_MARGIN
 from tflm.verification.paired_interval import CONFIDENCE
@@ -147,9 +147,10 @@ def _firmware_section(report):
         return ""
     return f"""## In firmware
 
-{report.runtime.firmware(_frame(report.input_shape[-1]))}
+{report.runtime.firmware(report.frame)}
 
-`test_vectors.h` has frames with the outputs that must come out: run them first.
+`test/` has images with the scores that must come out: run them first. `README.md` tells how, and
+how this folder goes into a project.
 
 """
 
@@ -251,15 +252,10 @@ def _rank(cost):
 def _accuracy_rows(report):
     cost = report.cost
     return (
-        f"| **accuracy on the device** | **{percent(cost.int8_accuracy)}** of {cost.images:,} "
-        f"test images, {loss(cost)} |\n"
+        f"| **accuracy on the device** | {accuracy(cost)} |\n"
         f"| accuracy without rounding | {percent(cost.float_accuracy)} |\n"
         f"| same class without rounding | {agreement(cost)} |"
     )
-
-
-def _frame(channels):
-    return "RGB888" if channels == 3 else "8-bit gray"
 
 
 def _peak(report):

@@ -88,6 +88,11 @@ class ExportReport:
         return self.cost.exceeds(self.most_points_lost)
 
     @property
+    def frame(self) -> str:
+        """Format of a frame, as users know it."""
+        return "RGB888" if self.input_shape[-1] == 3 else "8-bit gray"
+
+    @property
     def live_bytes(self) -> tuple[int, ...]:
         """RAM at each operation, as the runtime counts it."""
         return self.runtime.live_bytes

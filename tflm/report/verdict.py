@@ -40,6 +40,11 @@ def loss(cost: AccuracyCost) -> str:
     return f"{size:.2f} points {what} ({interval})"
 
 
+def accuracy(cost: AccuracyCost) -> str:
+    """The device's accuracy, in Markdown, with what int8 costs."""
+    return f"**{percent(cost.int8_accuracy)}** of {cost.images:,} test images, {loss(cost)}"
+
+
 def agreement(cost: AccuracyCost) -> str:
     """How many images get the class that float gives them, of all and of the clear ones."""
     text = percent(cost.agreement)

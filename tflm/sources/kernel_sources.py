@@ -9,6 +9,7 @@ from tflm.graph.graph import Graph
 from tflm.kernels import c_files
 from tflm.kernels.c_files import GLUE_FOLDER
 from tflm.kernels.registry import BY_KIND, FORMS
+from tflm.sources import kernel_version
 
 OUTPUT_FOLDER = "kernels"
 _INCLUDE = re.compile(r'^#include "([^"/]+)"', re.MULTILINE)
@@ -65,7 +66,8 @@ def computing_sources(kernels: collections.abc.Iterable[str]) -> dict[str, str]:
         paths += c_files.operator_sources(name)
     unneeded = {f"{name}{part}.c" for name in needed for part in ("_bind", "_get_buffer_size")}
     unneeded |= {f"{name}.c" for name in needed - kernels}
-    return _with_headers(path for path in paths if path.name not in unneeded)
+    version = {f"{OUTPUT_FOLDER}/{name}": text for name, text in kernel_version.sources().items()}
+    return _with_headers(path for path in paths if path.name not in unneeded) | version
 
 
 def _with_headers(paths: collections.abc.Iterable[pathlib.Path]) -> dict[str, str]:

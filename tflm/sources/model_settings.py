@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`model_settings.h`: what firmware must know to feed a model and to read its output."""
+"""`..._model_settings`: what firmware must know to feed a model and to read its output."""
 
 import collections.abc
 import dataclasses
@@ -7,11 +7,11 @@ import zlib
 
 import numpy as np
 
-from tflm.graph.graph import Quantization, Shape
+from tflm.graph.graph import Shape
 from tflm.sources import c_arrays
 
 _RAW_VALUES = 256
-_CHANNEL_NAMES = {1: ("Gray",), 3: ("Red", "Green", "Blue")}
+_CHANNEL_NAMES = {1: ("gray",), 3: ("red", "green", "blue")}
 _PIXELS = {
     1: "one byte from 0 (black) to 255 (white)",
     3: "three bytes from 0 to 255, red first, then green, then blue (RGB888)",
@@ -25,23 +25,19 @@ class ModelSettings:
 
     Attributes:
         input_shape: (1, height, width, channels) with 1 or 3 channels.
-        input_quantization: per-tensor `Quantization` of the int8 input.
-        output_quantization: per-tensor `Quantization` of the int8 output.
         class_names: names in the order of the outputs.
         model: the flatbuffer's bytes, whatever the runtime.
-        arena_bytes: RAM that the runtime needs as its arena.
-        arena_note: what firmware must know of it: text in lines of at most 97 characters.
+        ends: C text that defines the constants of input and output and the arena's size, as
+            `tensor_constants.input_and_output` and `arena_constant` do, or an `#include` of a
+            header that does.
         raw_to_input: int8 array of shape (channels, 256): the input's integer for
             each raw value of a pixel, 0 to 255.
     """
 
     input_shape: Shape
-    input_quantization: Quantization
-    output_quantization: Quantization
     class_names: tuple[str, ...]
     model: bytes
-    arena_bytes: int
-    arena_note: str
+    ends: str
     raw_to_input: np.ndarray
 
     def __post_init__(self) -> None:
@@ -62,8 +58,6 @@ class ModelSettings:
             raise ValueError(
                 f"class_names must be a list of at least one name. Received: {self.class_names!r}"
             )
-        if self.arena_bytes <= 0:
-            raise ValueError(f"arena_bytes must be positive. Received: {self.arena_bytes}")
 
 
 def model_identifier(model: bytes) -> int:
@@ -71,97 +65,106 @@ def model_identifier(model: bytes) -> int:
     return zlib.crc32(model)
 
 
-def model_settings(settings: ModelSettings) -> dict[str, str]:
-    """Writes the settings down as a header for C99 and C++11.
+def model_settings(settings: ModelSettings, library: str) -> dict[str, str]:
+    """Writes the settings down for C99 and C++11.
 
     Args:
         settings: `ModelSettings`.
+        library: prefix of files, functions and, in capitals, of constants: "person_model".
 
     Returns:
-        Mapping from file name to text: `model_settings.h`.
+        Mapping from file name to text: `<library>_settings.h` and `<library>_settings.c`, which
+        holds the tables.
 
     Raises:
         ValueError: a class name cannot be a C string.
     """
-    _, height, width, channels = settings.input_shape
+    capitals = library.upper()
+    _, height, _, channels = settings.input_shape
     names = _CHANNEL_NAMES[channels]
-    arena_bytes = -(-settings.arena_bytes // _ARENA_ALIGNMENT) * _ARENA_ALIGNMENT
-    integer = c_arrays.integer
-    body = f"""
-// The model: CRC-32, as of zlib, and number of the bytes of its TensorFlow Lite flatbuffer.
-static const uint32_t kModelIdentifier = 0x{model_identifier(settings.model):08x}u;
-{integer("kModelBytes", len(settings.model))}
+    declarations = f"""{settings.ends}
+/* The model: CRC-32, as of zlib, and number of the bytes of its TensorFlow Lite flatbuffer. */
+#define {capitals}_CRC32 0x{model_identifier(settings.model):08x}u
+#define {capitals}_FLATBUFFER_BYTES {len(settings.model)}
 
-// The input is one image: {height} rows from the top, each of {width} pixels from the left, as
-// cameras give it, each pixel of
-// {_PIXELS[channels]}.
-// ConvertFrame makes the model's input of such a frame, ConvertRow of one of its rows:
-// normalization and quantization are in their tables.
-{integer("kInputHeight", height)}
-{integer("kInputWidth", width)}
-{integer("kInputChannels", channels)}
-{integer("kInputSize", height * width * channels)}  // bytes
+/* The output is a score for each class, before any softmax: the largest names the class. */
+#define {capitals}_CLASS_COUNT {len(settings.class_names)}
+extern const char *const {library}_class_names[{capitals}_CLASS_COUNT];
 
-// real value = scale * (integer - zero point). The output is a score for each class, before any
-// softmax: the largest names the class.
-{_quantization("Input", settings.input_quantization)}
-{_quantization("Output", settings.output_quantization)}
-
-// Bytes for the arena, which must be 16-byte aligned.
-{_comment(settings.arena_note)}
-{integer("kArenaBytes", arena_bytes)}
-
-{integer("kClassCount", len(settings.class_names))}
-static const char* const kClassNames[kClassCount] = {{
-{_strings(settings.class_names)}
-}};
-
-{_tables(names, settings.raw_to_input)}
-// Makes a row of the model's input of a row of a frame. `row` and `input` hold
-// kInputWidth * kInputChannels bytes each; they may be the same memory.
-static inline void ConvertRow(const uint8_t* row, int8_t* input) {{
-  for (int i = 0; i < kInputWidth * kInputChannels; i += kInputChannels) {{
-{_conversions(names)}
+/* The input's integer for each raw value of a pixel: normalization and quantization. */
+{_declarations(library, names)}
+/* Makes a row of the model's input of a row of raw pixels, from the left, each of
+ * {_PIXELS[channels]}.
+ *
+ * row, input: {capitals}_INPUT_WIDTH * {capitals}_INPUT_CHANNELS bytes each, any alignment; they
+ *     may be the same memory. */
+static inline void {library}_convert_row(const uint8_t *row, int8_t *input) {{
+  for (int i = 0; i < {capitals}_INPUT_WIDTH * {capitals}_INPUT_CHANNELS; i += {channels}) {{
+{_conversions(library, names)}
   }}
 }}
 
-// Makes the model's input of a frame. `frame` and `input` hold kInputSize bytes each; they may be
-// the same memory.
-static inline void ConvertFrame(const uint8_t* frame, int8_t* input) {{
-  for (int i = 0; i < kInputSize; i += kInputWidth * kInputChannels) {{
-    ConvertRow(frame + i, input + i);
+/* Makes the model's input of a frame: {height} such rows, the top one first.
+ *
+ * frame, input: {capitals}_INPUT_BYTES bytes each, any alignment; they may be the same memory. */
+static inline void {library}_convert_frame(const uint8_t *frame, int8_t *input) {{
+  enum {{ row_bytes = {capitals}_INPUT_WIDTH * {capitals}_INPUT_CHANNELS }};
+  for (int i = 0; i < {capitals}_INPUT_BYTES; i += row_bytes) {{
+    {library}_convert_row(frame + i, input + i);
   }}
 }}
 """
-    includes = ["<stdint.h>"]
-    header = c_arrays.header("model_settings.h", includes, body, for_c=True)
-    return {"model_settings.h": header}
+    definitions = f"""const char *const {library}_class_names[{capitals}_CLASS_COUNT] = {{
+{_strings(settings.class_names)}
+}};
+
+{_tables(library, names, settings.raw_to_input)}"""
+    name = f"{library}_settings"
+    return {
+        f"{name}.h": c_arrays.c_header(f"{name}.h", declarations),
+        f"{name}.c": c_arrays.c_source(f"{name}.h", definitions),
+    }
 
 
-def _comment(text: str) -> str:
-    return "\n".join(f"// {line}" for line in text.splitlines())
+def arena_constant(library: str, arena_bytes: int, note: str) -> str:
+    """The definition of an arena's size where no other header has it.
+
+    Args:
+        library: as for `model_settings`.
+        arena_bytes: RAM that the runtime needs as its arena.
+        note: what firmware must know of it: text in lines of at most 90 characters.
+    """
+    if arena_bytes <= 0:
+        raise ValueError(f"arena_bytes must be positive. Received: {arena_bytes}")
+    rounded = -(-arena_bytes // _ARENA_ALIGNMENT) * _ARENA_ALIGNMENT
+    lines = "\n".join(f" * {line}" for line in note.splitlines())
+    return f"""/* Bytes for the arena, which must be {_ARENA_ALIGNMENT}-byte aligned.
+{lines} */
+#define {library.upper()}_ARENA_BYTES {rounded}
+"""
 
 
-def _quantization(name: str, quantization: Quantization) -> str:
-    scale = c_arrays.number(quantization.scale[0])
-    return f"static const float k{name}Scale = {scale};\n" + c_arrays.integer(
-        f"k{name}ZeroPoint", int(quantization.zero_point[0])
-    )
+def _declarations(library: str, names: collections.abc.Iterable[str]) -> str:
+    return "".join(f"extern const int8_t {_table(library, name)};\n" for name in names)
+
+
+def _table(library: str, name: str) -> str:
+    return f"{library}_{name}_to_input[{_RAW_VALUES}]"
 
 
 def _strings(names: collections.abc.Iterable[str]) -> str:
     return "\n".join(f"    {c_arrays.string(name)}," for name in names)
 
 
-def _tables(names: collections.abc.Iterable[str], tables: np.ndarray) -> str:
+def _tables(library: str, names: collections.abc.Iterable[str], tables: np.ndarray) -> str:
     return "\n".join(
-        f"static const int8_t k{name}ToInput[{_RAW_VALUES}] = {c_arrays.array(table)};\n"
+        f"const int8_t {_table(library, name)} = {c_arrays.array(table)};\n"
         for name, table in zip(names, tables, strict=True)
     )
 
 
-def _conversions(names: collections.abc.Iterable[str]) -> str:
+def _conversions(library: str, names: collections.abc.Iterable[str]) -> str:
     return "\n".join(
-        f"    input[i + {channel}] = k{name}ToInput[row[i + {channel}]];"
+        f"    input[i + {channel}] = {library}_{name}_to_input[row[i + {channel}]];"
         for channel, name in enumerate(names)
     )

@@ -20,7 +20,10 @@ class Runtime(typing.Protocol):
         title: ends the report's title: "on TensorFlow Lite Micro".
         used_memory: what takes RAM over time, a caption: "activations alive".
         arena_bytes: size of an arena in which the model is known to run.
-        arena_note: what firmware must know of the arena, comment lines.
+        library: prefix of its files, functions and constants: "person_model".
+        ends: see `ModelSettings`.
+        least_arena_bytes: size of the smallest arena in which it can be run.
+        ram, flash: what it takes, in words.
         planned_bytes: RAM of what is laid over each other within the arena.
         live_bytes: RAM that is occupied at each operation.
         files: the model as sources, contents by file name.
@@ -35,7 +38,15 @@ class Runtime(typing.Protocol):
     @property
     def arena_bytes(self) -> int: ...
     @property
-    def arena_note(self) -> str: ...
+    def least_arena_bytes(self) -> int: ...
+    @property
+    def ram(self) -> str: ...
+    @property
+    def flash(self) -> str: ...
+    @property
+    def library(self) -> str: ...
+    @property
+    def ends(self) -> str: ...
     @property
     def planned_bytes(self) -> int: ...
     @property
@@ -45,13 +56,16 @@ class Runtime(typing.Protocol):
 
     # The interpreter is of a room that imports this one: its type cannot be named here.
     @classmethod
-    def of(cls, graph: Graph, model_bytes: bytes, interpreter: typing.Any) -> typing.Self:
+    def of(
+        cls, graph: Graph, model_bytes: bytes, interpreter: typing.Any, library: str
+    ) -> typing.Self:
         """The runtime of one model.
 
         Args:
             graph: its quantized `Graph`, which `require` takes.
             model_bytes: the same as a flatbuffer.
             interpreter: the `MicroInterpreter` that has loaded it.
+            library: prefix of files, functions and constants.
         """
         ...
 
@@ -93,10 +107,6 @@ class Runtime(typing.Protocol):
         Args:
             frame: format of a frame, such as "RGB888".
         """
-        ...
-
-    def summary(self) -> str:
-        """Flash and RAM in a few words."""
         ...
 
 

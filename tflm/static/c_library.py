@@ -22,7 +22,7 @@ from tflm.static.library_plan import (
 )
 
 _LINE_LENGTH = 100
-_NAME = re.compile(r"[a-z][a-z0-9_]{0,23}")
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,29}")
 _NOT_FOR_COMMENTS = re.compile(r"[^A-Za-z0-9_./:]")
 _RUN_OF_IMAGE = "run_operations_of_image"
 
@@ -63,7 +63,7 @@ def static_library(
 def _check_name(name):
     if not _NAME.fullmatch(name):
         raise ValueError(
-            "A library's name must be a lower-case letter and up to 23 lower-case letters, digits "
+            "A library's name must be a lower-case letter and up to 29 lower-case letters, digits "
             f"and underscores. Received: {name!r}"
         )
 
@@ -82,8 +82,19 @@ def _source(graph, plan, name, identifier):
 #include <stddef.h>
 
 {_kernels(graph, plan)}
+/* A program that keeps weights elsewhere than its other constants names a section of its linker
+ * script, for this model or for all: -D'{capitals}_WEIGHTS_SECTION=".external"' or
+ * -D'MICRONET_WEIGHTS_SECTION=".external"'. */
+#if defined({capitals}_WEIGHTS_SECTION)
+#define SECTION , section({capitals}_WEIGHTS_SECTION)
+#elif defined(MICRONET_WEIGHTS_SECTION)
+#define SECTION , section(MICRONET_WEIGHTS_SECTION)
+#else
+#define SECTION
+#endif
+
 /* The kernels need constants at multiples of 4; more is faster with some memories. */
-#define ALIGNED __attribute__((aligned({memory_plan.ALIGNMENT})))
+#define WEIGHTS __attribute__((aligned({memory_plan.ALIGNMENT}) SECTION))
 
 {operands}
 const uint32_t {name}_identifier = {identifier}u;
@@ -91,6 +102,7 @@ const uint32_t {name}_identifier = {identifier}u;
 static micronet_status check_arena(const void *arena, int32_t arena_bytes, int32_t needed_bytes) {{
   if (arena == NULL) return MICRONET_NULL_POINTER;
   if ((uintptr_t)arena % {memory_plan.ALIGNMENT} != 0) return MICRONET_ARENA_ALIGNMENT;
+  if (micronet_version() != MICRONET_VERSION) return MICRONET_KERNELS_VERSION;
   return arena_bytes < needed_bytes ? MICRONET_ARENA_SIZE : MICRONET_OK;
 }}
 

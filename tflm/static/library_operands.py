@@ -24,7 +24,7 @@ def params(packed: PackedOperation, variable: str) -> str:
     for member, constant in arrays.items():
         array = f"{variable}_{member.replace('.', '_')}"
         definitions.append(
-            f"static const {_C_TYPES[constant.dtype.name]} {array}[] ALIGNED = "
+            f"static const {_C_TYPES[constant.dtype.name]} {array}[] WEIGHTS = "
             f"{c_arrays.array(constant.ravel())};\n"
         )
         members[member] = array

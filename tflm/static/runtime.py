@@ -10,6 +10,7 @@ import numpy as np
 from tflm.graph.costs import operation_costs
 from tflm.graph.graph import Graph
 from tflm.settings import FUSED, STATIC
+from tflm.sources.generic_names import library_headers
 from tflm.sources.model_settings import model_identifier
 from tflm.sources.runtime import size_text
 from tflm.static import c_library, compiled_library, library_plan
@@ -26,7 +27,7 @@ class StaticRuntime:
         rows_arena_bytes: RAM to run frames row by row, or `None` if the model's first
             operation does not take rows.
         live_bytes: see `Runtime`; with the kernels' buffers, as they lie in the arena.
-        files: see `Runtime`.
+        library, files: see `Runtime`.
     """
 
     flatbuffer_bytes: int
@@ -34,6 +35,7 @@ class StaticRuntime:
     arena_bytes: int
     rows_arena_bytes: int | None
     live_bytes: tuple[int, ...]
+    library: str
     files: collections.abc.Mapping[str, str | bytes]
 
     name = STATIC
@@ -41,16 +43,19 @@ class StaticRuntime:
     title = "as a C99 library"
 
     @classmethod
-    def of(cls, graph: Graph, model_bytes: bytes, interpreter: object) -> typing.Self:
+    def of(cls, graph: Graph, model_bytes: bytes, interpreter: object, library: str) -> typing.Self:
         """See `Runtime`."""
         plan = library_plan.plan_memory(graph)
+        identifier = model_identifier(model_bytes)
+        files = c_library.static_library(graph, library, identifier)
         return cls(
             flatbuffer_bytes=len(model_bytes),
             constant_bytes=sum(cost.constant_bytes for cost in operation_costs(graph)),
             arena_bytes=plan.arena_bytes,
             rows_arena_bytes=plan.rows_arena_bytes,
             live_bytes=library_plan.occupied_bytes(graph, plan),
-            files=c_library.static_library(graph, identifier=model_identifier(model_bytes)),
+            library=library,
+            files={**files, **library_headers(library, files)},
         )
 
     @staticmethod
@@ -65,16 +70,13 @@ class StaticRuntime:
     ) -> None:
         """Compiles the library for this computer, and compares it; see `Runtime`."""
         announce("compiling the C library for this computer, and verifying it on the same images")
-        library = compiled_library.CompiledLibrary(self.files)
+        library = compiled_library.CompiledLibrary(self.files, self.library)
         compiled_library.require_equal_outputs(library, parts)
 
     @property
-    def arena_note(self) -> str:
-        """What firmware must know of the arena."""
-        note = "Exact, for whole frames, and the same as MICRONET_MODEL_ARENA_BYTES."
-        if self.rows_arena_bytes is not None:
-            note += "\nRow by row, MICRONET_MODEL_ROWS_ARENA_BYTES are enough."
-        return note
+    def ends(self) -> str:
+        """The header that has the constants of input, output and arena."""
+        return f'#include "{self.library}.h"\n'
 
     @property
     def planned_bytes(self) -> int:
@@ -131,23 +133,24 @@ the computer that made the export, gave the same bytes for every image compared.
         Args:
             frame: format of a frame, such as "RGB888".
         """
+        library, capitals = self.library, self.library.upper()
         return f"""\
-Compile `micronet_model.c` and all of `kernels/*.c` as C99, optimised (`-O2`) and for the very
-processor (`-mcpu=cortex-m4`): its DSP or vector instructions are used where it has them. The
-headers fit C and C++, where `model_settings.h` has all in the namespace `micronet`.
+Compile all C files of `src/` and `src/kernels/` as C99 for the very processor
+(`-mcpu=cortex-m4`): its DSP or vector instructions are used where it has them. The headers fit C
+and C++.
 
 A frame that is in memory as a whole:
 
 ```c
-#include "micronet_model.h"
-#include "model_settings.h"
+#include "{library}.h"
+#include "{library}_settings.h"
 
-__attribute__((aligned(16))) static uint8_t arena[MICRONET_MODEL_ARENA_BYTES];
+__attribute__((aligned(16))) static uint8_t arena[{capitals}_ARENA_BYTES];
 
-micronet_status status = micronet_model_init(arena, sizeof(arena)); /* once */
-ConvertFrame(frame, micronet_model_input(arena)); /* frame: {frame} */
-status = micronet_model_run(arena);
-const int8_t *scores = micronet_model_output(arena); /* of kClassNames */
+micronet_status status = {library}_init(arena, sizeof(arena)); /* once */
+{library}_convert_frame(frame, {library}_input(arena)); /* frame: {frame} */
+status = {library}_run(arena);
+const int8_t *scores = {library}_output(arena); /* of {library}_class_names */
 ```
 {self._firmware_for_rows(frame)}
 `micronet_status_message(status)` says in words what is not `MICRONET_OK`."""
@@ -155,30 +158,41 @@ const int8_t *scores = micronet_model_output(arena); /* of kClassNames */
     def _firmware_for_rows(self, frame):
         if self.rows_arena_bytes is None:
             return ""
+        library, capitals = self.library, self.library.upper()
         return f"""
 One that comes row by row, as from a camera or a line, and is never in memory as a whole:
 
 ```c
-#include "micronet_model_rows.h"
-#include "model_settings.h"
+#include "{library}_rows.h"
+#include "{library}_settings.h"
 
-__attribute__((aligned(16))) static uint8_t arena[MICRONET_MODEL_ROWS_ARENA_BYTES];
-static int8_t input[kInputWidth * kInputChannels];
+__attribute__((aligned(16))) static uint8_t arena[{capitals}_ROWS_ARENA_BYTES];
+static int8_t input[{capitals}_INPUT_WIDTH * {capitals}_INPUT_CHANNELS];
 
-micronet_status status = micronet_model_rows_init(arena, sizeof(arena)); /* once */
-status = micronet_model_rows_begin(arena);
-for (int y = 0; y < kInputHeight && status == MICRONET_OK; ++y) {{
-  ConvertRow(read_row(), input); /* kInputWidth pixels of {frame} */
-  status = micronet_model_rows_push(arena, input);
+micronet_status status = {library}_rows_init(arena, sizeof(arena)); /* once */
+status = {library}_rows_begin(arena);
+for (int y = 0; y < {capitals}_INPUT_HEIGHT && status == MICRONET_OK; ++y) {{
+  {library}_convert_row(read_row(), input); /* {capitals}_INPUT_WIDTH pixels of {frame} */
+  status = {library}_rows_push(arena, input);
 }}
-if (status == MICRONET_OK) status = micronet_model_rows_run(arena);
-const int8_t *scores = micronet_model_rows_output(arena); /* of kClassNames */
+if (status == MICRONET_OK) status = {library}_rows_run(arena);
+const int8_t *scores = {library}_rows_output(arena); /* of {library}_class_names */
 ```
 """
 
-    def summary(self) -> str:
-        """Flash and RAM in a few words."""
-        rows = ""
-        if self.rows_arena_bytes is not None:
-            rows = f" or {self.rows_arena_bytes:,} row by row"
-        return f"flash {self.constant_bytes:,} bytes and code, RAM {self.arena_bytes:,} bytes{rows}"
+    @property
+    def least_arena_bytes(self) -> int:
+        """Size of the arena row by row, or for whole frames if rows are not taken."""
+        return self.arena_bytes if self.rows_arena_bytes is None else self.rows_arena_bytes
+
+    @property
+    def ram(self) -> str:
+        """In a few words."""
+        if self.rows_arena_bytes is None:
+            return f"{self.arena_bytes:,} bytes"
+        return f"{self.arena_bytes:,} bytes or {self.rows_arena_bytes:,} row by row"
+
+    @property
+    def flash(self) -> str:
+        """In a few words."""
+        return f"{self.constant_bytes:,} bytes and code"

@@ -17,10 +17,12 @@ from tflm.graph.graph import Graph, Operation
 from tflm.kernels.dense import Dense
 from tflm.kernels.factorized_stem import FactorizedStem
 from tflm.passes.input_normalization import InputNormalization
-from tflm.sources import c_arrays
+from tflm.sources import c_arrays, generic_names
 from tflm.sources.model_settings import ModelSettings, model_settings
-from tflm.static import c_library, library_plan
+from tflm.sources.test_vectors import test_vectors
+from tflm.static import c_library
 
+LIBRARY = "small_model"
 HEIGHT, WIDTH = 10, 8
 # What percent-encoding has to do with: spaces, its own sign, other letters, signs of C.
 CLASS_NAMES = ("plain", "two words", "100%", "a=b,c", "Übergröße", "日本", "'\"\\")
@@ -49,8 +51,8 @@ class SmallModel:
     @property
     def rows_arena_bytes(self):
         """RAM for the activations when the image comes row by row."""
-        header = (self.folder / "micronet_model_rows.h").read_text()
-        return int(header.split("#define MICRONET_MODEL_ROWS_ARENA_BYTES ")[1].split()[0])
+        header = (self.folder / "src" / f"{LIBRARY}_rows.h").read_text()
+        return int(header.split("#define SMALL_MODEL_ROWS_ARENA_BYTES ")[1].split()[0])
 
     def scores(self, image):
         """int8 scores, as a tuple of int, of raw uint8 RGB `(HEIGHT, WIDTH, 3)`.
@@ -89,21 +91,25 @@ def small_model(tmp_path_factory):
     input_quantization = graph.tensors[graph.inputs[0]].quantization
     settings = ModelSettings(
         input_shape=graph.tensors[graph.inputs[0]].shape,
-        input_quantization=input_quantization,
-        output_quantization=graph.tensors[graph.outputs[0]].quantization,
         class_names=CLASS_NAMES,
         model=_MODEL,
-        arena_bytes=library_plan.plan_memory(graph).arena_bytes,
-        arena_note="For whole frames.",
+        ends=f'#include "{LIBRARY}.h"\n',
         raw_to_input=InputNormalization.of(preprocess_input).tables(input_quantization),
     )
     outputs = np.array([model.scores(image) for image in images], np.int8)
-    files = {
-        **c_library.static_library(graph, identifier=model.identifier),
-        **model_settings(settings),
-        **c_arrays.test_vectors(images, outputs, np.arange(_TEST_VECTORS)),
+    library = c_library.static_library(graph, LIBRARY, model.identifier)
+    sources = {
+        **library,
+        **generic_names.library_headers(LIBRARY, library),
+        **model_settings(settings, LIBRARY),
+        **generic_names.settings_header(LIBRARY),
     }
-    c_arrays.write_files(files, model.folder)
+    vectors = {
+        **test_vectors(images, outputs, np.arange(_TEST_VECTORS), LIBRARY),
+        **generic_names.test_vectors_header(LIBRARY),
+    }
+    c_arrays.write_files(sources, model.folder / "src")
+    c_arrays.write_files(vectors, model.folder / "test")
     return model
 
 

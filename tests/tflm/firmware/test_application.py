@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.tflm.firmware.conftest import CLASS_NAMES, HEIGHT, WIDTH, random_images
+from tests.tflm.firmware.conftest import CLASS_NAMES, HEIGHT, LIBRARY, WIDTH, random_images
 from tests.tflm.firmware.damaged_frames import frame_packets
 from tflm.firmware import build
 from tflm.firmware.link.serial_packets import Recognition, encode_packet, parse_line
@@ -25,6 +25,8 @@ SANITIZERS = "-fsanitize=address,undefined -fno-sanitize-recover=all"
 FLAGS = ("CMAKE_C_FLAGS", "CMAKE_CXX_FLAGS", "CMAKE_EXE_LINKER_FLAGS")
 EMULATED = "mps2-an386"
 LARGEST_SHRINK = 4  # by default
+SETTINGS = f"src/{LIBRARY}_settings.h"
+VECTORS = f"test/{LIBRARY}_test_vectors.c"
 HEAP = re.compile(r"^(_?(malloc|calloc|realloc|free|sbrk)(_r)?|_Zn[wa].*|_Zd[la].*)$")
 
 
@@ -82,7 +84,7 @@ def test_one_wrong_byte_of_an_expected_output_is_seen(model, run_vectors):
     def other(match):
         return f"{match[1]}{(int(match[2]) + 129) % 256 - 128}"
 
-    replace_in(model / "test_vectors.cc", r"(kTestOutputs\[.*\{\n\{\n)(-?\d+)", other)
+    replace_in(model / VECTORS, r"(test_outputs\[.*\n\{\n\{\n)(-?\d+)", other)
     finished = run_vectors(model)
     assert finished.returncode == 1, finished.stderr
     assert "error vector score 0 of test vector 0 must be " in finished.stdout
@@ -93,7 +95,7 @@ def test_one_wrong_byte_of_a_frame_is_seen(model, run_vectors):
     def other(match):
         return f"{match[1]}{int(match[2]) ^ 255}"
 
-    replace_in(model / "test_vectors.cc", r"(kTestFrames\[.*\{\n\{\n)(\d+)", other)
+    replace_in(model / VECTORS, r"(test_frames\[.*\n\{\n\{\n)(\d+)", other)
     finished = run_vectors(model)
     assert finished.returncode == 1, finished.stderr
     assert finished.stdout.endswith("ok vectors right=2 of=3\n")
@@ -138,26 +140,19 @@ def test_arena_of_the_needed_size_is_enough_and_one_byte_less_is_not(
     assert finished.stdout == f"error arena needs {needed} bytes, has {needed - 1}\n"
 
 
-MISMATCHES = {
-    "identifier": r"(kModelIdentifier = 0x)(?!0000)[0-9a-f]{4}",
-    "input height": r"(kInputHeight, )\d+",
-    "input width": r"(kInputWidth, )\d+",
-}
-
-
-@pytest.mark.parametrize("name", MISMATCHES)
-def test_settings_of_another_model_are_refused_at_the_start(model, run_vectors, name):
-    replace_in(model / "model_settings.h", MISMATCHES[name], r"\g<1>0007")
+def test_settings_of_another_model_are_refused_at_the_start(model, run_vectors):
+    replace_in(model / SETTINGS, r"(_CRC32 0x)(?!0000)[0-9a-f]{4}", r"\g<1>0007")
     finished = run_vectors(model)
     assert finished.returncode == 1, finished.stderr
     (line,) = finished.stdout.splitlines()
-    assert line.startswith(f"error model {name} must be that of model_settings.h, ")
+    assert line.startswith("error model identifier must be that of model_settings.h, ")
 
 
 def test_settings_with_another_number_of_classes_are_refused(model, run_vectors):
     count = len(CLASS_NAMES) + 1
-    replace_in(model / "model_settings.h", r"(kClassCount, )\d+", rf"\g<1>{count}")
-    replace_in(model / "test_vectors.h", r"(kTestOutputSize, )\d+", rf"\g<1>{count}")
+    replace_in(model / SETTINGS, r"(_CLASS_COUNT )\d+", rf"\g<1>{count}")
+    header = model / VECTORS.replace(".c", ".h")
+    replace_in(header, r"(_TEST_OUTPUT_BYTES )\d+", rf"\g<1>{count}")
     finished = run_vectors(model)
     assert finished.returncode == 1, finished.stderr
     expected = f"error model scores must be as many as in model_settings.h, {count}, received "
@@ -267,9 +262,9 @@ def test_wrong_choices_are_told(model, tmp_path, definitions, message):
 @pytest.mark.parametrize(
     "missing, definitions, message",
     [
-        ("micronet_model_rows.h", {}, "must begin with a stem.* without micronet_model_rows.h"),
-        ("micronet_model.h", {}, "exported with --runtime static .* without micronet_model.h"),
-        ("test_vectors.cc", {"PROVIDER": "test_vectors"}, "must have test vectors"),
+        ("src/micronet_model_rows.h", {}, "begin with a stem.* without src/micronet_model_rows.h"),
+        ("src/micronet_model.h", {}, "exported with --runtime static .* without src/micro"),
+        ("test/test_vectors.h", {"PROVIDER": "test_vectors"}, "must have test vectors"),
     ],
 )
 def test_missing_files_of_the_model_are_told(model, tmp_path, missing, definitions, message):

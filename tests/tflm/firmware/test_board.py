@@ -181,8 +181,8 @@ def test_platforms_are_those_of_the_folder():
         ({"runtime": "onnx"}, "runtime must be one of tflm, static. Received: 'onnx'"),
         ({"platform": "mps2"}, "platform must be one of host, .* Received: 'mps2'"),
         ({"platform": "."}, "or a folder with platform.cmake. Received: '.'"),
-        ({"model": "nowhere"}, "Received: nowhere without model_settings.h"),
-        ({"runtime": "tflm"}, "--runtime tflm. has written. Received: .* without model_data.h"),
+        ({"model": "nowhere"}, "Received: nowhere without src/model_settings.h"),
+        ({"runtime": "tflm"}, "--runtime tflm. has written. Received: .* without src/model_d"),
     ],
 )
 def test_wrong_choices_are_refused_before_anything_is_built(small_model, tmp_path, changes, rule):
@@ -193,8 +193,9 @@ def test_wrong_choices_are_refused_before_anything_is_built(small_model, tmp_pat
 
 
 def test_runtime_of_tensorflow_needs_its_sources(small_model, tmp_path):
-    (tmp_path / "model_settings.h").write_text("")
-    (tmp_path / "model_data.h").write_text("")
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "model_settings.h").write_text("")
+    (tmp_path / "src" / "model_data.h").write_text("")
     with pytest.raises(ValueError, match="sources of TensorFlow Lite Micro. Received: none"):
         build.check(tmp_path, EMULATED, "tflm")
 
@@ -292,7 +293,7 @@ WRONG_WORDS = {
     "--first -1": "first at least 0",
     "--count 9": "must choose among the 8 images",
     "--images nowhere.npz": "must be an .npz file",
-    "--runtime tflm": "without model_data.h",
+    "--runtime tflm": "without src/model_data.h",
     "--port /dev/null": "either the folder of a model or a port",
 }
 

@@ -35,8 +35,8 @@ def nothing_is_built(monkeypatch):
 def model(tmp_path):
     """A folder with the names of an export for the runtime static."""
     folder = tmp_path / "export"
-    folder.mkdir()
-    for name in ("model_settings.h", "micronet_model.h"):
+    (folder / "src").mkdir(parents=True)
+    for name in ("src/model_settings.h", "src/micronet_model.h"):
         (folder / name).write_text("")
     return folder
 

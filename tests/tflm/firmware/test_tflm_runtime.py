@@ -19,6 +19,7 @@ import pytest
 
 from tflm import command_line
 from tflm.firmware import build
+from tflm.micro.model_data import model_data
 from tflm.settings import KERNELS
 from tflm.sources import c_arrays
 from tflm.toolchains import emulator
@@ -32,7 +33,7 @@ ARCHITECTURES = {
     "mps2-an500": "cortex-m7+fp",
     "mps3-an547": "cortex-m55",
 }
-MODEL_FILES = ("model_data.h", "model_data.cc", "op_resolver.h", "model_settings.h")
+MODEL_FILES = ("src/model_data.h", "src/op_resolver.h", "src/model_settings.h")
 INTERPRETER_HEADER = "tensorflow/lite/micro/micro_interpreter.h"
 DOWNLOADS = "tensorflow/lite/micro/tools/make/downloads"
 DOWNLOADED_HEADERS = (
@@ -180,13 +181,13 @@ def test_library_must_have_been_compiled_as_for_microcontrollers(model, tree, sy
     assert_refused(configure(model, TFLM_ROOT=tree), rule, f"Received: {tree / LIBRARY}")
 
 
-@pytest.mark.parametrize("name", ["model_data.cc", "op_resolver.h"])
+@pytest.mark.parametrize("name", ["src/model_data.h", "src/op_resolver.h"])
 def test_model_must_be_exported_for_this_runtime(model, tree, name):
     (model / name).unlink()
     rule = "MODEL must be a folder that `python -m tflm` has written with --runtime tflm"
     received = f"Received: MODEL={model} with no {name}"
     assert_refused(configure(model, TFLM_ROOT=tree), rule, received)
-    write(model, {"micronet_model.c": b""})
+    write(model, {"src/micronet_model.h": b""})
     assert_refused(configure(model, TFLM_ROOT=tree), rule, "an export of the static runtime")
 
 
@@ -243,10 +244,21 @@ def fields(line):
     return dict(word.split("=", 1) for word in line.split() if "=" in word)
 
 
+def settings_of(export):
+    (path,) = export.glob("src/*_model_settings.h")
+    return path
+
+
+def overwrite_model(export, model):
+    """Puts other bytes in the place of the model's."""
+    library = settings_of(export).name.removesuffix("_settings.h")
+    c_arrays.write_files(model_data(model, library), export / "src")
+
+
 def constant(export, name):
-    """An integer of model_settings.h."""
-    text = (export / "model_settings.h").read_text()
-    return int(re.search(rf"\b{name}(?:, | = )(\w+?)u?\b", text)[1], 0)
+    """An integer of the model's settings."""
+    text = settings_of(export).read_text()
+    return int(re.search(rf"_{name} (\w+?)u?$", text, re.MULTILINE)[1], 0)
 
 
 def heap_functions(program):
@@ -268,19 +280,19 @@ def test_scores_are_those_of_the_interpreter_on_this_computer(exports, run, boar
     assert (status, end) == (0, "ok vectors right=10 of=10")
     assert [line.split()[0] for line in results] == ["result"] * 10
     described = {
-        "model": f"{constant(export, 'kModelIdentifier'):08x}",
+        "model": f"{constant(export, 'CRC32'):08x}",
         "input": "32x32",
         "classes": "10",
         "runtime": "tflm",
     }
     assert fields(ready).items() >= described.items()
-    assert 0 < int(fields(ready)["arena"]) <= constant(export, "kArenaBytes")
+    assert 0 < int(fields(ready)["arena"]) <= constant(export, "ARENA_BYTES")
     assert heap_functions(program) == []
 
 
 @needs_library
 def test_too_small_an_arena_is_refused(exports, run):
-    needed_bytes = constant(exports("builtin"), "kArenaBytes")
+    needed_bytes = constant(exports("builtin"), "ARENA_BYTES")
     status, lines, _ = run(exports("builtin"), ARENA_BYTES=needed_bytes - 1)
     sentence = f"error arena needs {needed_bytes} bytes, has {needed_bytes - 1}"
     assert (status, lines) == (1, [sentence])
@@ -301,13 +313,17 @@ def test_damaged_model_is_refused(exports, run, tmp_path):
     folder = shutil.copytree(export, tmp_path / "export")
     model = (export / "model.tflite").read_bytes()
     damaged = model[:-1] + bytes([model[-1] ^ 1])
-    c_arrays.write_files(c_arrays.model_data(damaged), folder)
+    overwrite_model(folder, damaged)
     expected, received = (f"{zlib.crc32(data):x}" for data in (model, damaged))
-    sentence = f"error model model_data.cc must have the CRC-32 of model_settings.h, {expected}. "
+    sentence = (
+        f"error model the model's data must have the CRC-32 of model_settings.h, {expected}. "
+    )
     assert run(folder)[:2] == (1, [f"{sentence}Received: {received}"])
 
-    c_arrays.write_files(c_arrays.model_data(model + bytes(16)), folder)
-    sentence = f"error model model_data.cc must have the {len(model)} bytes of model_settings.h. "
+    overwrite_model(folder, model + bytes(16))
+    sentence = (
+        f"error model the model's data must have the {len(model)} bytes of model_settings.h. "
+    )
     assert run(folder)[:2] == (1, [f"{sentence}Received: {len(model) + 16} bytes"])
 
 
@@ -316,11 +332,11 @@ def test_model_of_another_schema_is_refused(exports, run, tmp_path):
     folder = shutil.copytree(exports("builtin"), tmp_path / "export")
     model = (folder / "model.tflite").read_bytes()
     newer = of_another_schema(model)
-    c_arrays.write_files(c_arrays.model_data(newer), folder)
-    settings = (folder / "model_settings.h").read_text()
+    overwrite_model(folder, newer)
+    settings = settings_of(folder).read_text()
     identifiers = [f"0x{zlib.crc32(data):08x}" for data in (model, newer)]
     assert settings.count(identifiers[0]) == 1
-    (folder / "model_settings.h").write_text(settings.replace(*identifiers))
+    settings_of(folder).write_text(settings.replace(*identifiers))
     sentence = "error model the model's schema must be of version 3. Received: version 4"
     assert run(folder)[:2] == (1, [sentence])
 

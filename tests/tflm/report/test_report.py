@@ -42,6 +42,8 @@ MICRO = MicroRuntime(
     arena_bytes=3008,
     has_kernels=False,
     live_bytes=(),
+    library="photos_model",
+    ends="",
     files={},
 )
 STATIC = StaticRuntime(
@@ -50,6 +52,7 @@ STATIC = StaticRuntime(
     arena_bytes=2048,
     rows_arena_bytes=1536,
     live_bytes=(),
+    library="photos_model",
     files={},
 )
 # 98.5% and 98.25% of 2,000 images.
@@ -177,18 +180,16 @@ def test_markdown_of_a_library_begins_with_its_memory():
 
 def test_markdown_of_a_model_without_a_stem_knows_whole_frames_only():
     text = to_markdown(make_report(residual(), runtime=FRAMES_ONLY))
-    assert "MICRONET_MODEL_ARENA_BYTES" in text
-    for words in ("row by row", "Row by row", "micronet_model_rows"):
+    assert "PHOTOS_MODEL_ARENA_BYTES" in text
+    for words in ("row by row", "Row by row", "photos_model_rows"):
         assert words not in text
-    assert "ROWS" in STATIC.arena_note
-    assert "ROWS" not in FRAMES_ONLY.arena_note
 
 
 @pytest.mark.parametrize("has_kernels", [False, True])
 def test_markdown_says_how_kernels_are_compiled(has_kernels):
     runtime = dataclasses.replace(MICRO, has_kernels=has_kernels)
     text = to_markdown(make_report(residual(), runtime=runtime))
-    assert ("Compile all of `kernels/` along" in text) == has_kernels
+    assert ("Compile all of `src/kernels/` along" in text) == has_kernels
     assert "\n\n\n" not in text
 
 
@@ -236,7 +237,7 @@ def test_refused_report_tells_why_and_what_next():
     text = to_markdown(shown)
     assert "## Refused: no sources were written" in text
     assert "- `python -m tflm x`\n  does this\n- do that\n" in text
-    assert "In firmware" not in text and "test_vectors.h" not in text
+    assert "In firmware" not in text and "test vectors" not in text
     assert json.loads(to_json(shown))["refused"] is True
     assert "at most 2 points of accuracy. Received: 49.50 points lost, significantly more" in (
         verdict.refusal(shown)

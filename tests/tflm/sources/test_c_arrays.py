@@ -11,10 +11,17 @@ import pytest
 
 from tests.tflm.hand_made_graphs import chain_of_two_convolutions
 from tests.tflm.operator_cases import CASES
-from tflm.graph.graph import Operation, Quantization
+from tflm.graph.graph import Graph, Operation, Quantization
 from tflm.graph.operators import OPERATORS
 from tflm.micro import op_resolver
-from tflm.sources import c_arrays, model_settings
+from tflm.micro.model_data import model_data
+from tflm.sources import (
+    c_arrays,
+    generic_names,
+    model_settings,
+    tensor_constants,
+    test_vectors,
+)
 
 FLAGS = ["-Wall", "-Wextra", "-Werror", "-pedantic"]
 CPLUSPLUS_FLAGS = ["-fno-exceptions", "-fno-rtti"]
@@ -44,15 +51,35 @@ MODEL_IDENTIFIER = 0xCBF43926  # of these digits, as every description of CRC-32
 NOTE = "Two lines\nabout it."
 
 
+LIBRARY = "person_model"
+
+
+def ends(shape=(1, 4, 6, 3)):
+    graph = Graph()
+    graph.inputs = [graph.add_tensor("image", shape, None, INPUT)]
+    graph.outputs = [graph.add_tensor("scores", (1, len(NAMES)), None, OUTPUT)]
+    constants = tensor_constants.input_and_output(graph, LIBRARY)
+    return f"{constants}\n{model_settings.arena_constant(LIBRARY, 257_729, NOTE)}"
+
+
+def settings_files(**changes):
+    """By name, with the header of generic names."""
+    given = settings(**changes)
+    own = model_settings.model_settings(given, LIBRARY)
+    return {**own, **generic_names.settings_header(LIBRARY)}
+
+
+def vectors_files(frames, outputs, labels):
+    own = test_vectors.test_vectors(frames, outputs, labels, LIBRARY)
+    return {**own, **generic_names.test_vectors_header(LIBRARY)}
+
+
 def settings(**changes):
     values = {
         "input_shape": (1, 4, 6, 3),
-        "input_quantization": INPUT,
-        "output_quantization": OUTPUT,
         "class_names": NAMES,
         "model": MODEL,
-        "arena_bytes": 257_729,
-        "arena_note": NOTE,
+        "ends": ends(),
         "raw_to_input": TABLES,
     }
     return model_settings.ModelSettings(**{**values, **changes})
@@ -79,19 +106,21 @@ def compile_and_run(folder, program, sources=(), standard="c++17", inputs=b""):
 @pytest.mark.parametrize("standard", ["c++11", "c++17"])
 def test_model_data_holds_the_model(tmp_path, standard):
     model = np.random.default_rng(0).integers(0, 256, 1001).astype(np.uint8).tobytes()
-    c_arrays.write_files(c_arrays.model_data(model), tmp_path)
+    c_arrays.write_files(model_data(model, LIBRARY), tmp_path)
     program = """
 #include <cstdio>
-#include "model_data.cc"
+#include "person_model_data.cc"
 int main() {
-  std::printf("%d\\n", static_cast<int>(__alignof__(micronet::kModelData)));
-  std::fwrite(micronet::kModelData, 1, micronet::kModelDataLength, stdout);
+  std::printf("%d\\n", static_cast<int>(__alignof__(person_model::kModelData)));
+  std::fwrite(person_model::kModelData, 1, person_model::kModelDataLength, stdout);
 }
 """
     printed = compile_and_run(tmp_path, program, (), standard)
     assert printed == b"16\n" + model
 
 
+SETTINGS_SOURCES = (f"{LIBRARY}_settings.c",)
+VECTORS_SOURCES = (f"{LIBRARY}_test_vectors.c",)
 SETTINGS_PROGRAM = """
 #include <stdio.h>
 #include <string.h>
@@ -128,10 +157,12 @@ int main(void) {
 @pytest.mark.parametrize("shape", [(1, 16, 17, 3), (1, 16, 17, 1)])
 def test_model_settings_tell_firmware_what_python_knows(tmp_path, standard, shape):
     channels = shape[-1]
-    given = settings(input_shape=shape, raw_to_input=TABLES[:channels])
-    c_arrays.write_files(model_settings.model_settings(given), tmp_path)
+    given = {"input_shape": shape, "ends": ends(shape), "raw_to_input": TABLES[:channels]}
+    c_arrays.write_files(settings_files(**given), tmp_path)
     frame = np.arange(16 * 17 * channels).astype(np.uint8).reshape(shape)  # all values, and more
-    printed = compile_and_run(tmp_path, SETTINGS_PROGRAM, (), standard, frame.tobytes())
+    printed = compile_and_run(
+        tmp_path, SETTINGS_PROGRAM, SETTINGS_SOURCES, standard, frame.tobytes()
+    )
 
     head = f"16 17 {channels} {16 * 17 * channels}\n".encode()
     assert printed.startswith(head)
@@ -153,11 +184,11 @@ def test_model_settings_tell_firmware_what_python_knows(tmp_path, standard, shap
 
 
 def test_note_on_the_arena_is_a_comment_of_its_own_lines():
-    lines = model_settings.model_settings(settings())["model_settings.h"].splitlines()
-    place = lines.index("// Two lines")
-    assert lines[place + 1 : place + 3] == [
-        "// about it.",
-        "MICRONET_INTEGER(kArenaBytes, 257744);",
+    lines = model_settings.arena_constant(LIBRARY, 257_729, NOTE).splitlines()
+    assert lines[1:] == [
+        " * Two lines",
+        " * about it. */",
+        "#define PERSON_MODEL_ARENA_BYTES 257744",
     ]
 
 
@@ -166,8 +197,8 @@ def test_note_on_the_arena_is_a_comment_of_its_own_lines():
 def test_both_headers_fit_into_one_program(tmp_path, standard):
     """In C++ their constants are comparable, no enumerators; neither leaves a macro behind."""
     frames = np.zeros((2, 4, 6, 3), np.uint8)
-    vectors = c_arrays.test_vectors(frames, np.zeros((2, 9), np.int8), np.array([0, 4]))
-    c_arrays.write_files({**vectors, **model_settings.model_settings(settings())}, tmp_path)
+    vectors = vectors_files(frames, np.zeros((2, 9), np.int8), np.array([0, 4]))
+    c_arrays.write_files({**vectors, **settings_files()}, tmp_path)
     program = """
 #include "model_settings.h"
 #include "test_vectors.h"
@@ -181,7 +212,7 @@ static_assert(kTestInputSize == kInputSize && kTestOutputSize == kClassCount, ""
 static const int sizes[kTestVectorCount] = {kTestInputSize - kInputSize, kClassCount};
 int main(void) { return sizes[0] != 0 || sizes[1] != 9; }
 """
-    compile_and_run(tmp_path, program, ["test_vectors.cc"], standard)
+    compile_and_run(tmp_path, program, [*VECTORS_SOURCES, *SETTINGS_SOURCES], standard)
 
 
 @needs_compiler
@@ -190,7 +221,7 @@ def test_test_vectors_hold_what_was_given(tmp_path, standard):
     generator = np.random.default_rng(1)
     frames = generator.integers(0, 256, (3, 5, 7, 3)).astype(np.uint8)
     outputs = generator.integers(-128, 128, (3, 10)).astype(np.int8)
-    c_arrays.write_files(c_arrays.test_vectors(frames, outputs, np.array([9, 0, 4])), tmp_path)
+    c_arrays.write_files(vectors_files(frames, outputs, np.array([9, 0, 4])), tmp_path)
     program = """
 #include <stdio.h>
 #include "test_vectors.h"
@@ -206,7 +237,7 @@ int main(void) {
   }
 }
 """
-    printed = compile_and_run(tmp_path, program, ["test_vectors.cc"], standard)
+    printed = compile_and_run(tmp_path, program, VECTORS_SOURCES, standard)
     expected = b"3 105 10\n" + b"".join(
         b"%d\n" % label + image.tobytes() + output.tobytes()
         for image, output, label in zip(frames, outputs, [9, 0, 4], strict=True)
@@ -305,7 +336,9 @@ def test_op_resolver_registers_each_operator_once_and_has_no_room_to_spare(
     )
     header = REGISTRATIONS.format(functions=functions)
     c_arrays.write_files({"micronet_ops.h": header}, tmp_path / "kernels")
-    c_arrays.write_files(op_resolver.op_resolver(graph), tmp_path)
+    c_arrays.write_files(op_resolver.op_resolver(graph, LIBRARY), tmp_path)
+    generic = generic_names.cplusplus_header(LIBRARY, "op_resolver", "op_resolver.h")
+    c_arrays.write_files(generic, tmp_path)
     lines = compile_and_run(tmp_path, RESOLVER_PROGRAM).decode().splitlines()
     assert sorted(lines[: len(methods)]) == methods
     assert lines[len(methods) :] == ["room for 0 more", "status when full: 1"]
@@ -314,7 +347,7 @@ def test_op_resolver_registers_each_operator_once_and_has_no_room_to_spare(
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: c_arrays.model_data(b""), "must have bytes"),
+        (lambda: model_data(b"", LIBRARY), "must have bytes"),
         (lambda: c_arrays.string("a\0b"), r"zero byte within. Received: 'a\\x00b'"),
         (lambda: c_arrays.string("a\ud800"), "valid Unicode"),
         (lambda: settings(input_shape=(1, 4, 6, 2)), "1 or 3 channels.*Received: .*2"),
@@ -323,7 +356,10 @@ def test_op_resolver_registers_each_operator_once_and_has_no_room_to_spare(
         (lambda: settings(raw_to_input=np.zeros((3, 256))), "int8.*float64"),
         (lambda: settings(class_names=()), "at least one name"),
         (lambda: settings(class_names="zero"), "Received: 'zero'"),
-        (lambda: settings(arena_bytes=0), "arena_bytes must be positive. Received: 0"),
+        (
+            lambda: model_settings.arena_constant(LIBRARY, 0, NOTE),
+            "arena_bytes must be positive. Received: 0",
+        ),
     ],
 )
 def test_bad_input_is_refused(make, words):
@@ -351,20 +387,20 @@ def test_bad_test_vectors_are_refused(changes, words):
         "outputs": np.zeros((2, 5), np.int8),
         "labels": np.array([0, 4]),
     }
-    c_arrays.test_vectors(**good)
+    vectors_files(**good)
     with pytest.raises(ValueError, match=words):
-        c_arrays.test_vectors(**{**good, **changes})
+        vectors_files(**{**good, **changes})
 
 
 def test_unknown_operator_has_no_resolver():
     graph = chain_of_two_convolutions()
     graph.operations[0].kind = "CONV_5D"
     with pytest.raises(ValueError, match="Received: CONV_5D"):
-        op_resolver.op_resolver(graph)
+        op_resolver.op_resolver(graph, LIBRARY)
 
 
 def test_lines_stay_readable():
-    text = c_arrays.model_data(bytes(range(256)) * 8)["model_data.cc"]
+    text = model_data(bytes(range(256)) * 8, LIBRARY)[f"{LIBRARY}_data.cc"]
     assert max(map(len, text.splitlines())) <= 100
 
 

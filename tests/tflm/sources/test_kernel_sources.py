@@ -47,6 +47,7 @@ def test_program_that_knows_operands_needs_only_what_computes():
     assert c_files_of(["global_average_pool_s8"]) == {
         "global_average_pool_s8.c",
         "micronet_status_message.c",
+        "micronet_version.c",
     }
 
 
@@ -61,7 +62,7 @@ def test_form_of_an_operator_comes_without_the_operators_own_function():
             "fuse_scalar",
         )
     }
-    parts.add("micronet_status_message.c")
+    parts |= {"micronet_status_message.c", "micronet_version.c"}
     apart, in_place = "dynamic_shift_max_s8", "dynamic_shift_max_in_place_s8"
     assert c_files_of([apart]) == parts | {f"{apart}.c"}
     assert c_files_of([in_place]) == parts | {f"{in_place}.c"}

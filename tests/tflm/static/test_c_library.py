@@ -269,7 +269,7 @@ def comparison(index, packed):
     """C text: writes whether `bind` makes the same struct, and the buffer's size by the kernel."""
     variable, operator = f"operation_{index}", f"micronet_{packed.operator}"
     text = library_operands.params(packed, variable)
-    arrays = [line.split()[3][:-2] for line in text.splitlines() if "[] ALIGNED" in line]
+    arrays = [line.split()[3][:-2] for line in text.splitlines() if "[] WEIGHTS" in line]
     constants = ", ".join(f"{{{array}, sizeof({array})}}" for array in arrays) or "{0, 0}"
     options = ", ".join(map(str, packed.options))
     return f"""{text}
@@ -297,7 +297,7 @@ def test_structs_and_buffers_are_those_that_the_kernels_make(tmp_path):
     program.with_suffix(".c").write_text(f"""#include <stdio.h>
 #include <string.h>
 {includes}
-#define ALIGNED __attribute__((aligned(16)))
+#define WEIGHTS __attribute__((aligned(16)))
 {comparisons}int main(void) {{
 {calls}  return 0;
 }}
@@ -339,7 +339,7 @@ def test_buffers_of_the_models_are_as_large_as_the_kernels_say(graphs, tmp_path)
     calls = "".join(f'  printf("%d\\n", (int){call});\n' for call, _ in expected)
     program = tmp_path / "sizes"
     program.with_suffix(".c").write_text(
-        f"#include <stdio.h>\n{includes}#define ALIGNED\n{structs}"
+        f"#include <stdio.h>\n{includes}#define WEIGHTS\n{structs}"
         f"int main(void) {{\n{calls}  return 0;\n}}\n"
     )
     parts = [c_files.find(f"{each}_get_buffer_size.c") for each in kernels]
@@ -366,8 +366,11 @@ def test_files_are_the_library_and_the_kernels_that_it_calls():
     files = c_library.static_library(one_sum(), "sum")
     assert sorted(files) == [
         "kernels/micronet_operands.h",
+        "kernels/micronet_shared.h",
         "kernels/micronet_status.h",
         "kernels/micronet_status_message.c",
+        "kernels/micronet_version.c",
+        "kernels/micronet_version.h",
         "kernels/processor.h",
         "kernels/residual_add_s8.c",
         "kernels/residual_add_s8.h",
@@ -399,7 +402,7 @@ def test_image_in_the_arena_has_operations_of_its_own_if_that_takes_less(graphs)
 
 
 def test_lines_are_short_whatever_the_names(graphs):
-    name = "n" * 24
+    name = "n" * 30
     files = c_library.static_library(graphs["m3_odd"], name)
     own = [line for file in (f"{name}.h", f"{name}.c") for line in files[file].splitlines()]
     assert max(map(len, own)) <= 100
@@ -461,7 +464,7 @@ def test_identifier_must_be_a_32_bit_number(identifier):
         c_library.static_library(one_sum(), "sum", identifier)
 
 
-@pytest.mark.parametrize("name", ["", "Model", "2models", "a-b", "a" * 25, "a\n", "é"])
+@pytest.mark.parametrize("name", ["", "Model", "2models", "a-b", "a" * 31, "a\n", "é"])
 def test_name_must_be_one_of_c(name):
     with pytest.raises(ValueError, match="name must be"):
         c_library.static_library(one_sum(), name)

@@ -148,7 +148,7 @@ def test_wrong_images_are_refused(stem_library, images, received):
 
 def library_that(does):
     """A library, written by hand, of 2 bytes in an arena of 32, whose run `does` something."""
-    names = ("micronet_status.h", "micronet_status_message.c")
+    names = ("micronet_shared.h", "micronet_status.h", "micronet_status_message.c")
     kernels = {f"kernels/{name}": c_files.find(name).read_text("utf-8") for name in names}
     header = """#include <stdint.h>
 #include "kernels/micronet_status.h"

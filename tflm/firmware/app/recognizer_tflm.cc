@@ -59,12 +59,12 @@ const char *Sentence(const char *format, ...) {
 // Before the interpreter reads the model, which it does not check.
 const char *CheckModelData() {
   if (kModelDataLength != static_cast<std::size_t>(kModelBytes)) {
-    return Sentence("model_data.cc must have the %d bytes of model_settings.h. Received: %zu bytes",
+    return Sentence("the model's data must have the %d bytes of model_settings.h. Received: %zu bytes",
                     kModelBytes, kModelDataLength);
   }
   const uint32_t identifier = Crc32(kModelData, kModelBytes);
   if (identifier != kModelIdentifier) {
-    return Sentence("model_data.cc must have the CRC-32 of model_settings.h, %lx. Received: %lx",
+    return Sentence("the model's data must have the CRC-32 of model_settings.h, %lx. Received: %lx",
                     static_cast<unsigned long>(kModelIdentifier),
                     static_cast<unsigned long>(identifier));
   }

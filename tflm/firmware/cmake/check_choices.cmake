@@ -41,21 +41,21 @@ function(check_build_folder)
 endfunction()
 
 function(check_model)
-  if(NOT EXISTS "${MODEL}/model_settings.h")
-    refuse("MODEL must be a folder that python -m tflm has written, with model_settings.h."
+  if(NOT EXISTS "${MODEL}/src/model_settings.h")
+    refuse("MODEL must be a folder that python -m tflm has written, with src/model_settings.h."
            "'${MODEL}'")
   endif()
-  if(RUNTIME STREQUAL "static" AND NOT EXISTS "${MODEL}/micronet_model.h")
+  if(RUNTIME STREQUAL "static" AND NOT EXISTS "${MODEL}/src/micronet_model.h")
     refuse("MODEL must be exported with --runtime static for RUNTIME=static."
-           "'${MODEL}', without micronet_model.h")
+           "'${MODEL}', without src/micronet_model.h")
   endif()
-  if(RUNTIME STREQUAL "static" AND NOT EXISTS "${MODEL}/micronet_model_rows.h")
+  if(RUNTIME STREQUAL "static" AND NOT EXISTS "${MODEL}/src/micronet_model_rows.h")
     refuse("With RUNTIME=static the model must begin with a stem, which takes images row by row."
-           "'${MODEL}', without micronet_model_rows.h")
+           "'${MODEL}', without src/micronet_model_rows.h")
   endif()
-  if(PROVIDER STREQUAL "test_vectors" AND NOT EXISTS "${MODEL}/test_vectors.cc")
+  if(PROVIDER STREQUAL "test_vectors" AND NOT EXISTS "${MODEL}/test/test_vectors.h")
     refuse("MODEL must have test vectors for PROVIDER=test_vectors."
-           "'${MODEL}', without test_vectors.cc")
+           "'${MODEL}', without test/test_vectors.h")
   endif()
 endfunction()
 

@@ -40,7 +40,7 @@ function(_tflm_require_model_file name)
     return()
   endif()
   set(reason "no ${name}")
-  if(EXISTS "${MODEL}/micronet_model.c")
+  if(EXISTS "${MODEL}/src/micronet_model.h")
     set(reason "an export of the static runtime, which has no ${name}")
   endif()
   message(FATAL_ERROR "With RUNTIME=tflm, MODEL must be a folder that `python -m tflm` has written \
@@ -129,7 +129,7 @@ which has TfLiteIntArrayCreate")
   set(${variable} ${definitions} PARENT_SCOPE)
 endfunction()
 
-foreach(_name model_data.h model_data.cc op_resolver.h model_settings.h)
+foreach(_name src/model_data.h src/op_resolver.h src/model_settings.h)
   _tflm_require_model_file(${_name})
 endforeach()
 _tflm_require_root()
@@ -152,7 +152,8 @@ set_target_properties(tensorflow_lite_micro PROPERTIES
   INTERFACE_INCLUDE_DIRECTORIES
     "${TFLM_ROOT};${_tflm_flatbuffers};${_tflm_gemmlowp};${_tflm_ruy}")
 
-file(GLOB _tflm_kernels CONFIGURE_DEPENDS "${MODEL}/kernels/*.c" "${MODEL}/kernels/*.cc")
+file(GLOB _tflm_model_sources CONFIGURE_DEPENDS "${MODEL}/src/*.c" "${MODEL}/src/*.cc"
+  "${MODEL}/src/kernels/*.c" "${MODEL}/src/kernels/*.cc")
 set(TENSORFLOW_LITE_MICRO_MODEL_SOURCES
-  "${MODEL}/model_data.cc" ${_tflm_kernels}
+  ${_tflm_model_sources}
   "${CMAKE_CURRENT_LIST_DIR}/../app/tensorflow_lite_micro_log.cc")

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "micronet_operands.h"
 
-micronet_status micronet_check_channels(const int32_t *channels, int32_t count) {
+MICRONET_SHARED micronet_status micronet_check_channels(const int32_t *channels, int32_t count) {
   for (int32_t i = 0; i < count; ++i) {
     if (channels[2 * i + 1] < 0) return MICRONET_CONSTANT_VALUE;
   }

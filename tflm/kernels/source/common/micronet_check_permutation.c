@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "micronet_operands.h"
 
-micronet_status micronet_check_permutation(const int16_t *positions, int32_t count) {
+MICRONET_SHARED micronet_status micronet_check_permutation(const int16_t *positions,
+                                                           int32_t count) {
   for (int32_t i = 0; i < count; ++i) {
     if (positions[i] < 0 || positions[i] >= count) return MICRONET_CONSTANT_VALUE;
     for (int32_t before = 0; before < i; ++before) {

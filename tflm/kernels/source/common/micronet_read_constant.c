@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "micronet_operands.h"
 
-micronet_status micronet_read_constant(const micronet_operands *operands, int32_t index,
-                                       int64_t count, int64_t element_bytes, const void **data) {
+MICRONET_SHARED micronet_status micronet_read_constant(const micronet_operands *operands,
+                                                       int32_t index, int64_t count,
+                                                       int64_t element_bytes, const void **data) {
   if (operands == 0 || operands->constants == 0) return MICRONET_NULL_POINTER;
   if (index >= operands->constant_count) return MICRONET_CONSTANT_COUNT;
   const micronet_constant *constant = &operands->constants[index];

@@ -8,8 +8,9 @@ static int32_t read_int32(const uint8_t *bytes) {
   return (int32_t)value;
 }
 
-micronet_status micronet_read_options(const micronet_operands *operands, int32_t version,
-                                      int32_t *values, int32_t count) {
+MICRONET_SHARED micronet_status micronet_read_options(const micronet_operands *operands,
+                                                      int32_t version, int32_t *values,
+                                                      int32_t count) {
   if (operands == 0 || operands->options == 0) return MICRONET_NULL_POINTER;
   if (operands->options_bytes < 4) return MICRONET_OPTIONS_SIZE;
   if (read_int32(operands->options) != version) return MICRONET_OPTIONS_VERSION;

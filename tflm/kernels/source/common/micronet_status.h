@@ -3,6 +3,8 @@
 #ifndef MICRONET_STATUS_H
 #define MICRONET_STATUS_H
 
+#include "micronet_shared.h"
+
 typedef enum {
   MICRONET_OK = 0,
   MICRONET_OPTIONS_SIZE,       /* options have another length than their version's */
@@ -15,7 +17,8 @@ typedef enum {
   MICRONET_NULL_POINTER,       /* an argument that must not be NULL is */
   MICRONET_ARENA_ALIGNMENT,    /* a model's arena does not begin at a multiple of 16 bytes */
   MICRONET_ARENA_SIZE,         /* a model's arena is too small */
-  MICRONET_CALL_ORDER          /* a function was called before the one that begins, or too often */
+  MICRONET_CALL_ORDER,         /* a function was called before the one that begins, or too often */
+  MICRONET_KERNELS_VERSION     /* a model and the program's kernels are of different versions */
 } micronet_status;
 
 /* A sentence in English about `status`; never NULL. */

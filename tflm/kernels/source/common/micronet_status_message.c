@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "micronet_status.h"
 
-const char *micronet_status_message(micronet_status status) {
+MICRONET_SHARED const char *micronet_status_message(micronet_status status) {
   switch (status) {
     case MICRONET_OK:
       return "no error";
@@ -27,6 +27,8 @@ const char *micronet_status_message(micronet_status status) {
       return "the arena is too small";
     case MICRONET_CALL_ORDER:
       return "a function was called before the one that begins the work, or after its end";
+    case MICRONET_KERNELS_VERSION:
+      return "the models of the program have kernels of different versions";
   }
   return "unknown status";
 }

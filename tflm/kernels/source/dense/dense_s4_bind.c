@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dense_s4_internal.h"
 
-micronet_status micronet_dense_s4_bind(const micronet_operands *operands,
-                                       micronet_dense_s4_params *params) {
+MICRONET_SHARED micronet_status micronet_dense_s4_bind(const micronet_operands *operands,
+                                                       micronet_dense_s4_params *params) {
   return micronet_dense_bind(operands, MICRONET_DENSE_S4_VERSION, 4, params);
 }

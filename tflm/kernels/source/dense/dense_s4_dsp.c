@@ -56,8 +56,8 @@ static int32_t sum_eights(const uint32_t *expanded, int32_t steps) {
   return sum;
 }
 
-void micronet_dense_s4_dsp(const micronet_dense_s4_params *params, const int8_t *input,
-                           int8_t *output, uint32_t *buffer) {
+MICRONET_SHARED void micronet_dense_s4_dsp(const micronet_dense_s4_params *params,
+                                           const int8_t *input, int8_t *output, uint32_t *buffer) {
   const int32_t steps = micronet_dense_steps(params);
   const uint32_t *weights = (const uint32_t *)params->weights;
   micronet_dense_expand_words(input, params->inputs, buffer);

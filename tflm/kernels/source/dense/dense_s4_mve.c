@@ -44,8 +44,8 @@ static int32_t sum_eights(const int16_t *expanded, int32_t steps) {
   return 8 * sum;
 }
 
-void micronet_dense_s4_mve(const micronet_dense_s4_params *params, const int8_t *input,
-                           int8_t *output, int16_t *buffer) {
+MICRONET_SHARED void micronet_dense_s4_mve(const micronet_dense_s4_params *params,
+                                           const int8_t *input, int8_t *output, int16_t *buffer) {
   const int32_t steps = micronet_dense_steps(params);
   const uint16_t *weights = (const uint16_t *)params->weights;
   micronet_dense_expand_vectors(input, params->inputs, buffer);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dense_s4_internal.h"
 
-void micronet_dense_s4_scalar(const micronet_dense_s4_params *params, const int8_t *input,
-                              int8_t *output) {
+MICRONET_SHARED void micronet_dense_s4_scalar(const micronet_dense_s4_params *params,
+                                              const int8_t *input, int8_t *output) {
   enum { STEP = MICRONET_DENSE_STEP };
   const int16_t *weights = params->weights;
   for (int32_t i = 0; i < params->outputs; i += MICRONET_DENSE_BLOCK) {

@@ -51,8 +51,8 @@ static inline const uint32_t *sum_block(const uint32_t *expanded, const uint32_t
   return weights;
 }
 
-void micronet_dense_s8_dsp(const micronet_dense_s8_params *params, const int8_t *input,
-                           int8_t *output, uint32_t *buffer) {
+MICRONET_SHARED void micronet_dense_s8_dsp(const micronet_dense_s8_params *params,
+                                           const int8_t *input, int8_t *output, uint32_t *buffer) {
   const int32_t steps = micronet_dense_steps(params);
   const uint32_t *weights = (const uint32_t *)params->weights;
   micronet_dense_expand_words(input, params->inputs, buffer);

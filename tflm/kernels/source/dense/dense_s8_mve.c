@@ -34,8 +34,8 @@ static inline const int16_t *sum_block(const int16_t *expanded, const int16_t *w
   return weights;
 }
 
-void micronet_dense_s8_mve(const micronet_dense_s8_params *params, const int8_t *input,
-                           int8_t *output, int16_t *buffer) {
+MICRONET_SHARED void micronet_dense_s8_mve(const micronet_dense_s8_params *params,
+                                           const int8_t *input, int8_t *output, int16_t *buffer) {
   const int32_t steps = micronet_dense_steps(params);
   const int16_t *weights = params->weights;
   micronet_dense_expand_vectors(input, params->inputs, buffer);

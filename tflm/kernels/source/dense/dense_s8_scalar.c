@@ -8,8 +8,8 @@ static void add_pair(int32_t pair, int32_t input, uint32_t *sums) {
   sums[1] += (uint32_t)(second * input);
 }
 
-void micronet_dense_s8_scalar(const micronet_dense_s8_params *params, const int8_t *input,
-                              int8_t *output) {
+MICRONET_SHARED void micronet_dense_s8_scalar(const micronet_dense_s8_params *params,
+                                              const int8_t *input, int8_t *output) {
   enum { STEP = MICRONET_DENSE_STEP };
   const int16_t *weights = params->weights;
   for (int32_t i = 0; i < params->outputs; i += MICRONET_DENSE_BLOCK) {

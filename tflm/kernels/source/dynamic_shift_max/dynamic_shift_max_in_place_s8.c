@@ -3,7 +3,7 @@
 #include "dynamic_shift_max_s8_internal.h"
 #include "micronet_copy.h"
 
-micronet_status micronet_dynamic_shift_max_in_place_s8(
+MICRONET_SHARED micronet_status micronet_dynamic_shift_max_in_place_s8(
     const micronet_dynamic_shift_max_s8_params *params, int8_t *map, void *buffer) {
   if (params == 0 || map == 0 || buffer == 0) return MICRONET_NULL_POINTER;
   const micronet_dynamic_shift_max_s8_buffer parts =

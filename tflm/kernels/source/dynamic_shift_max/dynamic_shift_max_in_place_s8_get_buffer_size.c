@@ -2,7 +2,7 @@
 #include "dynamic_shift_max_in_place_s8.h"
 #include "dynamic_shift_max_s8_internal.h"
 
-int32_t micronet_dynamic_shift_max_in_place_s8_get_buffer_size(
+MICRONET_SHARED int32_t micronet_dynamic_shift_max_in_place_s8_get_buffer_size(
     const micronet_dynamic_shift_max_s8_params *params) {
   const int32_t channels = micronet_dynamic_shift_max_s8_rounded_up(params->channels);
   const int32_t squeeze_channels =

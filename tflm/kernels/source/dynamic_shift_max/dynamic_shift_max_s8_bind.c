@@ -144,8 +144,8 @@ static micronet_status check_constants(const micronet_dynamic_shift_max_s8_param
   return micronet_check_permutation(params->output_positions, params->channels);
 }
 
-micronet_status micronet_dynamic_shift_max_s8_bind(const micronet_operands *operands,
-                                                   micronet_dynamic_shift_max_s8_params *params) {
+MICRONET_SHARED micronet_status micronet_dynamic_shift_max_s8_bind(
+    const micronet_operands *operands, micronet_dynamic_shift_max_s8_params *params) {
   if (params == 0) return MICRONET_NULL_POINTER;
   micronet_status status = read_options(operands, params);
   if (status != MICRONET_OK) return status;

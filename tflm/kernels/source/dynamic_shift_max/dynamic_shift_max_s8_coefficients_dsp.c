@@ -138,7 +138,7 @@ static void apply_factors(const shift_max_params *params, uint32_t *first) {
   } while (input != end);
 }
 
-void micronet_dynamic_shift_max_s8_coefficients_dsp(
+MICRONET_SHARED void micronet_dynamic_shift_max_s8_coefficients_dsp(
     const micronet_dynamic_shift_max_s8_params *params, const int8_t *input,
     const micronet_dynamic_shift_max_s8_buffer *buffer) {
   average(params, input, buffer->means);

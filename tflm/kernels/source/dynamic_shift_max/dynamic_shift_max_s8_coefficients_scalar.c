@@ -74,7 +74,7 @@ static void apply_factors(const shift_max_params *params, int16_t *coefficients)
   }
 }
 
-void micronet_dynamic_shift_max_s8_coefficients_scalar(
+MICRONET_SHARED void micronet_dynamic_shift_max_s8_coefficients_scalar(
     const micronet_dynamic_shift_max_s8_params *params, const int8_t *input,
     const micronet_dynamic_shift_max_s8_buffer *buffer) {
   average(params, input, buffer->means);

@@ -233,9 +233,9 @@ static int32_t fuse_next(const fused_map *map, int32_t index, int32_t channels, 
   return 1;
 }
 
-void micronet_dynamic_shift_max_s8_fuse_dsp(const micronet_dynamic_shift_max_s8_params *params,
-                                            const void *coefficients, const int8_t *input,
-                                            int8_t *output, int32_t pixels) {
+MICRONET_SHARED void micronet_dynamic_shift_max_s8_fuse_dsp(
+    const micronet_dynamic_shift_max_s8_params *params, const void *coefficients,
+    const int8_t *input, int8_t *output, int32_t pixels) {
   const fused_map map = describe_map(params, coefficients, input, output, pixels);
   const int32_t channels = params->channels;
   if (params->coefficient_shift == FAST_SHIFT && params->lowest == INT8_MIN &&

@@ -113,9 +113,9 @@ static void fuse_any_group(const shift_max_params *params, const fused_group *gr
   }
 }
 
-void micronet_dynamic_shift_max_s8_fuse_mve(const micronet_dynamic_shift_max_s8_params *params,
-                                            const void *coefficients, const int8_t *input,
-                                            int8_t *output, int32_t pixels) {
+MICRONET_SHARED void micronet_dynamic_shift_max_s8_fuse_mve(
+    const micronet_dynamic_shift_max_s8_params *params, const void *coefficients,
+    const int8_t *input, int8_t *output, int32_t pixels) {
   const int has_limits = params->lowest != INT8_MIN || params->highest != INT8_MAX;
   for (int32_t first = 0; first < params->channels; first += GROUP) {
     const fused_group group = describe_group(params, coefficients, first);

@@ -27,9 +27,9 @@ static void fuse_channel(const shift_max_params *params, const int16_t *coeffici
   }
 }
 
-void micronet_dynamic_shift_max_s8_fuse_scalar(const micronet_dynamic_shift_max_s8_params *params,
-                                               const void *coefficients, const int8_t *input,
-                                               int8_t *output, int32_t pixels) {
+MICRONET_SHARED void micronet_dynamic_shift_max_s8_fuse_scalar(
+    const micronet_dynamic_shift_max_s8_params *params, const void *coefficients,
+    const int8_t *input, int8_t *output, int32_t pixels) {
   for (int32_t channel = 0; channel < params->channels; ++channel) {
     fuse_channel(params, coefficients, channel, input, output, pixels);
   }

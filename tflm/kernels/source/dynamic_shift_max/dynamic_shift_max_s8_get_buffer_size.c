@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dynamic_shift_max_s8_internal.h"
 
-int32_t micronet_dynamic_shift_max_s8_get_buffer_size(
-    const micronet_dynamic_shift_max_s8_params *params) {
+MICRONET_SHARED int32_t
+micronet_dynamic_shift_max_s8_get_buffer_size(const micronet_dynamic_shift_max_s8_params *params) {
   const int32_t channels = micronet_dynamic_shift_max_s8_rounded_up(params->channels);
   const int32_t squeeze_channels =
       micronet_dynamic_shift_max_s8_rounded_up(params->squeeze_channels);

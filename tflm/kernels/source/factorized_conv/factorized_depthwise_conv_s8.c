@@ -10,9 +10,9 @@ static int is_for_mve(const micronet_factorized_conv_params *params) {
 }
 #endif
 
-micronet_status micronet_factorized_depthwise_conv_s8(
-    const micronet_factorized_depthwise_conv_s8_params *params, const int8_t *input, int8_t *output,
-    void *buffer) {
+MICRONET_SHARED micronet_status
+micronet_factorized_depthwise_conv_s8(const micronet_factorized_depthwise_conv_s8_params *params,
+                                      const int8_t *input, int8_t *output, void *buffer) {
   if (params == 0 || input == 0 || output == 0 || buffer == 0) return MICRONET_NULL_POINTER;
 #if defined(MICRONET_MVE)
   if (is_for_mve(params)) {

@@ -2,7 +2,7 @@
 #include "factorized_conv_bind.h"
 #include "factorized_depthwise_conv_s8.h"
 
-micronet_status micronet_factorized_depthwise_conv_s8_bind(
+MICRONET_SHARED micronet_status micronet_factorized_depthwise_conv_s8_bind(
     const micronet_operands *operands, micronet_factorized_depthwise_conv_s8_params *params) {
   const micronet_status status = factorized_read_options(operands, params);
   if (status != MICRONET_OK) return status;

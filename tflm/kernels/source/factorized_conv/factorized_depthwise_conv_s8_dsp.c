@@ -344,7 +344,7 @@ static void pad_buffer(const micronet_factorized_conv_params *params, int16_t *b
   }
 }
 
-void micronet_factorized_depthwise_conv_s8_dsp(
+MICRONET_SHARED void micronet_factorized_depthwise_conv_s8_dsp(
     const micronet_factorized_depthwise_conv_s8_params *params, const int8_t *input, int8_t *output,
     int16_t *buffer) {
   const columns_plan plan = plan_columns(params);

@@ -120,7 +120,7 @@ FACTORIZED_INLINE void horizontal_rows(const micronet_factorized_conv_params *pa
   }
 }
 
-void micronet_factorized_depthwise_conv_s8_mve(
+MICRONET_SHARED void micronet_factorized_depthwise_conv_s8_mve(
     const micronet_factorized_depthwise_conv_s8_params *params, const int8_t *input, int8_t *output,
     int8_t *buffer) {
   const int32_t before = params->horizontal.taps / 2;

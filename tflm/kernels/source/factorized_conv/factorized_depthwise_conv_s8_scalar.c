@@ -25,7 +25,7 @@ static void vertical_row(const micronet_factorized_conv_params *params, const in
   }
 }
 
-void micronet_factorized_depthwise_conv_s8_scalar(
+MICRONET_SHARED void micronet_factorized_depthwise_conv_s8_scalar(
     const micronet_factorized_depthwise_conv_s8_params *params, const int8_t *input, int8_t *output,
     int8_t *buffer) {
   const int32_t height = factorized_output_height(params);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "factorized_stem_rows_s8_internal.h"
 
-micronet_status micronet_factorized_stem_rows_s8_finish(
+MICRONET_SHARED micronet_status micronet_factorized_stem_rows_s8_finish(
     const micronet_factorized_stem_s8_params *params, void *buffer) {
   if (params == 0 || buffer == 0) return MICRONET_NULL_POINTER;
   factorized_stem_rows_state *state = buffer;

@@ -28,9 +28,9 @@ static void compute_row(const micronet_factorized_stem_s8_params *params, factor
                                     (int8_t *)(state + 1) + kept_bytes);
 }
 
-micronet_status micronet_factorized_stem_rows_s8_push(
-    const micronet_factorized_stem_s8_params *params, const int8_t *row, int8_t *output,
-    void *buffer) {
+MICRONET_SHARED micronet_status
+micronet_factorized_stem_rows_s8_push(const micronet_factorized_stem_s8_params *params,
+                                      const int8_t *row, int8_t *output, void *buffer) {
   if (params == 0 || row == 0 || output == 0 || buffer == 0) return MICRONET_NULL_POINTER;
   factorized_stem_rows_state *state = buffer;
   if (state->mark != factorized_stem_rows_mark(params)) return MICRONET_CALL_ORDER;

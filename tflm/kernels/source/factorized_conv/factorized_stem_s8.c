@@ -18,8 +18,9 @@ static factorized_stem_strip strip_at(const micronet_factorized_conv_params *par
   return strip;
 }
 
-micronet_status micronet_factorized_stem_s8(const micronet_factorized_stem_s8_params *params,
-                                            const int8_t *input, int8_t *output, void *buffer) {
+MICRONET_SHARED micronet_status
+micronet_factorized_stem_s8(const micronet_factorized_stem_s8_params *params, const int8_t *input,
+                            int8_t *output, void *buffer) {
   if (params == 0 || input == 0 || output == 0 || buffer == 0) return MICRONET_NULL_POINTER;
   const int32_t height = factorized_output_height(params);
   const int32_t row_bytes = factorized_output_width(params) * params->horizontal.channels;

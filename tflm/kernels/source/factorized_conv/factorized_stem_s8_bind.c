@@ -2,8 +2,8 @@
 #include "factorized_conv_bind.h"
 #include "factorized_stem_s8.h"
 
-micronet_status micronet_factorized_stem_s8_bind(const micronet_operands *operands,
-                                                 micronet_factorized_stem_s8_params *params) {
+MICRONET_SHARED micronet_status micronet_factorized_stem_s8_bind(
+    const micronet_operands *operands, micronet_factorized_stem_s8_params *params) {
   const micronet_status status = factorized_read_options(operands, params);
   if (status != MICRONET_OK) return status;
   if (params->channels > MICRONET_FACTORIZED_STEM_S8_MOST_CHANNELS) return MICRONET_OPTIONS_VALUE;

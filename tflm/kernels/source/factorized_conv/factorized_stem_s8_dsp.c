@@ -185,9 +185,9 @@ static void pad_row(const micronet_factorized_conv_params *params, int16_t *buff
   }
 }
 
-void micronet_factorized_stem_s8_dsp(const micronet_factorized_stem_s8_params *params,
-                                     const factorized_stem_strip *strip, int8_t *output,
-                                     int16_t *buffer) {
+MICRONET_SHARED void micronet_factorized_stem_s8_dsp(
+    const micronet_factorized_stem_s8_params *params, const factorized_stem_strip *strip,
+    int8_t *output, int16_t *buffer) {
   const line_function compute_line = line_of(&params->horizontal);
   const int32_t channels = params->vertical.channels;
   const int32_t row_bytes = factorized_output_width(params) * params->horizontal.channels;

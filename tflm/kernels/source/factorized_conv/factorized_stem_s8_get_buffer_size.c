@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "factorized_stem_s8_internal.h"
 
-int32_t micronet_factorized_stem_s8_get_buffer_size(
-    const micronet_factorized_stem_s8_params *params) {
+MICRONET_SHARED int32_t
+micronet_factorized_stem_s8_get_buffer_size(const micronet_factorized_stem_s8_params *params) {
   return factorized_stem_strip_buffer_size(params);
 }

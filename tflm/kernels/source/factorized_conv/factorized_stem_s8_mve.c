@@ -130,9 +130,9 @@ static void pad_row(const micronet_factorized_conv_params *params, int8_t *row) 
   row[0] = row[padding - 1] = end[0] = end[padding - 1] = (int8_t)params->horizontal.padding;
 }
 
-void micronet_factorized_stem_s8_mve(const micronet_factorized_stem_s8_params *params,
-                                     const factorized_stem_strip *strip, int8_t *output,
-                                     int8_t *buffer) {
+MICRONET_SHARED void micronet_factorized_stem_s8_mve(
+    const micronet_factorized_stem_s8_params *params, const factorized_stem_strip *strip,
+    int8_t *output, int8_t *buffer) {
   const int32_t before = params->horizontal.taps / 2;
   const int32_t pitch = params->width + 2 * before;
   const int32_t count = params->vertical.channels;

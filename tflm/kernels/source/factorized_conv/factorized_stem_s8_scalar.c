@@ -29,9 +29,9 @@ static void vertical_row(const micronet_factorized_conv_params *params, int32_t 
   }
 }
 
-void micronet_factorized_stem_s8_scalar(const micronet_factorized_stem_s8_params *params,
-                                        const factorized_stem_strip *strip, int8_t *output,
-                                        int8_t *buffer) {
+MICRONET_SHARED void micronet_factorized_stem_s8_scalar(
+    const micronet_factorized_stem_s8_params *params, const factorized_stem_strip *strip,
+    int8_t *output, int8_t *buffer) {
   const int32_t row_bytes = factorized_output_width(params) * params->horizontal.channels;
   const int32_t step = params->vertical.stride * params->width * params->channels;
   factorized_pad_row(params, buffer);

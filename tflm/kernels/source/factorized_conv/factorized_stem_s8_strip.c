@@ -19,9 +19,9 @@ static int is_for_dsp(const micronet_factorized_conv_params *params) {
 }
 #endif
 
-void micronet_factorized_stem_s8_strip(const micronet_factorized_stem_s8_params *params,
-                                       const factorized_stem_strip *strip, int8_t *output,
-                                       void *buffer) {
+MICRONET_SHARED void micronet_factorized_stem_s8_strip(
+    const micronet_factorized_stem_s8_params *params, const factorized_stem_strip *strip,
+    int8_t *output, void *buffer) {
 #if defined(MICRONET_MVE)
   if (is_for_mve(params)) {
     micronet_factorized_stem_s8_mve(params, strip, output, buffer);

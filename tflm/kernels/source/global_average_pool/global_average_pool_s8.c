@@ -9,9 +9,9 @@ static int32_t mean_of(int32_t sum, int32_t pixels) {
   return (sum > 0 ? sum + pixels / 2 : sum - pixels / 2) / pixels;
 }
 
-micronet_status micronet_global_average_pool_s8(
-    const micronet_global_average_pool_s8_params *params, const int8_t *input, int8_t *output,
-    void *buffer) {
+MICRONET_SHARED micronet_status
+micronet_global_average_pool_s8(const micronet_global_average_pool_s8_params *params,
+                                const int8_t *input, int8_t *output, void *buffer) {
   (void)buffer;
   if (params == 0 || input == 0 || output == 0) return MICRONET_NULL_POINTER;
   const int32_t pixels = params->pixels, channels = params->channels;

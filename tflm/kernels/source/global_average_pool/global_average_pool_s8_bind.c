@@ -3,7 +3,7 @@
 
 enum { OPTION_COUNT = 3, MOST_PIXELS = 65536, MOST_CHANNELS = 4096, TABLE_BYTES = 256 };
 
-micronet_status micronet_global_average_pool_s8_bind(
+MICRONET_SHARED micronet_status micronet_global_average_pool_s8_bind(
     const micronet_operands *operands, micronet_global_average_pool_s8_params *params) {
   int32_t values[OPTION_COUNT];
   const void *table = 0;

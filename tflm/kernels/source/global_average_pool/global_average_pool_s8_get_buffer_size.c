@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "global_average_pool_s8.h"
 
-int32_t micronet_global_average_pool_s8_get_buffer_size(
+MICRONET_SHARED int32_t micronet_global_average_pool_s8_get_buffer_size(
     const micronet_global_average_pool_s8_params *params) {
   (void)params;
   return 0;

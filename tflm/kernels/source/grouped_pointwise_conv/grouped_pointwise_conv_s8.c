@@ -18,9 +18,9 @@ static void clamp_map(const micronet_grouped_pointwise_conv_s8_params *params, i
   }
 }
 
-micronet_status micronet_grouped_pointwise_conv_s8(
-    const micronet_grouped_pointwise_conv_s8_params *params, const int8_t *input, int8_t *output,
-    void *buffer) {
+MICRONET_SHARED micronet_status
+micronet_grouped_pointwise_conv_s8(const micronet_grouped_pointwise_conv_s8_params *params,
+                                   const int8_t *input, int8_t *output, void *buffer) {
   if (params == 0 || input == 0 || output == 0 || buffer == 0) return MICRONET_NULL_POINTER;
 #if defined(MICRONET_MVE)
   micronet_grouped_pointwise_conv_s8_mve(params, input, output, buffer);

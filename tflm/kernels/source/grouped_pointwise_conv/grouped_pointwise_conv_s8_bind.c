@@ -59,7 +59,7 @@ static micronet_status read_constants(const micronet_operands *operands,
   return micronet_check_permutation(params->positions, channel_count);
 }
 
-micronet_status micronet_grouped_pointwise_conv_s8_bind(
+MICRONET_SHARED micronet_status micronet_grouped_pointwise_conv_s8_bind(
     const micronet_operands *operands, micronet_grouped_pointwise_conv_s8_params *params) {
   if (params == 0) return MICRONET_NULL_POINTER;
   const micronet_status status = read_options(operands, params);

@@ -291,8 +291,9 @@ static const uint32_t *convolve_group(const micronet_grouped_pointwise_conv_s8_p
   }
 }
 
-void micronet_grouped_pointwise_conv_s8_dsp(const micronet_grouped_pointwise_conv_s8_params *params,
-                                            const int8_t *input, int8_t *output, uint32_t *buffer) {
+MICRONET_SHARED void micronet_grouped_pointwise_conv_s8_dsp(
+    const micronet_grouped_pointwise_conv_s8_params *params, const int8_t *input, int8_t *output,
+    uint32_t *buffer) {
   const int32_t most_pixels = micronet_pointwise_tile(params);
   const int32_t input_stride = params->groups * params->inputs;
   uint32_t *rows = buffer + most_pixels * 2 * micronet_pointwise_steps(params);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "grouped_pointwise_conv_s8_internal.h"
 
-int32_t micronet_grouped_pointwise_conv_s8_get_buffer_size(
+MICRONET_SHARED int32_t micronet_grouped_pointwise_conv_s8_get_buffer_size(
     const micronet_grouped_pointwise_conv_s8_params *params) {
   const int32_t steps = micronet_pointwise_steps(params);
   const int32_t tile = micronet_pointwise_tile(params) * 8 * steps;

@@ -132,8 +132,9 @@ static void read_channels(const micronet_grouped_pointwise_conv_s8_params *param
       vreinterpretq_u32_s32(vldrhq_gather_shifted_offset_s32(params->positions + channel, lanes));
 }
 
-void micronet_grouped_pointwise_conv_s8_mve(const micronet_grouped_pointwise_conv_s8_params *params,
-                                            const int8_t *input, int8_t *output, int8_t *buffer) {
+MICRONET_SHARED void micronet_grouped_pointwise_conv_s8_mve(
+    const micronet_grouped_pointwise_conv_s8_params *params, const int8_t *input, int8_t *output,
+    int8_t *buffer) {
   const int32_t length = 4 * micronet_pointwise_steps(params);
   const int16_t *weights = params->weights;
   output_block block = {.rows = buffer,

@@ -43,7 +43,7 @@ static void convolve_group(const micronet_grouped_pointwise_conv_s8_params *para
   }
 }
 
-void micronet_grouped_pointwise_conv_s8_scalar(
+MICRONET_SHARED void micronet_grouped_pointwise_conv_s8_scalar(
     const micronet_grouped_pointwise_conv_s8_params *params, const int8_t *input, int8_t *output) {
   for (int32_t pixel = 0; pixel < params->pixels; ++pixel) {
     for (int32_t group = 0; group < params->groups; ++group, input += params->inputs) {

@@ -3,8 +3,8 @@
 
 enum { OPTION_COUNT = 6 };
 
-micronet_status micronet_residual_add_s8_bind(const micronet_operands *operands,
-                                              micronet_residual_add_s8_params *params) {
+MICRONET_SHARED micronet_status micronet_residual_add_s8_bind(
+    const micronet_operands *operands, micronet_residual_add_s8_params *params) {
   int32_t values[OPTION_COUNT];
   if (params == 0) return MICRONET_NULL_POINTER;
   const micronet_status status =

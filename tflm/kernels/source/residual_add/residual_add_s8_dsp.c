@@ -8,8 +8,9 @@ static inline int8_t add(uint32_t pair, uint32_t multipliers, int32_t offset) {
   return (int8_t)micronet_saturate_int8_asr12(micronet_smlad(pair, multipliers, offset));
 }
 
-void micronet_residual_add_s8_dsp(const micronet_residual_add_s8_params *params,
-                                  const int8_t *first, const int8_t *second, int8_t *output) {
+MICRONET_SHARED void micronet_residual_add_s8_dsp(const micronet_residual_add_s8_params *params,
+                                                  const int8_t *first, const int8_t *second,
+                                                  int8_t *output) {
   const uint32_t multipliers =
       micronet_pack_low((uint32_t)params->first_multiplier, (uint32_t)params->second_multiplier);
   const int32_t offset = params->offset, elements = params->elements;

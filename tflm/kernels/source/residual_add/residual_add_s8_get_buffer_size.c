@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "residual_add_s8.h"
 
-int32_t micronet_residual_add_s8_get_buffer_size(const micronet_residual_add_s8_params *params) {
+MICRONET_SHARED int32_t
+micronet_residual_add_s8_get_buffer_size(const micronet_residual_add_s8_params *params) {
   (void)params;
   return 0;
 }

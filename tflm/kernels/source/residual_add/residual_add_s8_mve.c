@@ -22,8 +22,9 @@ static inline int16x8_t add(const micronet_residual_add_s8_params *params, int16
   return vminq_s16(results, vdupq_n_s16((int16_t)params->highest));
 }
 
-void micronet_residual_add_s8_mve(const micronet_residual_add_s8_params *params,
-                                  const int8_t *first, const int8_t *second, int8_t *output) {
+MICRONET_SHARED void micronet_residual_add_s8_mve(const micronet_residual_add_s8_params *params,
+                                                  const int8_t *first, const int8_t *second,
+                                                  int8_t *output) {
   const micronet_residual_add_s8_params values = *params; /* which no store to the output changes */
   int16x8_t results = vdupq_n_s16(0);
   for (int32_t i = values.elements / LANES; i > 0; --i) {

@@ -7,8 +7,9 @@ static int32_t add(const micronet_residual_add_s8_params *params, int32_t first,
   return micronet_clamp(result, params->lowest, params->highest);
 }
 
-void micronet_residual_add_s8_scalar(const micronet_residual_add_s8_params *params,
-                                     const int8_t *first, const int8_t *second, int8_t *output) {
+MICRONET_SHARED void micronet_residual_add_s8_scalar(const micronet_residual_add_s8_params *params,
+                                                     const int8_t *first, const int8_t *second,
+                                                     int8_t *output) {
   const micronet_residual_add_s8_params values = *params; /* which no store to the output changes */
   for (int32_t i = 0; i < values.elements; ++i) {
     output[i] = (int8_t)add(&values, first[i], second[i]);

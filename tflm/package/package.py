@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One self-describing folder: every file of an export in its place.
+
+    README.md report.md report.json ...   to be read
+    model.tflite                          for tools of a computer
+    src/                                  what a program is compiled of
+    test/                                 test vectors, self-test
+    examples/ samples/ zephyr/ ...        what build systems look for
+
+Build systems find their files at fixed places, and do not disturb each other, as all sources lie in
+`src`.
+"""
+
+import collections.abc
+import dataclasses
+
+import keras_micronet
+from tflm.package import build_files
+from tflm.report import verdict
+from tflm.report.report import ExportReport
+from tflm.settings import STATIC
+from tflm.sources import c_arrays, generic_names, self_test
+from tflm.sources.model_name import title_of
+
+SOURCES, TESTS = "src", "test"
+
+Files = collections.abc.Mapping[str, str | bytes]
+
+
+@dataclasses.dataclass(frozen=True)
+class Parts:
+    """The files of an export by what they are for, contents by name.
+
+    Attributes:
+        read: report, plots, model file.
+        settings: those of `model_settings.model_settings`.
+        vectors: those of `test_vectors.test_vectors`.
+        test_vectors: how many images these are.
+    """
+
+    read: Files
+    settings: Files
+    vectors: Files
+    test_vectors: int
+
+
+def package(report: ExportReport, name: str, parts: Parts) -> dict[str, str | bytes]:
+    """All files of an export by their places.
+
+    Args:
+        report: of the export, whose runtime has the model's sources.
+        name: the model's name, "person".
+        parts: the other files.
+
+    Returns:
+        Mapping from name, with slashes, to contents.
+    """
+    runtime = report.runtime
+    library, is_static = runtime.library, runtime.name == STATIC
+    takes_rows = f"{library}_rows.h" in runtime.files
+    sources = {
+        **runtime.files,
+        **parts.settings,
+        **generic_names.settings_header(library),
+    }
+    tests = {**parts.vectors, **generic_names.test_vectors_header(library)}
+    if is_static:
+        sources |= _umbrella_header(library, takes_rows)
+        tests |= self_test.self_test(library, takes_rows)
+    return {
+        **parts.read,
+        **_within(SOURCES, sources),
+        **_within(TESTS, tests),
+        **build_files.build_files(runtime.name, _words(report, name, parts), takes_rows),
+    }
+
+
+def _within(folder, files):
+    return {f"{folder}/{name}": contents for name, contents in files.items()}
+
+
+def _umbrella_header(library, takes_rows):
+    """The header by which Arduino finds a library."""
+    first = f"{library}_rows.h" if takes_rows else f"{library}.h"
+    name = f"{title_of(library)}.h"
+    included = f'#include "{first}"\n#include "{library}_settings.h"\n'
+    return {name: c_arrays.c_umbrella(name, included)}
+
+
+def _words(report, name, parts):
+    runtime = report.runtime
+    height, width, channels = report.input_shape[1:]
+    return {
+        "NAME": name,
+        "LIBRARY": runtime.library,
+        "CAPITALS": runtime.library.upper(),
+        "TITLE": title_of(runtime.library),
+        "VERSION": keras_micronet.__version__,
+        "CLASSES": f"{report.classes}",
+        "HEIGHT": f"{height}",
+        "WIDTH": f"{width}",
+        "CHANNEL_WORDS": "red, green and blue" if channels == 3 else "gray",
+        "ACCURACY": verdict.accuracy(report.cost),
+        "RAM": runtime.ram,
+        "FLASH": runtime.flash,
+        "MULTIPLY_ADDS": f"{report.multiply_adds:,}",
+        "FIRMWARE": runtime.firmware(report.frame),
+        "ARENA_BYTES": f"{runtime.least_arena_bytes}",
+        "TEST_VECTORS": f"{parts.test_vectors}",
+    }
