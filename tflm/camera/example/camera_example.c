@@ -42,6 +42,11 @@ const char *camera_example_start(void) {
 
 uint8_t *camera_example_line_buffer(int32_t index) { return line_buffers[index]; }
 
+camera_example_counters camera_example_count(void) {
+  const camera_example_counters counters = {lines.frames, lines.overruns, lines.short_frames};
+  return counters;
+}
+
 void camera_example_frame_interrupt(void) { micronet_camera_lines_frame_start(&lines); }
 
 void camera_example_line_interrupt(int32_t index) {

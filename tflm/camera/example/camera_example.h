@@ -9,6 +9,13 @@
 extern "C" {
 #endif
 
+/* How it goes, since the start. */
+typedef struct {
+  uint32_t frames;       /* that gave an image */
+  uint32_t overruns;     /* frames that were given up, as the program was too slow */
+  uint32_t short_frames; /* that the camera ended too early */
+} camera_example_counters;
+
 /* Before the camera runs. Returns NULL, or a sentence about what is wrong. */
 const char *camera_example_start(void);
 
@@ -22,6 +29,8 @@ void camera_example_line_interrupt(int32_t index);
  *
  * Returns the scores, kClassCount of them, when an image was complete, else NULL. */
 const int8_t *camera_example_step(void);
+
+camera_example_counters camera_example_count(void);
 
 /* Where the DMA writes: CAMERA_LINE_BUFFERS buffers of CAMERA_LINE_BYTES bytes. */
 uint8_t *camera_example_line_buffer(int32_t index);

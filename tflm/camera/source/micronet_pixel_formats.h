@@ -46,7 +46,7 @@ extern const micronet_pixel_format micronet_pixels_yuyv;
 extern const micronet_pixel_format micronet_pixels_uyvy;
 
 /* The same in the limited range, as video has it: Y from 16 to 235, U and V from 16 to 240, which
- * are stretched to the full range. A value may be off by 1 only within 0.003 of a half. Gray is
+ * are stretched to the full range. A value may be off by 1 only within 0.004 of a half. Gray is
  * (Y - 16) * 255 / 219, limited to 0 to 255. */
 extern const micronet_pixel_format micronet_pixels_yuyv_limited;
 extern const micronet_pixel_format micronet_pixels_uyvy_limited;

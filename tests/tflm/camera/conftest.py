@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The camera's C, compiled for this computer once for all tests."""
+
+import ctypes
+
+import pytest
+
+from tests.tflm.camera.c_checks import WARNINGS
+from tflm.camera.camera_sources import SOURCE_FOLDER
+from tflm.toolchains import host_compiler
+
+
+@pytest.fixture(scope="session")
+def camera_library(tmp_path_factory):
+    """All functions and formats, as `ctypes.CDLL`."""
+    path = tmp_path_factory.mktemp("camera") / "camera.so"
+    flags = ("-std=c99", "-O2", "-shared", "-fPIC", *WARNINGS, "-I", SOURCE_FOLDER)
+    host_compiler.build(path, [*flags, *sorted(SOURCE_FOLDER.glob("*.c"))])
+    return ctypes.CDLL(str(path))
