@@ -26,6 +26,7 @@ ROOMS = {
         "sources",
         "passes",
         "graph",
+        "camera",
         "kernels",
         "toolchains",
     ),

@@ -10,12 +10,7 @@ import numpy as np
 import pytest
 
 from tests.tflm.camera.c_checks import SANITIZERS
-from tests.tflm.firmware.conftest import (  # noqa: F401: a fixture
-    CLASS_NAMES,
-    HEIGHT,
-    WIDTH,
-    small_model,
-)
+from tests.tflm.firmware.conftest import CLASS_NAMES, HEIGHT, WIDTH
 from tflm.camera.camera_sources import EXAMPLE_FOLDER, SOURCE_FOLDER
 from tflm.camera.pixel_rows import FORMATS
 from tflm.toolchains import host_compiler
@@ -54,8 +49,7 @@ def camera_frames(name, count, height=CAMERA_HEIGHT, width=CAMERA_WIDTH, seed=0)
 def training_images(name, frames):
     """What training would make of the frames for the small model."""
     return [
-        crop_and_resize(FORMATS[name].to_rgb888(frame), (HEIGHT, WIDTH)).numpy()
-        for frame in frames
+        crop_and_resize(FORMATS[name].to_rgb888(frame), (HEIGHT, WIDTH)).numpy() for frame in frames
     ]
 
 
@@ -94,9 +88,7 @@ class Lines:
             memory_bytes,
         )
         library.micronet_camera_lines_init.restype = ctypes.c_char_p
-        self.refusal = library.micronet_camera_lines_init(
-            self.lines, ctypes.byref(settings)
-        )
+        self.refusal = library.micronet_camera_lines_init(self.lines, ctypes.byref(settings))
 
     @property
     def counters(self):
@@ -172,7 +164,7 @@ def test_rows_are_those_of_training_for_every_format(camera_library, size):
 
 
 @pytest.fixture(scope="module")
-def sensors(small_model, tmp_path_factory):  # noqa: F811
+def sensors(small_model, tmp_path_factory):
     """Programs with the example, the small model and the sensor, by the number of buffers."""
     folder = tmp_path_factory.mktemp("sensor")
     sources = [
@@ -194,7 +186,7 @@ def sensors(small_model, tmp_path_factory):  # noqa: F811
 
 
 @pytest.fixture(scope="module")
-def frames_with_scores(small_model, camera_library):  # noqa: F811
+def frames_with_scores(small_model, camera_library):
     """Function of a format -> frames and the scores of each, int8 `(FRAMES, classes)`.
 
     Scores are those of the kernels' definitions for the pixels of training. The device's resizer
