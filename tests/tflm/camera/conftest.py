@@ -10,7 +10,6 @@ from tests.tflm.firmware import conftest as firmware_models
 from tflm.camera.camera_sources import SOURCE_FOLDER
 from tflm.toolchains import host_compiler
 
-
 small_model = firmware_models.small_model  # the fixture
 
 

@@ -17,7 +17,14 @@ C_STANDARDS = ("c99", "c11")
 CPP_STANDARDS = ("c++11", "c++14", "c++17", "c++20")
 # What the sources call of C's library, and what compilers call on their own, for divisions and
 # products.
-COMPILERS_OWN = {"memcpy", "__aeabi_ldivmod", "__aeabi_idiv", "__aeabi_idivmod", "__aeabi_lmul"}
+COMPILERS_OWN = {
+    "memcpy",
+    "memset",
+    "__aeabi_ldivmod",
+    "__aeabi_idiv",
+    "__aeabi_idivmod",
+    "__aeabi_lmul",
+}
 
 
 @pytest.fixture(scope="module")

@@ -12,9 +12,12 @@ import pytest
 from tests.tflm.camera.c_checks import SANITIZERS, WARNINGS
 from tflm.camera.camera_sources import SOURCE_FOLDER
 from tflm.camera.pixel_rows import FORMATS
-from tflm.toolchains import host_compiler
+from tflm.kernels import c_files
+from tflm.toolchains import emulator, host_compiler
 
 CHECK_PROGRAM = pathlib.Path(__file__).with_name("pixel_formats_check.c")
+CONVERSIONS = sorted(SOURCE_FOLDER.glob("micronet_pixels_*.c"))
+HOST = c_files.RUNNER_FOLDER / "host_stdio.c"
 TARGETS = {"to_rgb888": 3, "to_gray": 1}
 YUV = ("yuyv", "uyvy", "yuyv_limited", "uyvy_limited")
 RGB565 = ("rgb565_high_byte_first", "rgb565_low_byte_first")
@@ -158,23 +161,29 @@ def test_bayer_cells_have_the_colours_of_their_names(name):
 # Parts of rows
 
 
+def question(cases):
+    """Cases (format, target, row, row_width, left, width) as the check program reads them."""
+    names = list(FORMATS)
+    parts = [
+        struct.pack("<5i", names.index(name), target == "to_gray", row_width, left, width)
+        + row.tobytes()
+        for name, target, row, row_width, left, width in cases
+    ]
+    return struct.pack("<i", len(parts)) + b"".join(parts)
+
+
 @pytest.fixture(scope="module")
 def convert_parts(tmp_path_factory):
     """Function of cases (format, target, row, row_width, left, width) -> bytes of the results."""
     program = tmp_path_factory.mktemp("pixel_formats") / "check"
     flags = ("-std=c99", "-O1", *WARNINGS, *SANITIZERS, "-I", SOURCE_FOLDER)
-    host_compiler.build(
-        program, [*flags, CHECK_PROGRAM, *sorted(SOURCE_FOLDER.glob("micronet_pixels_*.c"))]
-    )
+    flags += ("-I", emulator.EMULATED_FOLDER)
+    host_compiler.build(program, [*flags, HOST, CHECK_PROGRAM, *CONVERSIONS])
 
     def run(cases):
-        names = list(FORMATS)
-        question = b"".join(
-            struct.pack("<5i", names.index(name), target == "to_gray", row_width, left, width)
-            + row.tobytes()
-            for name, target, row, row_width, left, width in cases
+        finished = subprocess.run(
+            [program], input=question(cases), capture_output=True, timeout=120
         )
-        finished = subprocess.run([program], input=question, capture_output=True, timeout=120)
         assert finished.returncode == 0, finished.stderr.decode()
         return finished.stdout
 
@@ -195,3 +204,21 @@ def test_any_part_of_a_row_can_be_converted(convert_parts, name, target):
                 cases.append((name, target, row, row_width, left, width))
                 expected += whole[left : left + width].tobytes()
     assert convert_parts(cases) == expected
+
+
+@pytest.mark.emulator
+@pytest.mark.parametrize("core", [emulator.Core.CORTEX_M4, emulator.Core.CORTEX_M55])
+def test_processors_give_the_same(core, tmp_path):
+    """Some of whose instructions limit values, which the portable C compares."""
+    generator = np.random.default_rng(2)
+    width = 1 << 12
+    cases, expected = [], b""
+    for name, definition in FORMATS.items():
+        row = generator.integers(0, 256, width * definition.bytes_per_pixel, np.uint8)
+        row[::5] = generator.choice([0, 255], row[::5].shape)  # to and beyond the limits
+        for target in TARGETS:
+            cases.append((name, target, row, width, 1, width - 2))
+            expected += getattr(definition, target)(row)[1:-1].tobytes()
+    sources, memory = [CHECK_PROGRAM, *CONVERSIONS], {"MEMORY_BYTES": 4 * width}
+    program = emulator.build(core, sources, tmp_path, [SOURCE_FOLDER], memory)
+    assert emulator.run(program, core, question(cases)) == expected

@@ -7,7 +7,8 @@ enum {
   MOST_SPAN = MICRONET_IMAGE_RESIZER_SPAN(MICRONET_IMAGE_RESIZER_MOST_SHRINK),
   MOST_FRAME_SIZE = 65536, /* so that products of sizes fit into 32 bits */
   WEIGHT_BITS = 14,        /* behind the point; a weight can be a little more than 1 */
-  ROW_BITS = 6             /* of values between the two directions, from about -100 to 400 */
+  BLOCK = 4,
+  ROW_BITS = 6 /* of values between the two directions, from about -100 to 400 */
 };
 
 static int32_t limited(int32_t value, int32_t lowest, int32_t highest) {
@@ -208,6 +209,10 @@ void micronet_image_resizer_push_part(micronet_image_resizer *resizer, const uin
   }
 }
 
+static inline uint8_t pixel_of(int32_t sum) {
+  return (uint8_t)limited(rounded(sum, WEIGHT_BITS + ROW_BITS), 0, UINT8_MAX);
+}
+
 /* Of the rows from `start` on. */
 static void sum_rows(const micronet_image_resizer *resizer, int32_t start, const int16_t *weights) {
   const int32_t row_size = resizer->output_width * resizer->channels;
@@ -215,11 +220,23 @@ static void sum_rows(const micronet_image_resizer *resizer, int32_t start, const
   for (int32_t i = 0; i < resizer->row_span; ++i) {
     rows[i] = resizer->rows + (start + i) % resizer->row_span * row_size;
   }
-  for (int32_t x = 0; x < row_size; ++x) {
+  int32_t x = 0;
+  for (; x <= row_size - BLOCK; x += BLOCK) { /* a weight and an address serve four values */
+    int32_t sums[BLOCK] = {0, 0, 0, 0};
+    for (int32_t i = 0; i < resizer->row_span; ++i) {
+      const int16_t *row = rows[i] + x;
+      const int32_t weight = weights[i];
+      sums[0] += row[0] * weight;
+      sums[1] += row[1] * weight;
+      sums[2] += row[2] * weight;
+      sums[3] += row[3] * weight;
+    }
+    for (int32_t i = 0; i < BLOCK; ++i) resizer->output_row[x + i] = pixel_of(sums[i]);
+  }
+  for (; x < row_size; ++x) {
     int32_t sum = 0;
     for (int32_t i = 0; i < resizer->row_span; ++i) sum += rows[i][x] * weights[i];
-    const int32_t value = rounded(sum, WEIGHT_BITS + ROW_BITS);
-    resizer->output_row[x] = (uint8_t)limited(value, 0, UINT8_MAX);
+    resizer->output_row[x] = pixel_of(sum);
   }
 }
 

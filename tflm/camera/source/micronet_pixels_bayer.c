@@ -2,19 +2,19 @@
 #include "micronet_pixel_formats_internal.h"
 
 /* The value at a place of a cell, which are numbered from left to right, the upper line first. */
-static inline uint32_t value_at(const uint8_t *upper, const uint8_t *lower, int32_t place) {
+MICRONET_INLINE uint32_t value_at(const uint8_t *upper, const uint8_t *lower, int32_t place) {
   return place < 2 ? upper[place] : lower[place - 2];
 }
 
 /* The mean of the two places that are neither of red nor of blue. */
-static inline uint32_t green_of(const uint8_t *upper, const uint8_t *lower, int32_t red) {
+MICRONET_INLINE uint32_t green_of(const uint8_t *upper, const uint8_t *lower, int32_t red) {
   const int32_t green = red == 0 || red == 3 ? 1 : 0;
   return (value_at(upper, lower, green) + value_at(upper, lower, 3 - green) + 1) >> 1;
 }
 
 /* red: its place in a cell; blue is at the place opposite. */
-static inline void to_rgb888(const uint8_t *row, int32_t row_width, int32_t left, int32_t red,
-                             int32_t width, uint8_t *rgb) {
+MICRONET_INLINE void to_rgb888(const uint8_t *row, int32_t row_width, int32_t left, int32_t red,
+                               int32_t width, uint8_t *rgb) {
   const uint8_t *upper = row + 2 * left;
   const uint8_t *lower = upper + 2 * row_width;
   for (; width > 0; --width, upper += 2, lower += 2, rgb += 3) {
@@ -24,8 +24,8 @@ static inline void to_rgb888(const uint8_t *row, int32_t row_width, int32_t left
   }
 }
 
-static inline void to_gray(const uint8_t *row, int32_t row_width, int32_t left, int32_t red,
-                           int32_t width, uint8_t *gray) {
+MICRONET_INLINE void to_gray(const uint8_t *row, int32_t row_width, int32_t left, int32_t red,
+                             int32_t width, uint8_t *gray) {
   const uint8_t *upper = row + 2 * left;
   const uint8_t *lower = upper + 2 * row_width;
   for (; width > 0; --width, upper += 2, lower += 2) {

@@ -5,7 +5,7 @@ typedef struct {
   uint32_t red, green, blue; /* 0 to 255 */
 } colours;
 
-static inline colours colours_of(uint32_t high, uint32_t low) {
+MICRONET_INLINE colours colours_of(uint32_t high, uint32_t low) {
   const uint32_t pixel = high << 8 | low;
   const uint32_t red = pixel >> 11;
   const uint32_t green = pixel >> 5 & 63u;
@@ -15,7 +15,7 @@ static inline colours colours_of(uint32_t high, uint32_t low) {
 }
 
 /* high: where a pixel's high byte is, 0 or 1. */
-static inline void to_rgb888(const uint8_t *pixel, int32_t high, int32_t width, uint8_t *rgb) {
+MICRONET_INLINE void to_rgb888(const uint8_t *pixel, int32_t high, int32_t width, uint8_t *rgb) {
   for (; width > 0; --width, pixel += 2, rgb += 3) {
     const colours each = colours_of(pixel[high], pixel[1 - high]);
     rgb[0] = (uint8_t)each.red;
@@ -24,7 +24,7 @@ static inline void to_rgb888(const uint8_t *pixel, int32_t high, int32_t width, 
   }
 }
 
-static inline void to_gray(const uint8_t *pixel, int32_t high, int32_t width, uint8_t *gray) {
+MICRONET_INLINE void to_gray(const uint8_t *pixel, int32_t high, int32_t width, uint8_t *gray) {
   for (; width > 0; --width, pixel += 2) {
     const colours each = colours_of(pixel[high], pixel[1 - high]);
     *gray++ = micronet_luma(each.red, each.green, each.blue);

@@ -4,7 +4,7 @@
 #include "micronet_pixel_formats_internal.h"
 
 /* red: where a pixel's red byte is, 0 or 2. */
-static inline void to_gray(const uint8_t *pixel, int32_t red, int32_t width, uint8_t *gray) {
+MICRONET_INLINE void to_gray(const uint8_t *pixel, int32_t red, int32_t width, uint8_t *gray) {
   for (; width > 0; --width, pixel += 3) {
     *gray++ = micronet_luma(pixel[red], pixel[1], pixel[2 - red]);
   }

@@ -19,7 +19,7 @@ typedef struct {
   int32_t red, green, blue;
 } colour_offsets;
 
-static inline colour_offsets offsets_of(const factors *by, int32_t u, int32_t v) {
+MICRONET_INLINE colour_offsets offsets_of(const factors *by, int32_t u, int32_t v) {
   u -= 128;
   v -= 128;
   const int32_t constant = HALF - by->black * by->luma;
@@ -29,7 +29,7 @@ static inline colour_offsets offsets_of(const factors *by, int32_t u, int32_t v)
   return result;
 }
 
-static inline uint8_t *put(const factors *by, int32_t y, colour_offsets offsets, uint8_t *rgb) {
+MICRONET_INLINE uint8_t *put(const factors *by, int32_t y, colour_offsets offsets, uint8_t *rgb) {
   const int32_t luma = by->luma * y;
   rgb[0] = micronet_limited_pixel(luma + offsets.red);
   rgb[1] = micronet_limited_pixel(luma + offsets.green);
@@ -38,8 +38,8 @@ static inline uint8_t *put(const factors *by, int32_t y, colour_offsets offsets,
 }
 
 /* y: where the first Y of four bytes is, 0 or 1. */
-static inline void to_rgb888(const uint8_t *row, const factors *by, int32_t y, int32_t left,
-                             int32_t width, uint8_t *rgb) {
+MICRONET_INLINE void to_rgb888(const uint8_t *row, const factors *by, int32_t y, int32_t left,
+                               int32_t width, uint8_t *rgb) {
   const uint8_t *pair = row + left / 2 * 4;
   const int32_t u = 1 - y;
   if (left % 2 != 0 && width > 0) {
@@ -56,7 +56,8 @@ static inline void to_rgb888(const uint8_t *row, const factors *by, int32_t y, i
 }
 
 /* pixel: the first Y. */
-static inline void to_gray(const uint8_t *pixel, const factors *by, int32_t width, uint8_t *gray) {
+MICRONET_INLINE void to_gray(const uint8_t *pixel, const factors *by, int32_t width,
+                             uint8_t *gray) {
   const int32_t constant = HALF - by->black * by->luma;
   for (; width > 0; --width, pixel += 2) {
     *gray++ = micronet_limited_pixel(by->luma * *pixel + constant);
