@@ -56,8 +56,12 @@ MICRONET_INLINE void to_rgb888(const uint8_t *row, const factors *by, int32_t y,
 }
 
 /* pixel: the first Y. */
-MICRONET_INLINE void to_gray(const uint8_t *pixel, const factors *by, int32_t width,
-                             uint8_t *gray) {
+MICRONET_INLINE void full_to_gray(const uint8_t *pixel, int32_t width, uint8_t *gray) {
+  for (; width > 0; --width, pixel += 2) *gray++ = *pixel;
+}
+
+MICRONET_INLINE void limited_to_gray(const uint8_t *pixel, int32_t width, uint8_t *gray) {
+  const factors *by = &limited_range;
   const int32_t constant = HALF - by->black * by->luma;
   for (; width > 0; --width, pixel += 2) {
     *gray++ = micronet_limited_pixel(by->luma * *pixel + constant);
@@ -91,25 +95,25 @@ static void uyvy_limited_to_rgb888(const uint8_t *row, int32_t row_width, int32_
 static void yuyv_to_gray(const uint8_t *row, int32_t row_width, int32_t left, int32_t width,
                          uint8_t *gray) {
   (void)row_width;
-  to_gray(row + 2 * left, &full_range, width, gray);
+  full_to_gray(row + 2 * left, width, gray);
 }
 
 static void uyvy_to_gray(const uint8_t *row, int32_t row_width, int32_t left, int32_t width,
                          uint8_t *gray) {
   (void)row_width;
-  to_gray(row + 2 * left + 1, &full_range, width, gray);
+  full_to_gray(row + 2 * left + 1, width, gray);
 }
 
 static void yuyv_limited_to_gray(const uint8_t *row, int32_t row_width, int32_t left, int32_t width,
                                  uint8_t *gray) {
   (void)row_width;
-  to_gray(row + 2 * left, &limited_range, width, gray);
+  limited_to_gray(row + 2 * left, width, gray);
 }
 
 static void uyvy_limited_to_gray(const uint8_t *row, int32_t row_width, int32_t left, int32_t width,
                                  uint8_t *gray) {
   (void)row_width;
-  to_gray(row + 2 * left + 1, &limited_range, width, gray);
+  limited_to_gray(row + 2 * left + 1, width, gray);
 }
 
 const micronet_pixel_format micronet_pixels_yuyv = {2, 2, yuyv_to_rgb888, yuyv_to_gray};
