@@ -22,6 +22,7 @@ class PixelFormat:
     Attributes:
         bytes_per_pixel: of a row.
         width_multiple: a row's width in pixels must be a multiple of it.
+        channels: 3 if it has colours, 1 if its RGB888 is its gray value three times.
         to_rgb888: function of rows, uint8 `(..., width * bytes_per_pixel)`, to uint8
             `(..., width, 3)`, red first.
         to_gray: the same to uint8 `(..., width)`.
@@ -29,6 +30,7 @@ class PixelFormat:
 
     bytes_per_pixel: int
     width_multiple: int
+    channels: int
     to_rgb888: collections.abc.Callable[[np.ndarray], np.ndarray]
     to_gray: collections.abc.Callable[[np.ndarray], np.ndarray]
 
@@ -53,7 +55,7 @@ _LIMITED = _YuvRange(16, 76309, ((0, 104597), (-25675, -53279), (132201, 0)))
 
 
 def _of_colours(bytes_per_pixel, to_rgb888):
-    return PixelFormat(bytes_per_pixel, 1, to_rgb888, lambda rows: luma(to_rgb888(rows)))
+    return PixelFormat(bytes_per_pixel, 1, 3, to_rgb888, lambda rows: luma(to_rgb888(rows)))
 
 
 def _rgb565(high):
@@ -84,7 +86,7 @@ def _yuv422(first_y, values):
         sums = [luma_sums(rows) + u * of_u + v * of_v for of_u, of_v in values.colours]
         return _limited(np.stack(sums, axis=-1))
 
-    return PixelFormat(2, 2, to_rgb888, lambda rows: _limited(luma_sums(rows)))
+    return PixelFormat(2, 2, 3, to_rgb888, lambda rows: _limited(luma_sums(rows)))
 
 
 def _limited(sums):
@@ -124,6 +126,6 @@ FORMATS = {
     "uyvy_limited": _yuv422(1, _LIMITED),
     "rgb888": _rgb888([0, 1, 2]),
     "bgr888": _rgb888([2, 1, 0]),
-    "gray8": PixelFormat(1, 1, _three_times, lambda rows: rows),
+    "gray8": PixelFormat(1, 1, 1, _three_times, lambda rows: rows),
     **{f"bayer_{names}": _bayer(names) for names in ("rggb", "bggr", "grbg", "gbrg")},
 }

@@ -125,7 +125,7 @@ static void to_gray(const uint8_t *row, int32_t row_width, int32_t left, int32_t
   convert(formats[settings.format]->to_gray, 1, row, row_width, left, width, pixels);
 }
 
-const micronet_pixel_format simulated_format = {CAMERA_BYTES_PER_PIXEL, 2, to_rgb888, to_gray};
+const micronet_pixel_format simulated_format = {CAMERA_BYTES_PER_PIXEL, 2, 3, to_rgb888, to_gray};
 
 /* The linker puts these in front of the model's functions. */
 micronet_status __real_micronet_model_rows_push(void *arena, const int8_t *row);

@@ -33,6 +33,7 @@ class Format(ctypes.Structure):
     _fields_ = [
         ("bytes_per_pixel", ctypes.c_int32),
         ("width_multiple", ctypes.c_int32),
+        ("channels", ctypes.c_int32),
         ("to_rgb888", _ROW_FUNCTION),
         ("to_gray", _ROW_FUNCTION),
     ]
@@ -76,6 +77,7 @@ def test_descriptions_are_equal(formats):
     for name, definition in FORMATS.items():
         assert formats[name].bytes_per_pixel == definition.bytes_per_pixel
         assert formats[name].width_multiple == definition.width_multiple
+        assert formats[name].channels == definition.channels
 
 
 @pytest.mark.parametrize("name", RGB565)

@@ -38,11 +38,13 @@ const char *micronet_camera_lines_init(micronet_camera_lines *lines,
   if (shrink > MICRONET_IMAGE_RESIZER_MOST_SHRINK) {
     return "The frame must have at most MICRONET_IMAGE_RESIZER_MOST_SHRINK times the input's size.";
   }
+  const bool is_gray_for_colours = settings->format->channels < settings->input_channels;
+  const int32_t channels = is_gray_for_colours ? 1 : settings->input_channels;
   const int32_t pixels_bytes = settings->input_channels * settings->input_width * shrink;
   uint8_t *memory = settings->memory;
   if (settings->memory_bytes < pixels_bytes ||
       !micronet_image_resizer_init(&lines->resizer, settings->input_width, settings->input_height,
-                                   settings->input_channels, shrink, memory,
+                                   channels, shrink, memory,
                                    settings->memory_bytes - pixels_bytes)) {
     return "memory must have MICRONET_CAMERA_LINES_BYTES bytes, at a multiple of 4.";
   }
@@ -51,6 +53,7 @@ const char *micronet_camera_lines_init(micronet_camera_lines *lines,
     return "frame_width and frame_height must be at most 65536.";
   }
   lines->pixels = memory + (settings->memory_bytes - pixels_bytes);
+  lines->is_gray_for_colours = is_gray_for_colours;
   lines->format = settings->format;
   lines->line_buffers = (uint32_t)settings->line_buffers;
   lines->frames = 0;
@@ -123,12 +126,26 @@ static bool take_line(micronet_camera_lines *lines, const micronet_camera_line *
   return line->overruns == lines->overruns;
 }
 
+/* Each value of a gray row three times, where pixels of a line were, which have been used.
+ *
+ * gray: may be these pixels themselves. */
+static const uint8_t *in_colours(micronet_camera_lines *lines, const uint8_t *gray) {
+  for (int32_t x = lines->resizer.output_width - 1; x >= 0; --x) {
+    const uint8_t value = gray[x];
+    lines->pixels[3 * x] = value;
+    lines->pixels[3 * x + 1] = value;
+    lines->pixels[3 * x + 2] = value;
+  }
+  return lines->pixels;
+}
+
 /* The next row of the frame that has begun, or NULL. */
 static const uint8_t *next_row(micronet_camera_lines *lines) {
   if (lines->next_row < 1) return NULL;
   const uint8_t *row = micronet_image_resizer_next_row(&lines->resizer);
-  if (row != NULL) ++lines->given_rows;
-  return row;
+  if (row == NULL) return NULL;
+  ++lines->given_rows;
+  return lines->is_gray_for_colours ? in_colours(lines, row) : row;
 }
 
 static micronet_camera_part part_of_row(micronet_camera_lines *lines) {

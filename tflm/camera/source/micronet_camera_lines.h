@@ -79,7 +79,8 @@ typedef struct {
   int32_t next_row; /* that must come; -1: no frame has begun */
   int32_t given_rows;
   micronet_image_resizer resizer;
-  uint8_t *pixels;
+  uint8_t *pixels;          /* of a line, cropped and converted */
+  bool is_gray_for_colours; /* resized as gray, which then becomes RGB888 */
   const micronet_pixel_format *format;
   uint32_t line_buffers;
 } micronet_camera_lines;

@@ -28,6 +28,7 @@ typedef void micronet_pixel_row(const uint8_t *row, int32_t row_width, int32_t l
 typedef struct {
   int32_t bytes_per_pixel; /* of a row, 1 to 4 */
   int32_t width_multiple;  /* 1 or 2: a row's width in pixels must be a multiple of it */
+  int32_t channels;        /* 3: it has colours; 1: its RGB888 is its gray value three times */
   micronet_pixel_row *to_rgb888;
   micronet_pixel_row *to_gray;
 } micronet_pixel_format;

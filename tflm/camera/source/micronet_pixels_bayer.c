@@ -74,7 +74,7 @@ static void bggr_to_gray(const uint8_t *row, int32_t row_width, int32_t left, in
   to_gray(row, row_width, left, 3, width, gray);
 }
 
-const micronet_pixel_format micronet_pixels_bayer_rggb = {4, 1, rggb_to_rgb888, rggb_to_gray};
-const micronet_pixel_format micronet_pixels_bayer_grbg = {4, 1, grbg_to_rgb888, grbg_to_gray};
-const micronet_pixel_format micronet_pixels_bayer_gbrg = {4, 1, gbrg_to_rgb888, gbrg_to_gray};
-const micronet_pixel_format micronet_pixels_bayer_bggr = {4, 1, bggr_to_rgb888, bggr_to_gray};
+const micronet_pixel_format micronet_pixels_bayer_rggb = {4, 1, 3, rggb_to_rgb888, rggb_to_gray};
+const micronet_pixel_format micronet_pixels_bayer_grbg = {4, 1, 3, grbg_to_rgb888, grbg_to_gray};
+const micronet_pixel_format micronet_pixels_bayer_gbrg = {4, 1, 3, gbrg_to_rgb888, gbrg_to_gray};
+const micronet_pixel_format micronet_pixels_bayer_bggr = {4, 1, 3, bggr_to_rgb888, bggr_to_gray};

@@ -21,4 +21,4 @@ static void gray_to_gray(const uint8_t *row, int32_t row_width, int32_t left, in
   memcpy(gray, row + left, (size_t)width);
 }
 
-const micronet_pixel_format micronet_pixels_gray8 = {1, 1, gray_to_rgb888, gray_to_gray};
+const micronet_pixel_format micronet_pixels_gray8 = {1, 1, 1, gray_to_rgb888, gray_to_gray};

@@ -55,7 +55,7 @@ static void low_first_to_gray(const uint8_t *row, int32_t row_width, int32_t lef
   to_gray(row + 2 * left, 1, width, gray);
 }
 
-const micronet_pixel_format micronet_pixels_rgb565_high_byte_first = {2, 1, high_first_to_rgb888,
+const micronet_pixel_format micronet_pixels_rgb565_high_byte_first = {2, 1, 3, high_first_to_rgb888,
                                                                       high_first_to_gray};
-const micronet_pixel_format micronet_pixels_rgb565_low_byte_first = {2, 1, low_first_to_rgb888,
+const micronet_pixel_format micronet_pixels_rgb565_low_byte_first = {2, 1, 3, low_first_to_rgb888,
                                                                      low_first_to_gray};

@@ -39,5 +39,5 @@ static void bgr_to_gray(const uint8_t *row, int32_t row_width, int32_t left, int
   to_gray(row + 3 * left, 2, width, gray);
 }
 
-const micronet_pixel_format micronet_pixels_rgb888 = {3, 1, rgb_to_rgb888, rgb_to_gray};
-const micronet_pixel_format micronet_pixels_bgr888 = {3, 1, bgr_to_rgb888, bgr_to_gray};
+const micronet_pixel_format micronet_pixels_rgb888 = {3, 1, 3, rgb_to_rgb888, rgb_to_gray};
+const micronet_pixel_format micronet_pixels_bgr888 = {3, 1, 3, bgr_to_rgb888, bgr_to_gray};

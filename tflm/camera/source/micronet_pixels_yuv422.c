@@ -116,9 +116,9 @@ static void uyvy_limited_to_gray(const uint8_t *row, int32_t row_width, int32_t 
   limited_to_gray(row + 2 * left + 1, width, gray);
 }
 
-const micronet_pixel_format micronet_pixels_yuyv = {2, 2, yuyv_to_rgb888, yuyv_to_gray};
-const micronet_pixel_format micronet_pixels_uyvy = {2, 2, uyvy_to_rgb888, uyvy_to_gray};
-const micronet_pixel_format micronet_pixels_yuyv_limited = {2, 2, yuyv_limited_to_rgb888,
+const micronet_pixel_format micronet_pixels_yuyv = {2, 2, 3, yuyv_to_rgb888, yuyv_to_gray};
+const micronet_pixel_format micronet_pixels_uyvy = {2, 2, 3, uyvy_to_rgb888, uyvy_to_gray};
+const micronet_pixel_format micronet_pixels_yuyv_limited = {2, 2, 3, yuyv_limited_to_rgb888,
                                                             yuyv_limited_to_gray};
-const micronet_pixel_format micronet_pixels_uyvy_limited = {2, 2, uyvy_limited_to_rgb888,
+const micronet_pixel_format micronet_pixels_uyvy_limited = {2, 2, 3, uyvy_limited_to_rgb888,
                                                             uyvy_limited_to_gray};
