@@ -2,10 +2,10 @@
 /* Counts the instructions that each line of a camera takes until the model has its rows, for
  * benchmarks/pixel_rows.py.
  *
- * The input is a frame of FRAME_WIDTH x FRAME_HEIGHT pixels in RGB565, the high byte first. The
- * output is, for the second time that the frame comes, uint64 each: for every line the conversion
- * alone, then for every line all that it causes, then what is left after the last row; and the
- * scores; and the rows of the input, as RGB888. */
+ * The input is a frame of FRAME_WIDTH x FRAME_HEIGHT pixels in the format FORMAT. The output is,
+ * for the second time that the frame comes, uint64 each: for every line the conversion alone, then
+ * for every line all that it causes, then what is left after the last row; and the scores; and the
+ * rows of the input, as RGB888. */
 #include "host.h"
 #include "instruction_counter.h"
 #include "micronet_camera_lines.h"
@@ -13,7 +13,7 @@
 #include "model_settings.h"
 
 enum {
-  LINE_BYTES = 2 * FRAME_WIDTH,
+  LINE_BYTES = BYTES_PER_PIXEL * FRAME_WIDTH,
   LINES_BYTES = MICRONET_CAMERA_LINES_BYTES(FRAME_WIDTH, FRAME_HEIGHT, kInputWidth, kInputHeight,
                                             kInputChannels)
 };
@@ -29,7 +29,8 @@ static uint64_t conversions[FRAME_HEIGHT], all[FRAME_HEIGHT];
 
 static void convert(void *line) {
   const micronet_image_resizer *resizer = &lines.resizer;
-  lines.format->to_rgb888(line, FRAME_WIDTH, resizer->left, resizer->part_width, pixels);
+  (resizer->channels == 1 ? lines.format->to_gray : lines.format->to_rgb888)(
+      line, FRAME_WIDTH, resizer->left, resizer->part_width, pixels);
 }
 
 static void take(void *line) {
@@ -63,14 +64,8 @@ static void write_rows(const uint8_t *line) {
 }
 
 int main(void) {
-  const micronet_camera_settings settings = {&micronet_pixels_rgb565_high_byte_first,
-                                             FRAME_WIDTH,
-                                             FRAME_HEIGHT,
-                                             2,
-                                             kInputWidth,
-                                             kInputHeight,
-                                             kInputChannels,
-                                             memory,
+  const micronet_camera_settings settings = {&FORMAT,     FRAME_WIDTH,  FRAME_HEIGHT,   2,
+                                             kInputWidth, kInputHeight, kInputChannels, memory,
                                              LINES_BYTES};
   uint64_t rest = 0;
   host_read(frame, sizeof(frame));

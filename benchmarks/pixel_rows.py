@@ -19,6 +19,7 @@ import sklearn.datasets
 from benchmarks import models
 from benchmarks.results_file import RESULTS, write_text
 from keras_micronet import preprocess_input
+from keras_micronet.luma import luma
 from tflm.camera.camera_sources import SOURCE_FOLDER
 from tflm.camera.pixel_rows import FORMATS
 from tflm.passes.input_normalization import InputNormalization
@@ -39,7 +40,7 @@ _FRAME_HEIGHT, _FRAME_WIDTH = 240, 320
 _CLASSES = 10
 _CLOCK_HERTZ = 168e6
 _CYCLES_PER_INSTRUCTION = 1.5  # assumed: flash with an accelerator
-_BYTES_PER_PIXEL = 2  # of RGB565; a clock of the sensor is a byte
+_CAMERAS = ("rgb565_high_byte_first", "gray8")
 _TIMEOUT = 300.0
 _HEAD = """# A camera's lines
 
@@ -56,24 +57,25 @@ Instructions a pixel, of rows of 320 pixels. RGB888 to RGB888 and gray to gray a
 _HEAD_OF_LINES = """
 ## Lines
 
-M0 as a static library, from lines of 320x240 pixels in RGB565: a line is cropped, converted and
-resized, and the rows that it completes are normalized and go into the stem. Most lines complete a
-row or none. "After the last row" is the rest of the network, which runs between two frames.
+M0, a model of colours, as a static library, from lines of 320x240 pixels: a line is cropped,
+converted and resized, and the rows that it completes are normalized and go into the stem. Most
+lines complete a row or none. "After the last row" is the rest of the network, which runs between
+two frames.
 
-| input | lines of a frame | a line | the longest line | after the last row |
-|---|---|---|---|---|
+| format | input | lines of a frame | a line | the longest line | after the last row |
+|---|---|---|---|---|---|
 """
 _HEAD_OF_CLOCKS = """
 ## Pixel clocks
 
 The shortest time between two lines for which none is lost, and with it the fastest pixel clock of
-640 bytes a line without gaps between them; with gaps it is as many times faster as a line with its
-gap is longer. Computed from the instructions of each line, for a Cortex-M4 of 168 MHz and
+lines without gaps between them, a byte each clock; with gaps it is as many times faster as a line
+with its gap is longer. Computed from the instructions of each line, for a Cortex-M4 of 168 MHz and
 **an assumed 1.5 cycles an instruction**: measure yours. Frames a second are those of which none is
 lost, if the sensor pauses between two frames for as long as the rest of the network takes.
 
-| input | line buffers | their bytes | a line takes at least | pixel clock at most | frames/s |
-|---|---|---|---|---|---|
+| format | input | buffers | their bytes | a line at least | pixel clock at most | frames/s |
+|---|---|---|---|---|---|---|
 """
 _HEAD_OF_BAYER = """
 ## Bayer filters
@@ -121,10 +123,11 @@ def measure_formats(folder, width=_ROW_WIDTH):
     return dict(zip(FORMATS, zip(counts[::2], counts[1::2], strict=True), strict=True))
 
 
-def measure_lines(size, folder):
+def measure_lines(name, size, folder):
     """The `Lines` of M0 for an input of `size` x `size` pixels.
 
     Args:
+        name: of the camera's format, one of `_CAMERAS`.
         size: of the input.
         folder: for sources and compiled programs; nothing else may be there.
 
@@ -150,14 +153,16 @@ def measure_lines(size, folder):
     sources = [path for path in paths if path.suffix == ".c"]
     sources += [_FOLDER / "camera_lines_measurement.c", *SOURCE_FOLDER.glob("*.c")]
     defines = {"FRAME_WIDTH": _FRAME_WIDTH, "FRAME_HEIGHT": _FRAME_HEIGHT}
+    defines |= {"FORMAT": f"micronet_pixels_{name}"}
+    defines |= {"BYTES_PER_PIXEL": FORMATS[name].bytes_per_pixel}
     program = emulator.build(_CORE, sources, folder / "built", [folder, SOURCE_FOLDER], defines)
-    frame = _frame()
+    frame = _frame(name)
     answer = emulator.run(program, _CORE, frame.tobytes(), _TIMEOUT)
     counts = struct.unpack_from(f"<{2 * _FRAME_HEIGHT + 1}Q", answer)
     scores = np.frombuffer(answer, np.int8, _CLASSES, 8 * len(counts))
     rows = np.frombuffer(answer, np.uint8, offset=8 * len(counts) + _CLASSES)
     image = rows.reshape(size, size, 3)
-    pixels = FORMATS["rgb565_high_byte_first"].to_rgb888(frame)
+    pixels = FORMATS[name].to_rgb888(frame)
     difference = np.abs(crop_and_resize(pixels, (size, size)).numpy() - image.astype(int)).max()
     expected = models.reference_output(graph, normalization.quantized_images(image, quantization))
     if difference > 1 or not np.array_equal(scores, expected):
@@ -168,12 +173,13 @@ def measure_lines(size, folder):
     return Lines(counts[:_FRAME_HEIGHT], counts[_FRAME_HEIGHT:-1], counts[-1])
 
 
-def _frame():
-    """A photograph as the camera gives it: uint8 `(height, 2 * width)`."""
+def _frame(name):
+    """A photograph as the camera gives it: uint8 `(height, bytes of a line)`."""
     photograph = np.asarray(sklearn.datasets.load_sample_image("china.jpg"))
-    red, green, blue = np.moveaxis(
-        crop_and_resize(photograph, (_FRAME_HEIGHT, _FRAME_WIDTH)).numpy().astype(np.uint16), -1, 0
-    )
+    photograph = crop_and_resize(photograph, (_FRAME_HEIGHT, _FRAME_WIDTH)).numpy()
+    if name == "gray8":
+        return luma(photograph)
+    red, green, blue = np.moveaxis(photograph.astype(np.uint16), -1, 0)
     return (red >> 3 << 11 | green >> 2 << 5 | blue >> 3).astype(">u2").view(np.uint8)
 
 
@@ -252,21 +258,21 @@ def table(formats, lines):
 
     Args:
         formats: of `measure_formats`.
-        lines: mapping from an input's size to `Lines`.
+        lines: mapping from a format and an input's size to `Lines`.
     """
     text = _HEAD
     for name, counts in formats.items():
         each = (f"{count / _ROW_WIDTH:.1f}" for count in counts)
         text += f"| {name} | {' | '.join(each)} |\n"
     text += _HEAD_OF_LINES
-    for size, measured in lines.items():
+    for (name, size), measured in lines.items():
         cells = [sum(measured.all), sum(measured.all) // _FRAME_HEIGHT, max(measured.all)]
         cells = (f"{count:,}" for count in (*cells, measured.rest))
-        text += f"| {size}x{size} | {' | '.join(cells)} |\n"
+        text += f"| {name} | {size}x{size} | {' | '.join(cells)} |\n"
     text += _HEAD_OF_CLOCKS
-    for size, measured in lines.items():
+    for (name, size), measured in lines.items():
         for buffers in BUFFERS:
-            text += _row_of_clocks(size, measured, buffers)
+            text += _row_of_clocks(name, size, measured, buffers)
     text += _HEAD_OF_BAYER
     for name in ("china.jpg", "flower.jpg"):
         for size in SIZES:
@@ -276,16 +282,18 @@ def table(formats, lines):
     return text
 
 
-def _row_of_clocks(size, measured, buffers):
+def _row_of_clocks(name, size, measured, buffers):
+    line_bytes = FORMATS[name].bytes_per_pixel * _FRAME_WIDTH
     seconds = _CYCLES_PER_INSTRUCTION / _CLOCK_HERTZ
     line = shortest_line(measured, buffers) * seconds
     frame = _FRAME_HEIGHT * line + measured.rest * seconds
     cells = [
+        name,
         f"{size}x{size}",
         str(buffers),
-        f"{buffers * _BYTES_PER_PIXEL * _FRAME_WIDTH:,}",
+        f"{buffers * line_bytes:,}",
         f"{1e6 * line:.0f} µs",
-        f"{_BYTES_PER_PIXEL * _FRAME_WIDTH / line / 1e6:.1f} MHz",
+        f"{line_bytes / line / 1e6:.1f} MHz",
         f"{1 / frame:.1f}",
     ]
     return f"| {' | '.join(cells)} |\n"
@@ -298,8 +306,10 @@ def main(arguments=None):
     lines = {}
     with tempfile.TemporaryDirectory() as folder:
         formats = measure_formats(pathlib.Path(folder) / "formats")
-        for size in SIZES:
-            lines[size] = measure_lines(size, pathlib.Path(folder) / str(size))
+        for name in _CAMERAS:
+            for size in SIZES:
+                place = pathlib.Path(folder) / f"{name}_{size}"
+                lines[name, size] = measure_lines(name, size, place)
     text = table(formats, lines)
     print(text)
     if options.write:

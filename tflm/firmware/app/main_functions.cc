@@ -18,8 +18,8 @@ static_assert(kInputWidth <= MICRONET_IMAGE_RESIZER_MOST_SIZE &&
                   kLargestShrink <= MICRONET_IMAGE_RESIZER_MOST_SHRINK,
               "Sizes must be those that the resizer takes.");
 
-alignas(4) uint8_t resizer_memory[MICRONET_IMAGE_RESIZER_BYTES(kInputWidth, kInputChannels,
-                                                              kLargestShrink)];
+alignas(4) uint8_t
+    resizer_memory[MICRONET_IMAGE_RESIZER_BYTES(kInputWidth, kInputChannels, kLargestShrink)];
 micronet_image_resizer resizer;
 alignas(4) int8_t input_row[kInputWidth * kInputChannels];
 uint64_t image_cycles;
