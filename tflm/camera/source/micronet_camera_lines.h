@@ -100,8 +100,8 @@ typedef enum {
 const char *micronet_camera_lines_init(micronet_camera_lines *lines,
                                        const micronet_camera_settings *settings);
 
-/* A frame starts: the next line is its first. For the interrupt of the vertical synchronization, of
- * the same priority as that of the lines. */
+/* A frame starts: the next line is its first, and all lines of the frame before are complete. For
+ * the interrupt of the vertical synchronization, of the same priority as that of the lines. */
 void micronet_camera_lines_frame_start(micronet_camera_lines *lines);
 
 /* A line is complete, and the DMA goes on with the next buffer. For the DMA's interrupt, for every
