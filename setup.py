@@ -75,6 +75,7 @@ setuptools.setup(
         include=[f"{name}{suffix}" for name in PACKAGES for suffix in ("", ".*")]
     ),
     package_data={
+        "tflm.camera": ["source/*.[ch]", "example/*.[ch]"],
         "tflm.firmware": [
             "CMakeLists.txt",
             *[f"**/*.{suffix}" for suffix in ("c", "cc", "cmake", "h", "ld")],

@@ -27,6 +27,7 @@ ROOMS = {
         "sources",
         "passes",
         "graph",
+        "camera",
         "kernels",
         "toolchains",
     ),

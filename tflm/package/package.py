@@ -15,6 +15,7 @@ import collections.abc
 import dataclasses
 
 import keras_micronet
+from tflm.camera import camera_sources
 from tflm.package import build_files
 from tflm.report import verdict
 from tflm.report.report import ExportReport
@@ -22,7 +23,7 @@ from tflm.settings import STATIC
 from tflm.sources import c_arrays, generic_names, self_test
 from tflm.sources.model_name import title_of
 
-SOURCES, TESTS = "src", "test"
+SOURCES, TESTS, CAMERA_EXAMPLE = "src", "test", "examples/Camera"
 
 Files = collections.abc.Mapping[str, str | bytes]
 
@@ -67,10 +68,15 @@ def package(report: ExportReport, name: str, parts: Parts) -> dict[str, str | by
     if is_static:
         sources |= _umbrella_header(library, takes_rows)
         tests |= self_test.self_test(library, takes_rows)
+    examples = {}
+    if is_static and takes_rows:
+        sources |= camera_sources.camera_sources()
+        examples = _within(CAMERA_EXAMPLE, camera_sources.camera_example())
     return {
         **parts.read,
         **_within(SOURCES, sources),
         **_within(TESTS, tests),
+        **examples,
         **build_files.build_files(runtime.name, _words(report, name, parts), takes_rows),
     }
 
@@ -81,10 +87,10 @@ def _within(folder, files):
 
 def _umbrella_header(library, takes_rows):
     """The header by which Arduino finds a library."""
-    first = f"{library}_rows.h" if takes_rows else f"{library}.h"
+    own = [f"{library}_rows.h" if takes_rows else f"{library}.h", f"{library}_settings.h"]
+    headers = [*own, "micronet_camera_lines.h"] if takes_rows else own
     name = f"{title_of(library)}.h"
-    included = f'#include "{first}"\n#include "{library}_settings.h"\n'
-    return {name: c_arrays.c_umbrella(name, included)}
+    return {name: c_arrays.c_umbrella(name, headers)}
 
 
 def _words(report, name, parts):

@@ -91,9 +91,10 @@ extern "C" {{
 """
 
 
-def c_umbrella(file_name: str, included: str) -> str:
-    """A header that only includes others; arguments as for `c_header`."""
+def c_umbrella(file_name: str, headers: collections.abc.Iterable[str]) -> str:
+    """A header that only includes others."""
     guard = file_name.upper().replace(".", "_")
+    included = "".join(f'#include "{name}"\n' for name in headers)
     return f"{_C_NOTICE}\n#ifndef {guard}\n#define {guard}\n\n{included}\n#endif\n"
 
 

@@ -5,6 +5,7 @@ import re
 import subprocess
 
 from tests.tflm.firmware.conftest import WIDTH
+from tflm.camera.camera_sources import SOURCE_FOLDER
 from tflm.firmware import build, command_line
 from tflm.firmware.link import serial_packets
 
@@ -136,13 +137,13 @@ def test_memory_of_the_resizer_is_as_said(tmp_path):
     formula = "(32 * LARGEST_SHRINK + 7) * width"
     assert f"`{formula}`" in TEXT
     checks = "".join(
-        "static_assert(sizeof(micronet::ImageResizerMemory"
-        f'<{width}, 96, {shrink}>) == (32 * {shrink} + 7) * {width}, "");\n'
+        f"static_assert(MICRONET_IMAGE_RESIZER_BYTES({width}, 3, {shrink}) =="
+        f' (32 * {shrink} + 7) * {width}, "");\n'
         for width, shrink in ((96, 1), (224, 4), (160, 16))
     )
     program = tmp_path / "size.cc"
-    program.write_text(f'#include "image_resizer.h"\n{checks}')
-    check_code("g++", "c++17", program, build.APPLICATION_FOLDER)
+    program.write_text(f'#include "micronet_image_resizer.h"\n{checks}')
+    check_code("g++", "c++17", program, SOURCE_FOLDER)
 
 
 def check_code(compiler, standard, path, include_folder):

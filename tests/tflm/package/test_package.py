@@ -157,7 +157,7 @@ def test_namespace_of_c_is_clean(exports, tmp_path):
     )
     lines = run("nm", "--defined-only", "--extern-only", *tmp_path.glob("*.o")).splitlines()
     symbols = [line.split()[-1] for line in lines if len(line.split()) == 3]
-    assert len(symbols) > 40
+    assert len(symbols) > 50
     prefixes = ("alpha_model_", "micronet_")
     assert [symbol for symbol in symbols if not symbol.startswith(prefixes)] == []
     assert len(set(symbols)) == len(symbols)

@@ -3,7 +3,7 @@
 
 #include "application_settings.h"
 #include "image_provider.h"
-#include "image_resizer.h"
+#include "micronet_image_resizer.h"
 #include "platform.h"
 #include "recognition_responder.h"
 #include "recognizer.h"
@@ -13,8 +13,14 @@ namespace {
 
 constexpr int kFailure = 1;
 
-ImageResizerMemory<kInputWidth, kInputHeight, kLargestShrink> resizer_memory;
-ImageResizer resizer(&resizer_memory);
+static_assert(kInputWidth <= MICRONET_IMAGE_RESIZER_MOST_SIZE &&
+                  kInputHeight <= MICRONET_IMAGE_RESIZER_MOST_SIZE &&
+                  kLargestShrink <= MICRONET_IMAGE_RESIZER_MOST_SHRINK,
+              "Sizes must be those that the resizer takes.");
+
+alignas(4) uint8_t
+    resizer_memory[MICRONET_IMAGE_RESIZER_BYTES(kInputWidth, kInputChannels, kLargestShrink)];
+micronet_image_resizer resizer;
 alignas(4) int8_t input_row[kInputWidth * kInputChannels];
 uint64_t image_cycles;
 
@@ -62,13 +68,13 @@ void Recognizer(Function function) {
 
 void Begin(const FramePart &part) {
   image_cycles = 0;
-  resizer.Begin(part.width, part.height);
+  micronet_image_resizer_begin(&resizer, part.width, part.height);
   Recognizer([] { return BeginImage(); });
 }
 
 void Push(const uint8_t *frame_row) {
-  resizer.Push(frame_row);
-  while (const uint8_t *row = resizer.NextRow()) {
+  micronet_image_resizer_push(&resizer, frame_row);
+  while (const uint8_t *row = micronet_image_resizer_next_row(&resizer)) {
     ConvertRow(row, input_row);
     Recognizer([] { return PushImageRow(input_row); });
   }
@@ -87,6 +93,9 @@ void Setup() {
   ModelDescription model;
   RequireModel(StartRecognizer(&model));
   RequireSettingsOf(model);
+  // Sizes and memory are constants that fit.
+  micronet_image_resizer_init(&resizer, kInputWidth, kInputHeight, kInputChannels, kLargestShrink,
+                              resizer_memory, sizeof(resizer_memory));
   RespondReady(model);
 }
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The firmware's resizer against that of training, on this computer with sanitizers."""
+"""The device's resizer against that of training, on this computer with sanitizers."""
 
 import pathlib
 import struct
@@ -8,16 +8,15 @@ import subprocess
 import numpy as np
 import pytest
 
-from tflm.firmware import build
+from tests.tflm.camera.c_checks import INCLUDES, SANITIZERS, WARNINGS
+from tflm.camera.camera_sources import SOURCE_FOLDER
 from tflm.toolchains import host_compiler
 from training.datasets.resizing import crop_and_resize
 
-CHECK_PROGRAM = pathlib.Path(__file__).with_name("image_resizer_check.cc")
-FLAGS = ("-std=c++17", "-O1", "-pedantic", "-Wall", "-Wextra", "-Werror", "-fno-exceptions")
-SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
-# Height and width of the result and the largest shrink: those of the check program.
-RESIZERS = [(24, 32, 4), (20, 9, 2), (224, 224, 4), (1, 1, 16)]
-SMALL, TALL, LARGE, PIXEL = range(len(RESIZERS))
+CHECK_PROGRAM = pathlib.Path(__file__).with_name("image_resizer_check.c")
+# Height, width and channels of the result and the largest shrink.
+RESIZERS = [(24, 32, 3, 4), (20, 9, 3, 2), (224, 224, 3, 4), (1, 1, 3, 16), (24, 32, 1, 4)]
+SMALL, TALL, LARGE, PIXEL, GRAY = range(len(RESIZERS))
 # Heights and widths of frames: enlarged, shrunk, cut on every side, and of single pixels.
 SIZES = {
     SMALL: [
@@ -27,6 +26,7 @@ SIZES = {
     TALL: [(20, 9), (40, 18), (39, 18), (21, 10), (7, 9), (20, 3), (33, 17), (60, 11)],
     LARGE: [(224, 224), (240, 320), (480, 640), (896, 896), (61, 47), (223, 225)],
     PIXEL: [(16, 16), (1, 1), (5, 16), (16, 3)],
+    GRAY: [(24, 32), (96, 128), (23, 31), (12, 16), (150, 31), (77, 90)],
 }
 
 
@@ -34,16 +34,13 @@ SIZES = {
 def resize(tmp_path_factory):
     """Function of pairs of a resizer and a frame -> for each rows and when they came, or `None`."""
     program = tmp_path_factory.mktemp("resizer") / "check"
-    sources = [CHECK_PROGRAM, build.APPLICATION_FOLDER / "image_resizer.cc"]
-    host_compiler.build(
-        program,
-        [*FLAGS, *SANITIZERS, f"-I{build.APPLICATION_FOLDER}", *sources, "-lstdc++"],
-        host_compiler.C_AND_CPLUSPLUS,
-    )
+    sources = [CHECK_PROGRAM, SOURCE_FOLDER / "micronet_image_resizer.c"]
+    flags = ("-std=c99", "-O1", *WARNINGS, *SANITIZERS, *INCLUDES)
+    host_compiler.build(program, [*flags, *sources])
 
     def run(cases):
         question = b"".join(
-            struct.pack("<3i", resizer, frame.shape[1], frame.shape[0]) + frame.tobytes()
+            struct.pack("<6i", *RESIZERS[resizer], *frame.shape[:2]) + frame.tobytes()
             for resizer, frame in cases
         )
         finished = subprocess.run([program], input=question, capture_output=True, timeout=120)
@@ -60,14 +57,14 @@ def read_answers(answer, resizers):
         if count == -1:
             yield None
             continue
-        row_type = np.dtype([("come", "<i4"), ("row", np.uint8, (RESIZERS[resizer][1], 3))])
+        row_type = np.dtype([("come", "<i4"), ("row", np.uint8, RESIZERS[resizer][1:3])])
         rows = np.frombuffer(answer, row_type, count)
         answer = answer[rows.nbytes :]
         yield rows["row"], rows["come"]
     assert answer == b""
 
 
-def photograph(height, width, seed=0):
+def photograph(height, width, channels=3, seed=0):
     """Smooth areas, noise and hard edges, up to black and white, which cubic kernels overshoot."""
     generator = np.random.default_rng((seed, height, width))
     y, x = np.mgrid[:height, :width]
@@ -75,12 +72,16 @@ def photograph(height, width, seed=0):
     image = 128 + 100 * np.stack(waves, axis=-1) + generator.normal(0, 25, (height, width, 3))
     image[(x // 5 + y // 7) % 6 == 0] = 255
     image[(x // 3 + y // 11) % 7 == 0] = 0
-    return np.clip(image, 0, 255).astype(np.uint8)
+    return np.clip(image, 0, 255).astype(np.uint8)[..., :channels]
 
 
 def test_values_are_those_of_training(resize):
     """One after the other in the same resizers: none remembers the frame before."""
-    cases = [(resizer, photograph(*size)) for resizer, sizes in SIZES.items() for size in sizes]
+    cases = [
+        (resizer, photograph(*size, RESIZERS[resizer][2]))
+        for resizer, sizes in SIZES.items()
+        for size in [*sizes, sizes[-1]]
+    ]
     differences = []
     for (resizer, frame), (rows, _) in zip(cases, resize(cases), strict=True):
         expected = crop_and_resize(frame, RESIZERS[resizer][:2]).numpy()
@@ -93,7 +94,7 @@ def test_values_are_those_of_training(resize):
 
 
 def test_frame_of_the_models_size_stays_as_it_is(resize):
-    frames = [photograph(*RESIZERS[resizer][:2], seed=3) for resizer in (SMALL, TALL)]
+    frames = [photograph(*RESIZERS[resizer][:3], seed=3) for resizer in (SMALL, TALL)]
     for frame, (rows, come) in zip(frames, resize(list(enumerate(frames))), strict=True):
         np.testing.assert_array_equal(rows, frame)
         np.testing.assert_array_equal(come, 1 + np.arange(len(frame)))
@@ -134,7 +135,7 @@ def test_rows_below_the_part_that_counts_are_passed_over(resize):
     ],
 )
 def test_frames_beyond_the_largest_shrink_are_refused(resize, resizer, size):
-    good = photograph(*SIZES[resizer][0])
+    good = photograph(*SIZES[resizer][0], RESIZERS[resizer][2])
     refused, taken = resize([(resizer, photograph(*size)), (resizer, good)])
     assert refused is None
     assert len(taken[0]) == RESIZERS[resizer][0]
