@@ -17,6 +17,7 @@ from keras_micronet.quantization import quantize_aware
 from tests.keras_micronet.quantization import chains
 from tests.tflm import pictures
 from tflm import command_line, exporter, trained_run
+from tflm.camera import camera_sources
 from tflm.firmware import command_line as firmware_command_line
 from tflm.micro.interpreter import MicroInterpreter
 from tflm.micro.wheel_kernels import KernelLibraryError
@@ -176,7 +177,8 @@ def test_fused_kernels_are_exported_with_all_that_they_include(deployed_fused):
 
 def test_files_of_a_library(deployed_static):
     assert names_in(deployed_static) == DEPLOYED_STATIC
-    assert names_in(deployed_static / "src") == STATIC_SOURCES
+    cameras = set(camera_sources.camera_sources())
+    assert names_in(deployed_static / "src") == STATIC_SOURCES | cameras
     assert names_in(deployed_static / "test") == VECTORS | SELF_TEST
     kernels = names_in(deployed_static / "src" / "kernels")
     assert {"micronet_status.h", "dynamic_shift_max_s8.c"} < kernels

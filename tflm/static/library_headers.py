@@ -44,12 +44,12 @@ micronet_status {name}_init(void *arena, int32_t arena_bytes);
  * Returns MICRONET_OK, or what a kernel refused. */
 micronet_status {name}_run(void *arena);
 
-/* Where the input goes: {capitals}_INPUT_BYTES bytes within the arena. */
+/* Where the input goes: {capitals}_INPUT_BYTES bytes of the arena. */
 static inline int8_t *{name}_input(void *arena) {{
   return (int8_t *)arena + {plan.input_offset};
 }}
 
-/* Where the output is after a run: {capitals}_OUTPUT_BYTES bytes within the arena.
+/* Where the output is after a run: {capitals}_OUTPUT_BYTES bytes of the arena.
  * Writing the next input may overwrite it. */
 static inline const int8_t *{name}_output(const void *arena) {{
   return (const int8_t *)arena + {plan.image_plan.tensor_offsets[result]};
@@ -85,7 +85,7 @@ micronet_status {name}_rows_begin(void *arena);
 /* Takes the next row of the image, the top one first. An image has
  * {capitals}_INPUT_HEIGHT of them.
  *
- * arena: that of {name}_rows_begin. Nothing else may write there until the run.
+ * arena: that of {name}_rows_begin. Nothing else may write there before the run.
  * row: {capitals}_INPUT_WIDTH pixels, all channels of a pixel together,
  *     outside of the arena, best at a multiple of 4 bytes; free to be overwritten after the call.
  * Returns MICRONET_OK, MICRONET_NULL_POINTER, or MICRONET_CALL_ORDER: no image was begun, or it
@@ -98,7 +98,7 @@ micronet_status {name}_rows_push(void *arena, const int8_t *row);
  * was run already; or what a kernel refused. */
 micronet_status {name}_rows_run(void *arena);
 
-/* Where the output is after a run: {capitals}_OUTPUT_BYTES bytes within the arena. */
+/* Where the output is after a run: {capitals}_OUTPUT_BYTES bytes of the arena. */
 static inline const int8_t *{name}_rows_output(const void *arena) {{
   return (const int8_t *)arena + {plan.plan.tensor_offsets[graph.outputs[0]]};
 }}

@@ -251,7 +251,8 @@ def images_file(tmp_path_factory, small_model):
 def test_command_shows_what_the_firmware_recognizes(
     small_model, firmware, images_file, monkeypatch, capsys, platform
 ):
-    monkeypatch.setattr(build, "build", lambda *choices, **more: firmware(platform))
+    program = firmware(platform)
+    monkeypatch.setattr(build, "build", lambda *choices, **more: program)
     words = [str(small_model.folder), "--platform", platform, "--images", str(images_file)]
     assert command_line.main([*words, "--first", "2", "--count", str(COUNT)]) == 0
     lines = capsys.readouterr().out.splitlines()
