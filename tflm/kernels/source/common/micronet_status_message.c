@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "micronet_optimize.h"
+
 #include "micronet_status.h"
 
 const char *micronet_status_message(micronet_status status) {

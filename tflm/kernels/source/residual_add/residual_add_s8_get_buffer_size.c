@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "micronet_optimize.h"
+
 #include "residual_add_s8.h"
 
 int32_t micronet_residual_add_s8_get_buffer_size(const micronet_residual_add_s8_params *params) {
