@@ -235,7 +235,20 @@ def qemu_command(program: os.PathLike[str] | str, core: Core) -> list[str]:
     Raises:
         ToolMissingError: when QEMU is not installed.
     """
-    command = [find_tool(QEMU), "-machine", core.value.machine, "-kernel", str(program)]
+    return machine_command(program, core.value.machine)
+
+
+def machine_command(program: os.PathLike[str] | str, machine: str) -> list[str]:
+    """The same for any board that QEMU emulates.
+
+    Args:
+        program: absolute path of a program for it.
+        machine: QEMU's name of the board, such as "netduinoplus2".
+
+    Raises:
+        ToolMissingError: when QEMU is not installed.
+    """
+    command = [find_tool(QEMU), "-machine", machine, "-kernel", str(program)]
     command += ["-icount", INSTRUCTION_CLOCK]
     command += ["-semihosting-config", "enable=on,target=native"]
     return [*command, "-display", "none", "-monitor", "none"]
