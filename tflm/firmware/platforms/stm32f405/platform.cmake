@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# STM32F405 with a crystal of 8 MHz. QEMU emulates it as Netduino Plus 2; before QEMU 8.0 without CCM,
+# STM32F405 with a crystal of 8 MHz. QEMU emulates it as Netduino Plus 2, in version 7.2 without CCM,
 # so that the arena must not lie there.
 set(QEMU_MACHINE netduinoplus2)
 set(QEMU_DEFINITIONS PLATFORM_ARENA_SECTION=)
