@@ -83,7 +83,8 @@ do not. Instructions of an emulated processor, stack and code in bytes. In every
 that of the kernels' definitions in NumPy, byte for byte.
 """
 _HEAD_OF_CORE = """\
-| project | instructions | of `-O2` | stack | code | kernels keep the level | of `-O2` | stack | code |
+| project | instructions | of `-O2` | stack | code \
+| kernels keep the level | of `-O2` | stack | code |
 |---|---|---|---|---|---|---|---|---|"""
 
 

@@ -139,7 +139,7 @@ def provider_folder(folder, body):
 
 
 def test_cycle_counter_passes_24_bits(chip, tmp_path):
-    """Rounds of the same length, several wraps of the timer in all, none of them in step with it."""
+    """Rounds of the same length, several wraps of the timer in all, none in step with it."""
     body = """
   for (int round = 0; round < 40; ++round) {
     const uint64_t before = PlatformCycles();
@@ -200,6 +200,102 @@ def test_arena_lies_in_the_first_memory_that_holds_it(small_model, chip):
     assert SRAM < symbols(large)[arena] < SRAM + 128 * 1024 - 80000
     with pytest.raises(emulator.BuildError, match="(?s)arena|region"):
         chip(PLATFORM_ARENA_SECTION=".micronet_arena", ARENA_BYTES="130000")
+
+
+CLOCK_CHECK = """
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#include "cortex_m.h"
+
+#define AT(address) (*(uint32_t *)(uintptr_t)(address))
+
+/* What is not there when the program starts does not come. */
+int WaitForBits(const volatile uint32_t *address, uint32_t mask) {
+  return (*address & mask) == mask;
+}
+
+void FaultHandler(void) {}
+
+/* Prints some registers after the start, if RCC_CR has been `argv[1]` before. */
+int main(int argc, char **argv) {
+  const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE;
+  void *const base = (void *)0x40000000;
+  if (argc != 2) return 1;
+  if (mmap(base, 0x30000, PROT_READ | PROT_WRITE, flags, -1, 0) != base) return 2;
+  AT(0x40023800) = (uint32_t)strtoul(argv[1], NULL, 0);
+  BoardStart();
+  for (const uint32_t *address = (const uint32_t[]){0x40023804, 0x40023808, 0x40023C00, 0x40011008,
+                                                    0x40020000, 0x40020024, 0};
+       *address != 0; ++address) {
+    printf("%08x\\n", (unsigned)AT(*address));
+  }
+  return 0;
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def registers_after_start(tmp_path_factory):
+    """Function of RCC_CR: registers of the chip, which lie in this computer's memory."""
+    folder = tmp_path_factory.mktemp("clocks")
+    (folder / "check.c").write_text(CLOCK_CHECK)
+    includes = [f"-I{build.SOURCES_FOLDER / name}" for name in ("cortex_m", "platforms")]
+    # This computer has no `wfi`: `__asm__ volatile(...)` becomes nothing.
+    chip_flags = ["-D__asm__=", "-Dvolatile(text)=", "-c", platform_folder(CHIP) / "stm32f405.c"]
+    check_flags = ["-D_GNU_SOURCE", folder / "check.c", folder / "chip.o"]
+    for flags, target in ((chip_flags, "chip.o"), (check_flags, "check")):
+        subprocess.run(["gcc", "-w", *includes, *flags, "-o", folder / target], check=True)
+
+    def registers(control):
+        command = [folder / "check", hex(control)]
+        finished = subprocess.run(command, capture_output=True, text=True, check=True)
+        names = ("PLLCFGR", "CFGR", "ACR", "BRR", "MODER", "AFRH")
+        return dict(zip(names, (int(line, 16) for line in finished.stdout.split()), strict=True))
+
+    return registers
+
+
+CRYSTAL_READY, PLL_READY = 1 << 17, 1 << 25
+
+
+def pll_megahertz(configuration, megahertz):
+    """RM0090, 7.3.2: f(HSE or HSI) * PLLN / PLLM / PLLP."""
+    divider, factor = configuration & 0x3F, configuration >> 6 & 0x1FF
+    return megahertz * factor / divider / (2 * (configuration >> 16 & 3) + 2)
+
+
+def test_clocks_are_those_of_the_reference_manual(registers_after_start):
+    registers = registers_after_start(CRYSTAL_READY | PLL_READY)
+    assert pll_megahertz(registers["PLLCFGR"], 8) == 168
+    assert registers["PLLCFGR"] >> 22 & 1 == 1  # from the crystal
+    assert 8 / (registers["PLLCFGR"] & 0x3F) in (1, 2)  # MHz that the PLL compares
+    assert registers["PLLCFGR"] >> 24 == 7  # 336 MHz / 7 for USB
+    assert registers["CFGR"] & 3 == 2  # the PLL is the system's clock
+    assert registers["CFGR"] >> 10 & 7 == 0b101  # APB1: at most 42 MHz
+    assert registers["CFGR"] >> 13 & 7 == 0b100  # APB2: at most 84 MHz
+    assert registers["ACR"] == 5 | 7 << 8  # wait states; prefetch, both caches
+    assert 84e6 / registers["BRR"] == pytest.approx(115_200, rel=0.002)
+    assert registers["MODER"] >> 18 & 15 == 0b1010  # PA9, PA10: alternate function
+    assert registers["AFRH"] >> 4 & 0xFF == 0x77  # of which 7 is USART1
+
+
+def test_clocks_without_a_crystal(registers_after_start):
+    registers = registers_after_start(PLL_READY)
+    assert pll_megahertz(registers["PLLCFGR"], 16) == 168
+    assert registers["PLLCFGR"] >> 22 & 1 == 0
+    assert registers["CFGR"] & 3 == 2
+    assert 84e6 / registers["BRR"] == pytest.approx(115_200, rel=0.002)
+
+
+@pytest.mark.parametrize("control", [0, CRYSTAL_READY])
+def test_clocks_without_a_pll(registers_after_start, control):
+    """As in QEMU: the oscillator within the chip, 16 MHz."""
+    registers = registers_after_start(control)
+    assert registers["CFGR"] == 0
+    assert 16e6 / registers["BRR"] == pytest.approx(115_200, rel=0.002)
 
 
 # Chips that nothing here emulates
