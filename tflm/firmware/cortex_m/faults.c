@@ -21,7 +21,7 @@ typedef struct {
 } ExceptionFrame;
 
 /* The handler has its own stack: the program's may be what is broken. */
-__attribute__((aligned(8), used)) static uint32_t fault_stack[128];
+__attribute__((aligned(8), used)) uint32_t fault_stack[128];
 
 static int IsOnStack(const ExceptionFrame *frame) {
   return (uintptr_t)frame >= (uintptr_t)linker_stack_start &&
@@ -39,8 +39,7 @@ static void WriteHexadecimal(const char *name, uint32_t value) {
   }
 }
 
-__attribute__((noreturn, used)) static void ReportFault(const ExceptionFrame *frame,
-                                                        uint32_t exception) {
+__attribute__((noreturn, used)) void ReportFault(const ExceptionFrame *frame, uint32_t exception) {
   const int is_on_stack = IsOnStack(frame);
   WriteText("error fault exception=");
   if (exception >= 10) PlatformWriteCharacter((uint8_t)('0' + exception / 10 % 10));
@@ -59,5 +58,6 @@ __attribute__((naked)) void FaultHandler(void) {
       "mrs r1, ipsr\n"
       "ldr r2, =fault_stack + 512\n"
       "msr msp, r2\n"
-      "bl ReportFault\n");
+      "bl ReportFault\n"
+      ".ltorg\n");
 }

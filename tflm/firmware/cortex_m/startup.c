@@ -32,7 +32,8 @@ static void RunConstructors(void) {
   for (ptrdiff_t i = 0; i < count; ++i) linker_constructors_start[i]();
 }
 
-__attribute__((noreturn, used)) static void RunProgram(void) {
+/* Like all that assembly names not static: optimisation at link time would lose sight of it. */
+__attribute__((noreturn, used)) void RunProgram(void) {
   memcpy(linker_data_start, linker_data_image, (size_t)(linker_data_end - linker_data_start));
   memset(linker_zero_start, 0, (size_t)(linker_zero_end - linker_zero_start));
   BoardStart();
@@ -53,7 +54,8 @@ __attribute__((naked)) static void ResetHandler(void) {
       "dsb\n"
       "isb\n"
 #endif
-      "bl RunProgram\n");
+      "bl RunProgram\n"
+      ".ltorg\n");
 }
 
 typedef void (*Handler)(void);
