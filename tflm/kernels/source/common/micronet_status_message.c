@@ -1,6 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "micronet_optimize.h"
-
 #include "micronet_status.h"
 
 const char *micronet_status_message(micronet_status status) {
