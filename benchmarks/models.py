@@ -168,7 +168,7 @@ def measure(graph, name, cores, folder):
         return dict(zip(cores, pool.map(measure_on, cores), strict=True))
 
 
-def run_library(core, folder, sources, name, image, expected):
+def run_library(core, folder, sources, name, image, expected, compile_flags=()):
     """Runs a library, with the whole image in the arena and row by row.
 
     Args:
@@ -178,6 +178,7 @@ def run_library(core, folder, sources, name, image, expected):
         name: the library's.
         image: int8 array.
         expected: int8 array of one dimension, the output that it must give.
+        compile_flags: words for the compiler, besides those of `emulator.build`.
 
     Returns:
         Two `Run`s.
@@ -194,7 +195,9 @@ def run_library(core, folder, sources, name, image, expected):
         f'#include "{_PROGRAM.name}"\n'
     )
     includes = [folder, _PROGRAM.parent]
-    program = emulator.build(core, [program_source, *sources], folder / core.name, includes)
+    program = emulator.build(
+        core, [program_source, *sources], folder / core.name, includes, compile_flags=compile_flags
+    )
     answer = emulator.run(program, core, image.tobytes(), _TIMEOUT)
     length = _RUN_LAYOUT.size + expected.size
     if len(answer) != 2 * length:

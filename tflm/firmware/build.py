@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import os
 import pathlib
+import re
 import subprocess
 
 from tflm.settings import RUNTIMES, STATIC, TFLM
@@ -19,6 +20,8 @@ _MODEL_FILES = {STATIC: "src/micronet_model.h", TFLM: "src/model_data.h"}
 _SETTINGS_FILE = "src/model_settings.h"
 _CMAKE_SOURCE = "CMAKE_HOME_DIRECTORY:INTERNAL="
 _MOST_CACHE_BYTES = 1 << 22
+_PLATFORM_FILE = "platform.cmake"
+_SETTING = re.compile(r"^\s*set\((\w+)\s+([^()]*)\)", re.MULTILINE)
 _LOCK_PREFIX = ".micronet-lock"
 _HOST_COMPILERS = ("gcc", "g++")
 _BOARD_COMPILERS = (emulator.COMPILER, "arm-none-eabi-g++")
@@ -37,9 +40,52 @@ class ProgramSize:
     ram: int
 
 
+@dataclasses.dataclass(frozen=True)
+class Emulation:
+    """How QEMU runs a platform's programs.
+
+    Attributes:
+        machine: QEMU's name of the board.
+        definitions: mapping from names of CMake variables to the values that a program for the
+            emulated board, but not for the real one, is built with.
+    """
+
+    machine: str
+    definitions: dict[str, str]
+
+
 def platforms() -> list[str]:
     """Names of the platforms that come with the firmware."""
-    return sorted(path.parent.name for path in SOURCES_FOLDER.glob("platforms/*/platform.cmake"))
+    return sorted(path.parent.name for path in SOURCES_FOLDER.glob(f"platforms/*/{_PLATFORM_FILE}"))
+
+
+def emulation(platform: os.PathLike[str] | str) -> Emulation | None:
+    """The platform's `Emulation`, as `set(QEMU_MACHINE ...)` and, if there is one,
+    `set(QEMU_DEFINITIONS name=value ...)` of its `platform.cmake` say; `None` without.
+
+    Args:
+        platform: as for `build`.
+    """
+    settings = _platform_settings(platform)
+    if "QEMU_MACHINE" not in settings:
+        return None
+    pairs = (word.partition("=") for word in settings.get("QEMU_DEFINITIONS", "").split())
+    return Emulation(settings["QEMU_MACHINE"], {name: value for name, _, value in pairs})
+
+
+def is_for_this_computer(platform: os.PathLike[str] | str) -> bool:
+    """Whether this computer runs the platform's programs.
+
+    Args:
+        platform: as for `build`.
+    """
+    return not {"PLATFORM_PROCESSOR", "PLATFORM_TOOLCHAIN_FILE"} & set(_platform_settings(platform))
+
+
+def _platform_settings(platform):
+    folder = SOURCES_FOLDER / "platforms" / platform if platform in platforms() else platform
+    text = pathlib.Path(folder, _PLATFORM_FILE).read_text(encoding="utf-8", errors="replace")
+    return dict(_SETTING.findall(text))
 
 
 def check(
@@ -55,7 +101,7 @@ def check(
     """
     if runtime not in RUNTIMES:
         raise ValueError(f"runtime must be one of {', '.join(RUNTIMES)}. Received: {runtime!r}")
-    if platform not in platforms() and not pathlib.Path(platform, "platform.cmake").is_file():
+    if platform not in platforms() and not pathlib.Path(platform, _PLATFORM_FILE).is_file():
         raise ValueError(
             f"platform must be one of {', '.join(platforms())}, or a folder with platform.cmake. "
             f"Received: {platform!r}"
@@ -165,14 +211,15 @@ def build(
         **(definitions or {}),
     }
     cmake = emulator.find_tool("cmake")
-    for compiler in _HOST_COMPILERS if platform == HOST else _BOARD_COMPILERS:
+    is_here = is_for_this_computer(platform)
+    for compiler in _HOST_COMPILERS if is_here else _BOARD_COMPILERS:
         emulator.find_tool(compiler)
     command = [cmake, "-S", SOURCES_FOLDER, "-B", build_folder]
     if not (build_folder / "CMakeCache.txt").exists():  # CMake keeps to its first generator
         command += ["-G", _generator()]
     _run([*command, *(f"-D{name}={value}" for name, value in variables.items())])
     _run([cmake, "--build", build_folder])
-    return build_folder / ("firmware" if platform == HOST else "firmware.elf")
+    return build_folder / ("firmware" if is_here else "firmware.elf")
 
 
 def program_size(program: os.PathLike[str] | str) -> ProgramSize:

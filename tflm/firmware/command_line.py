@@ -9,7 +9,7 @@ import tempfile
 
 from micronet_commands import console, quiet_tensorflow
 from tflm.firmware import build, settings
-from tflm.firmware.boards import emulated_board
+from tflm.firmware.boards.emulated_board import EmulatedBoard
 from tflm.firmware.boards.host_board import HostBoard
 from tflm.firmware.link.serial_port import SerialPort
 from tflm.toolchains import emulator
@@ -24,7 +24,8 @@ _DEFAULT_COUNT = 20
 _EPILOG = """\
 Builds the firmware of MODEL, starts it on a board that QEMU emulates and sends it images over the
 board's serial line; or, with --port, sends them to a board that runs it already. The counted
-instructions of an emulated board are the same every time; they are not cycles.
+instructions of an emulated board are the same every time; they are not cycles. For a board that
+QEMU does not emulate the firmware is built in --build, and that is all.
 """
 
 
@@ -49,18 +50,48 @@ def main(arguments: collections.abc.Sequence[str] | None = None) -> int:
 def _run(options):
     try:
         _check(options)
+        if not _is_run(options):
+            return _build_only(options)
         # Only now: what reads the images safely imports TensorFlow, which takes seconds.
         quiet_tensorflow.import_tensorflow()
         images, labels = _read_images(pathlib.Path(options.images), options.first, options.count)
         names = _read_class_names(pathlib.Path(options.images))
     except (ValueError, ImportError) as error:
         return console.fail(_PROGRAM, error, _USAGE_ERROR)
+    return _reported(lambda resources: _recognize_all(options, images, labels, names, resources))
+
+
+def _is_run(options):
+    """Whether there is a board to send images to."""
+    return (
+        options.port is not None
+        or build.is_for_this_computer(options.platform)
+        or build.emulation(options.platform) is not None
+    )
+
+
+def _build_only(options):
+    quiet_tensorflow.import_tensorflow()  # which a lock needs
+
+    def work(resources):
+        program = _build(options, resources, {})
+        _print_size(program)
+        print(
+            f"{program} is for {options.platform}, which QEMU does not emulate. Write it to the "
+            f"board, then: {_PROGRAM} --port PORT --images FILE"
+        )
+
+    return _reported(work)
+
+
+def _reported(work):
+    """Does `work` with an `ExitStack` and returns the exit status; errors become a sentence."""
     from keras_micronet.files.locks import FolderInUseError
     from tflm.firmware.link.serial_client import SerialLineError
 
     try:
         with contextlib.ExitStack() as resources:
-            _recognize_all(options, images, labels, names, resources)
+            work(resources)
     except FolderInUseError as error:
         return console.fail(_PROGRAM, error, _USAGE_ERROR)
     except (ImportError, OSError, emulator.EmulatorError, SerialLineError) as error:
@@ -82,7 +113,6 @@ def _parser():
     )
     parser.add_argument(
         "--images",
-        required=True,
         help="file with arrays `images`, raw RGB, and `labels`, such as test.npz of a run",
     )
     parser.add_argument(
@@ -94,9 +124,9 @@ def _parser():
     parser.add_argument("--first", type=int, default=0, help="the first of them (default: 0)")
     parser.add_argument(
         "--platform",
-        choices=(*emulated_board.CORES, build.HOST),
         default=_DEFAULT_PLATFORM,
-        help=f"the board to emulate, or this computer (default: {_DEFAULT_PLATFORM})",
+        help=f"the board, one of {', '.join(build.platforms())}, or the path of a folder with "
+        f"platform.cmake (default: {_DEFAULT_PLATFORM})",
     )
     parser.add_argument(
         "--runtime",
@@ -157,6 +187,16 @@ def _check(options):
         build.check_folder(options.build)
     if options.model is not None:
         build.check(options.model, options.platform, options.runtime, options.tflm_root)
+    if _is_run(options):
+        if options.images is None:
+            raise ValueError(
+                "There must be a file with images to send: --images FILE. Received: no images"
+            )
+    elif options.build is None:
+        raise ValueError(
+            f"For {options.platform}, which QEMU does not emulate, there must be a folder to keep "
+            "the firmware in: --build FOLDER. Received: no build"
+        )
 
 
 def _read_images(path, first, count):
@@ -212,7 +252,8 @@ def _recognize_all(options, images, labels, names, resources):
 
     program = None
     if options.port is None:
-        program = _build(options, resources)
+        emulation = build.emulation(options.platform)
+        program = _build(options, resources, emulation.definitions if emulation else {})
         print(f"starting it on {options.platform}", flush=True)
         stream = resources.enter_context(_board(program, options.platform))
     else:
@@ -242,12 +283,16 @@ def _recognize_all(options, images, labels, names, resources):
             flush=True,
         )
     print(_summary(recognitions, labels, unit))
-    if program is not None and options.platform != build.HOST:
-        size = build.program_size(program)
-        print(f"program: flash {size.flash:,} bytes, RAM {size.ram:,} bytes with the stack")
+    if program is not None and not build.is_for_this_computer(options.platform):
+        _print_size(program)
 
 
-def _build(options, resources):
+def _print_size(program):
+    size = build.program_size(program)
+    print(f"program: flash {size.flash:,} bytes, RAM {size.ram:,} bytes with the stack")
+
+
+def _build(options, resources, definitions):
     folder = options.build
     if folder is None:
         folder = resources.enter_context(tempfile.TemporaryDirectory())
@@ -255,21 +300,29 @@ def _build(options, resources):
         resources.enter_context(build.reserved_folder(folder))
     print(f"building for {options.platform} with the runtime {options.runtime}", flush=True)
     return build.build(
-        options.model, options.platform, options.runtime, folder, tflm_root=options.tflm_root
+        options.model,
+        options.platform,
+        options.runtime,
+        folder,
+        tflm_root=options.tflm_root,
+        definitions=definitions,
     )
 
 
 def _board(program, platform):
-    if platform == build.HOST:
-        return HostBoard(program)
-    return emulated_board.EmulatedBoard(program, platform)
+    emulation = build.emulation(platform)
+    return HostBoard(program) if emulation is None else EmulatedBoard(program, emulation.machine)
 
 
 def _unit_of_cycles(options):
     """What a platform counts."""
     if options.port is not None:
         return "cycles"
-    return "nanoseconds" if options.platform == build.HOST else "instructions"
+    emulation = build.emulation(options.platform)
+    if emulation is None:
+        return "nanoseconds"
+    counted = {core.value.machine for core in emulator.Core}
+    return "instructions" if emulation.machine in counted else "ticks of the emulated clock"
 
 
 def _summary(recognitions, labels, unit):

@@ -160,6 +160,7 @@ def build(
     cache_folder: os.PathLike[str] | str,
     include_folders: collections.abc.Iterable[os.PathLike[str] | str] = (),
     defines: collections.abc.Mapping[str, str | int] | None = None,
+    compile_flags: collections.abc.Iterable[str] = (),
 ) -> pathlib.Path:
     """Compiles and links a program, or takes it from the cache when nothing it depends on changed.
 
@@ -171,6 +172,7 @@ def build(
         cache_folder: folder for object files and programs; created if missing.
         include_folders: folders with headers; the platform's own is added.
         defines: mapping from names to values, str or int: preprocessor definitions.
+        compile_flags: words for the compiler, which win over `COMMON_COMPILE_FLAGS`.
 
     Returns:
         `pathlib.Path` of the program (an ELF file) in the cache folder.
@@ -184,7 +186,7 @@ def build(
     cache_folder.mkdir(parents=True, exist_ok=True)
     all_sources = [EMULATED_FOLDER / name for name in (*COMMON_SOURCES, *platform.sources)]
     all_sources += [pathlib.Path(source).resolve() for source in sources]
-    flags = [f"-mcpu={platform.processor}", *COMMON_COMPILE_FLAGS]
+    flags = [f"-mcpu={platform.processor}", *COMMON_COMPILE_FLAGS, *compile_flags]
     flags += [f"-D{name}={value}" for name, value in sorted((defines or {}).items())]
     for folder in (EMULATED_FOLDER, *include_folders):
         flags += ["-I", str(pathlib.Path(folder).resolve())]
@@ -233,7 +235,20 @@ def qemu_command(program: os.PathLike[str] | str, core: Core) -> list[str]:
     Raises:
         ToolMissingError: when QEMU is not installed.
     """
-    command = [find_tool(QEMU), "-machine", core.value.machine, "-kernel", str(program)]
+    return machine_command(program, core.value.machine)
+
+
+def machine_command(program: os.PathLike[str] | str, machine: str) -> list[str]:
+    """The same for any board that QEMU emulates.
+
+    Args:
+        program: absolute path of a program for it.
+        machine: QEMU's name of the board, such as "netduinoplus2".
+
+    Raises:
+        ToolMissingError: when QEMU is not installed.
+    """
+    command = [find_tool(QEMU), "-machine", machine, "-kernel", str(program)]
     command += ["-icount", INSTRUCTION_CLOCK]
     command += ["-semihosting-config", "enable=on,target=native"]
     return [*command, "-display", "none", "-monitor", "none"]

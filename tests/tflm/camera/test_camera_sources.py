@@ -45,10 +45,11 @@ def check(compiler, *words):
 
 def test_files_are_all_there():
     on_disk = {path.name for path in camera_sources.SOURCE_FOLDER.iterdir()}
-    assert set(SOURCES) == on_disk | {"micronet_shared.h"}
+    assert set(SOURCES) == on_disk | {"micronet_optimize.h", "micronet_shared.h"}
     assert {name for name in names(".h") if not name.endswith("_internal.h")} == {
         "micronet_camera_lines.h",
         "micronet_image_resizer.h",
+        "micronet_optimize.h",
         "micronet_pixel_formats.h",
         "micronet_shared.h",
     }

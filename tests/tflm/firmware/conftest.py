@@ -129,7 +129,9 @@ def firmware(small_model, tmp_path_factory):
             platform,
             build.STATIC,
             tmp_path_factory.mktemp(platform),
-            definitions=dict.fromkeys(names, flags) if platform == build.HOST else {},
+            definitions=dict.fromkeys(names, flags)
+            if platform == build.HOST
+            else build.emulation(platform).definitions,
         )
 
     return program

@@ -14,7 +14,6 @@ import pytest
 from tests.tflm.firmware.conftest import CLASS_NAMES, HEIGHT, WIDTH, random_images
 from tests.tflm.firmware.reference_device import ReferenceDevice
 from tflm.firmware import build, command_line
-from tflm.firmware.boards import emulated_board
 from tflm.firmware.boards.emulated_board import EmulatedBoard
 from tflm.firmware.boards.host_board import HostBoard
 from tflm.firmware.link.descriptor_stream import DescriptorStream
@@ -30,9 +29,10 @@ COUNT = 5
 # Boards
 
 
-def test_unknown_board_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="one of mps2-an386, .*Received: 'mps2'"):
-        EmulatedBoard(tmp_path / "firmware.elf", "mps2")
+def test_unknown_board_is_refused(firmware):
+    with EmulatedBoard(firmware(EMULATED), "mps2") as board:
+        with pytest.raises(emulator.ProgramFailed, match="(?s)exit status 1.*machine"):
+            board.read(30.0)
 
 
 def test_missing_emulator_names_its_package(tmp_path, monkeypatch):
@@ -172,7 +172,11 @@ def test_streams_give_up():
 
 
 def test_platforms_are_those_of_the_folder():
-    assert set(emulated_board.CORES) | {build.HOST} <= set(build.platforms())
+    emulated = {core.value.machine for core in emulator.Core}
+    assert emulated | {build.HOST} <= set(build.platforms())
+    for machine in emulated:
+        assert build.emulation(machine) == build.Emulation(machine, {})
+    assert build.emulation(build.HOST) is None
 
 
 @pytest.mark.parametrize(

@@ -152,6 +152,67 @@ def test_folder_that_another_command_builds_in_is_refused(
     assert "no other command is writing to" in message
 
 
+@pytest.fixture
+def own_board(tmp_path):
+    """A platform outside of the repository, which QEMU does not emulate."""
+    folder = tmp_path / "a board of one's own"
+    folder.mkdir()
+    (folder / "platform.cmake").write_text("set(PLATFORM_PROCESSOR cortex-m4)\n")
+    return folder
+
+
+def test_board_that_is_not_emulated_is_only_built(model, own_board, tmp_path, monkeypatch, capsys):
+    folder = tmp_path / "build"
+    calls = []
+
+    def build_program(*arguments, **options):
+        calls.append((arguments, options))
+        return folder / "firmware.elf"
+
+    monkeypatch.setattr(build, "build", build_program)
+    monkeypatch.setattr(build, "program_size", lambda program: build.ProgramSize(1000, 2000))
+    words = [str(model), "--platform", str(own_board), "--build", str(folder)]
+    assert command_line.main(words) == 0
+    output = capsys.readouterr().out
+    assert "flash 1,000 bytes, RAM 2,000 bytes" in output
+    assert f"{folder / 'firmware.elf'} is for {own_board}, which QEMU does not emulate." in output
+    assert "--port PORT --images FILE" in output
+    [(arguments, options)] = calls
+    assert arguments[:3] == (str(model), str(own_board), "static")
+    assert options["definitions"] == {}
+
+
+def test_board_that_is_not_emulated_needs_a_folder_to_keep(model, own_board, capsys):
+    message = refusal(capsys, model, "--platform", own_board)
+    assert "there must be a folder to keep the firmware in: --build FOLDER." in message
+
+
+@pytest.mark.parametrize("platform", ["mps2", "/nowhere", "."])
+def test_folder_without_a_platform_is_refused(model, capsys, platform):
+    message = refusal(capsys, model, "--platform", platform, "--images", "test.npz")
+    assert "stm32f405, stm32h743, or a folder with platform.cmake." in message
+    assert f"Received: {platform!r}" in message
+
+
+def test_emulated_board_needs_images(model, capsys):
+    message = refusal(capsys, model, "--platform", "stm32f405")
+    assert "There must be a file with images to send: --images FILE." in message
+
+
+@pytest.mark.parametrize(
+    "platform, expected",
+    [
+        ("host", None),
+        ("mps3-an547", build.Emulation("mps3-an547", {})),
+        ("stm32f405", build.Emulation("netduinoplus2", {"PLATFORM_ARENA_SECTION": ""})),
+        ("rp2350", None),
+    ],
+)
+def test_emulation_is_what_the_platform_says(platform, expected):
+    assert build.emulation(platform) == expected
+    assert build.is_for_this_computer(platform) == (platform == "host")
+
+
 def test_interruption_is_a_sentence(run, model, monkeypatch, capsys):
     def interrupt(*arguments):
         raise KeyboardInterrupt

@@ -20,6 +20,7 @@ FILE_NAME = re.compile(rf"[\w./-]*\w\.(?:{_ENDINGS})(?![\w.])")
 OTHER_FILES = {
     "model.tflite",
     "platform.cmake",
+    "provider.cmake",
     "report.json",
     "report.md",
     "src/person_model_rows.h",
@@ -71,8 +72,13 @@ def test_options_are_those_of_the_build():
 
 
 def test_platforms_are_those_of_the_firmware():
-    (meaning,) = [meaning for option, meaning in table("option") if option == "`PLATFORM`"]
-    assert sorted(CODE_SPAN.findall(meaning)) == build.platforms()
+    rows = {name.strip("`"): (processor, done) for name, processor, _, done in table("platform")}
+    assert sorted(rows) == build.platforms()
+    for name, (processor, done) in rows.items():
+        is_run = build.is_for_this_computer(name) or build.emulation(name) is not None
+        assert done.startswith("run") == is_run and ("**never run**" in done) != is_run
+        settings = build._platform_settings(name)
+        assert processor.lower() == settings.get("PLATFORM_PROCESSOR", "this computer")
 
 
 def test_variables_of_a_platform_are_those_that_the_build_reads():
@@ -108,7 +114,9 @@ def test_errors_are_those_of_the_firmware():
     sources = "".join(path.read_text() for path in build.APPLICATION_FOLDER.glob("*.cc"))
     lines = [line.strip("`").split() for line, _ in table("line | what it means")]
     codes = {words[1] for words in lines if words[0] == "error"}
-    assert codes == set(re.findall(r'RespondError\("(\w+)"', sources))
+    faults = (build.SOURCES_FOLDER / "cortex_m" / "faults.c").read_text()
+    told = {*re.findall(r'RespondError\("(\w+)"', sources), *re.findall(r'"error (\w+) ', faults)}
+    assert codes == told
 
 
 def example():

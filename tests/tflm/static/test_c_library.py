@@ -366,6 +366,7 @@ def test_files_are_the_library_and_the_kernels_that_it_calls():
     files = c_library.static_library(one_sum(), "sum")
     assert sorted(files) == [
         "kernels/micronet_operands.h",
+        "kernels/micronet_optimize.h",
         "kernels/micronet_shared.h",
         "kernels/micronet_status.h",
         "kernels/micronet_status_message.c",

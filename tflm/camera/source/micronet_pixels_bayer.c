@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "micronet_optimize.h"
+
 #include "micronet_pixel_formats_internal.h"
 
 /* The value at a place of a cell, which are numbered from left to right, the upper line first. */

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "micronet_optimize.h"
+
 #include <string.h>
 
 #include "micronet_pixel_formats_internal.h"

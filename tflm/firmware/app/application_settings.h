@@ -23,6 +23,13 @@ constexpr int32_t ChosenArenaBytes(int32_t) { return MICRONET_ARENA_BYTES; }
 constexpr int32_t ChosenArenaBytes(int32_t needed_bytes) { return needed_bytes; }
 #endif
 
+// The platform's PLATFORM_ARENA_SECTION: where the arena goes, if not among all variables.
+#if defined(MICRONET_ARENA_SECTION)
+#define MICRONET_ARENA_PLACE __attribute__((section(MICRONET_ARENA_SECTION)))
+#else
+#define MICRONET_ARENA_PLACE
+#endif
+
 // Frames and rows are raw RGB.
 constexpr int32_t kChannels = 3;
 static_assert(kInputChannels == kChannels, "The model's input must be an RGB image.");

@@ -8,7 +8,7 @@
 namespace micronet {
 namespace {
 
-alignas(16) uint8_t arena[ChosenArenaBytes(MICRONET_MODEL_ROWS_ARENA_BYTES)];
+alignas(16) MICRONET_ARENA_PLACE uint8_t arena[ChosenArenaBytes(MICRONET_MODEL_ROWS_ARENA_BYTES)];
 
 const char *MessageOf(micronet_status status) {
   return status == MICRONET_OK ? nullptr : micronet_status_message(status);

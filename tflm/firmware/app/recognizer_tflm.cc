@@ -31,7 +31,7 @@ struct Room {
   alignas(Object) unsigned char bytes[sizeof(Object)];
 };
 
-alignas(16) uint8_t arena[ChosenArenaBytes(kArenaBytes)];
+alignas(16) MICRONET_ARENA_PLACE uint8_t arena[ChosenArenaBytes(kArenaBytes)];
 Room<OpResolver> operators_room;
 Room<tflite::MicroInterpreter> interpreter_room;
 char sentence[kSentenceBytes];

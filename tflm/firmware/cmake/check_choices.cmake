@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-# Stops unless the choices of the command line are possible. Sets PLATFORMS_FOLDER, EMULATED_FOLDER
-# (what the emulated boards share) and, of the chosen platform, PLATFORM_FOLDER.
+# Stops unless the choices of the command line are possible. Sets PLATFORMS_FOLDER, CORTEX_M_FOLDER
+# and EMULATED_FOLDER (what chips, and what emulated boards share) and, of the chosen platform,
+# PLATFORM_FOLDER.
 set(PLATFORMS_FOLDER ${CMAKE_CURRENT_SOURCE_DIR}/platforms)
+set(CORTEX_M_FOLDER ${CMAKE_CURRENT_SOURCE_DIR}/cortex_m)
 set(EMULATED_FOLDER ${CMAKE_CURRENT_SOURCE_DIR}/../toolchains/emulated)
 
 function(check_choice name)
@@ -40,6 +42,21 @@ function(check_build_folder)
   set(BUILD_FOLDER_PLATFORM ${PLATFORM} CACHE INTERNAL "PLATFORM of this build folder")
 endfunction()
 
+function(check_provider)
+  if("${PROVIDER}" STREQUAL "serial" OR "${PROVIDER}" STREQUAL "test_vectors")
+    return()
+  endif()
+  set(sources)
+  if(IS_ABSOLUTE "${PROVIDER}")
+    file(GLOB sources "${PROVIDER}/provider.cmake" "${PROVIDER}/*.c" "${PROVIDER}/*.cc")
+  endif()
+  if(NOT sources)
+    refuse("PROVIDER must be serial or test_vectors, or the absolute path of a folder with \
+provider.cmake, or with *.c and *.cc that define the functions of image_provider.h."
+           "'${PROVIDER}'")
+  endif()
+endfunction()
+
 function(check_model)
   if(NOT EXISTS "${MODEL}/src/model_settings.h")
     refuse("MODEL must be a folder that python -m tflm has written, with src/model_settings.h."
@@ -60,7 +77,7 @@ function(check_model)
 endfunction()
 
 check_choice(RUNTIME static tflm)
-check_choice(PROVIDER serial test_vectors)
+check_provider()
 check_number(LARGEST_SHRINK 16)
 if(NOT "${ARENA_BYTES}" STREQUAL "")
   check_number(ARENA_BYTES 2147483647)

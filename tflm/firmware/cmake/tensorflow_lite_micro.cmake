@@ -20,9 +20,9 @@ set(_tflm_library_name "libtensorflow-microlite.a")
 if(CMAKE_CROSSCOMPILING)
   set(_tflm_documentation "tensorflow/lite/micro/cortex_m_generic/README.md")
   # Processors whose floating-point unit the library's build uses only if its architecture has an
-  # addition. The firmware always uses it, and the two must agree on how numbers are passed.
+  # addition. The two must agree on how numbers are passed.
   set(_tflm_architecture "${CMAKE_SYSTEM_PROCESSOR}")
-  if(CMAKE_SYSTEM_PROCESSOR MATCHES "^cortex-m[47]$")
+  if(CMAKE_SYSTEM_PROCESSOR MATCHES "^cortex-m[47]$" AND PLATFORM_FLOAT_ABI STREQUAL "hard")
     string(APPEND _tflm_architecture "+fp")
   endif()
   set(_tflm_target "cortex_m_generic")

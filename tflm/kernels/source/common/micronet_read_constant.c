@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "micronet_optimize.h"
+
 #include "micronet_operands.h"
 
 MICRONET_SHARED micronet_status micronet_read_constant(const micronet_operands *operands,

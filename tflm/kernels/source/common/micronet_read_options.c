@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "micronet_optimize.h"
+
 #include "micronet_operands.h"
 
 /* Byte by byte: options may begin anywhere in a file. */

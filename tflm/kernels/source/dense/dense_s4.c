@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "micronet_optimize.h"
+
 #include "dense_s4_internal.h"
 
 MICRONET_SHARED micronet_status micronet_dense_s4(const micronet_dense_s4_params *params,

@@ -5,6 +5,8 @@
  * The int16 of the weights d, c, b, a is 4096 d + 256 (c + 8) + 16 (b + 8) + a + 8, and its
  * products add up in the same way. Without its upper bits come the sums of the lower weights
  * alone, and the differences are the sums of each. In the end the eights are subtracted. */
+#include "micronet_optimize.h"
+
 #include "dense_s4_internal.h"
 
 #if defined(MICRONET_DSP)

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "micronet_optimize.h"
+
 #include "dense_s4_internal.h"
 
 MICRONET_SHARED int32_t micronet_dense_s4_get_buffer_size(const micronet_dense_s4_params *params) {

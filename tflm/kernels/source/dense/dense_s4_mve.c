@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* With Helium: the method of dense_s4_dsp.c, eight inputs a vector. */
+#include "micronet_optimize.h"
+
 #include "dense_s4_internal.h"
 
 #if defined(MICRONET_MVE)

@@ -4,6 +4,8 @@
  * The inputs are expanded to 16 bits in the buffer; then four outputs at a time pass over them.
  * The products with 256 * a + b add up to 256 * A + B in 32 bits, those with b to B, and A is what
  * is left of the first. */
+#include "micronet_optimize.h"
+
 #include "dense_s8_internal.h"
 
 #if defined(MICRONET_DSP)

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "micronet_optimize.h"
+
 #include "channel_sums.h"
 #include "dynamic_shift_max_s8_internal.h"
 

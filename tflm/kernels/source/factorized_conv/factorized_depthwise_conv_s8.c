@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "micronet_optimize.h"
+
 #include "factorized_conv_dsp.h"
 #include "factorized_conv_mve.h"
 #include "factorized_depthwise_conv_s8_internal.h"

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "micronet_optimize.h"
+
 #include "factorized_stem_rows_s8_internal.h"
 
 MICRONET_SHARED micronet_status micronet_factorized_stem_rows_s8_begin(

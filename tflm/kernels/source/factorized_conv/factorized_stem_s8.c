@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "micronet_optimize.h"
+
 #include "factorized_stem_s8_internal.h"
 
 /* The strip that begins with row `y` of the output, as long as its windows have the same taps. */

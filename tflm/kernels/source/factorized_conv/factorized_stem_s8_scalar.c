@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "micronet_optimize.h"
+
 #include "factorized_stem_s8_internal.h"
 
 /* One row of vertical results of `channel`.

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "micronet_optimize.h"
+
 #include "global_average_pool_s8.h"
 
 enum { OPTION_COUNT = 3, MOST_PIXELS = 65536, MOST_CHANNELS = 4096, TABLE_BYTES = 256 };

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "micronet_optimize.h"
+
 #include "global_average_pool_s8.h"
 
 MICRONET_SHARED int32_t micronet_global_average_pool_s8_get_buffer_size(

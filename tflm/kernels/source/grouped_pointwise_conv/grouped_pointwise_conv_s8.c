@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "micronet_optimize.h"
+
 #include "grouped_pointwise_conv_s8_internal.h"
 
 /* The implementations saturate to int8 for free; narrower limits are a second pass. */

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "micronet_optimize.h"
+
 #include "grouped_pointwise_conv_s8_internal.h"
 
 enum { OPTION_COUNT = 7, CONSTANT_COUNT = 3, MOST_CHANNELS = 4096, MOST_ELEMENTS = 1 << 24 };

@@ -4,6 +4,8 @@
  *
  * Up to 16 inputs: each output passes over the tile with its weights in registers. More inputs:
  * its weights are expanded in the buffer, too, and each passes over four pixels' inputs at once. */
+#include "micronet_optimize.h"
+
 #include "grouped_pointwise_conv_s8_internal.h"
 
 #if defined(MICRONET_DSP)

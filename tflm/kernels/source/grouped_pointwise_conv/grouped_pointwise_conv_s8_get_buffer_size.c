@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "micronet_optimize.h"
+
 #include "grouped_pointwise_conv_s8_internal.h"
 
 MICRONET_SHARED int32_t micronet_grouped_pointwise_conv_s8_get_buffer_size(

@@ -4,6 +4,8 @@
  * Four outputs at a time: their weights are unpacked to int8 rows in the buffer, then they pass
  * over all pixels. Rows end with zeros, so that it does not matter what a vector of inputs holds
  * behind the group's; near the end of the input it must not be read, and those lanes are masked. */
+#include "micronet_optimize.h"
+
 #include "grouped_pointwise_conv_s8_internal.h"
 
 #if defined(MICRONET_MVE)

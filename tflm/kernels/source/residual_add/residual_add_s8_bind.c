@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "micronet_optimize.h"
+
 #include "residual_add_s8.h"
 
 enum { OPTION_COUNT = 6 };

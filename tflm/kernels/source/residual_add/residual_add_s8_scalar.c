@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "micronet_optimize.h"
+
 #include "residual_add_s8_internal.h"
 
 static int32_t add(const micronet_residual_add_s8_params *params, int32_t first, int32_t second) {
