@@ -21,6 +21,7 @@ OTHER_FILES = {
     "model.tflite",
     "platform.cmake",
     "provider.cmake",
+    "library.json",
     "report.json",
     "report.md",
     "src/person_model_rows.h",

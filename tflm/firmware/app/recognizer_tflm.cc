@@ -59,7 +59,7 @@ const char *Sentence(const char *format, ...) {
 // Before the interpreter reads the model, which it does not check.
 const char *CheckModelData() {
   if (kModelDataLength != static_cast<std::size_t>(kModelBytes)) {
-    return Sentence("the model's data must have the %d bytes of model_settings.h. Received: %zu bytes",
+    return Sentence("the model's data must have %d bytes, as in model_settings.h. Received: %zu",
                     kModelBytes, kModelDataLength);
   }
   const uint32_t identifier = Crc32(kModelData, kModelBytes);
