@@ -322,9 +322,9 @@ def test_damaged_model_is_refused(exports, run, tmp_path):
 
     overwrite_model(folder, model + bytes(16))
     sentence = (
-        f"error model the model's data must have the {len(model)} bytes of model_settings.h. "
+        f"error model the model's data must have {len(model)} bytes, as in model_settings.h. "
     )
-    assert run(folder)[:2] == (1, [f"{sentence}Received: {len(model) + 16} bytes"])
+    assert run(folder)[:2] == (1, [f"{sentence}Received: {len(model) + 16}"])
 
 
 @needs_library
