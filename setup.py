@@ -79,6 +79,7 @@ setuptools.setup(
             "CMakeLists.txt",
             *[f"**/*.{suffix}" for suffix in ("c", "cc", "cmake", "h", "ld")],
         ],
+        "tflm.recognition": ["source/*"],
         "tflm.static": ["*.c"],
         "tflm.toolchains": ["emulated/*"],
         # Not runner/ and fuzz/: they are for tests and measurements.

@@ -9,6 +9,8 @@ RGB in [0, 255], channels last, and gives one probability a class |
 | `calibration.npz` | `images` uint8 `(n, height, width, 3)` and `labels` `(n,)`: training images, \
 about equally many of each class |
 | `test.npz` | the same with images that the training never saw |
+| `validation.npz` | the same with images that are neither trained nor tested on: choices are made \
+on them. Missing if there are none, and in runs of earlier versions |
 | `run.json` | settings and measurements; written last, so that a folder with it is complete |
 
 `python -m training` writes such folders, with more files; `write_run_folder` writes one of a model
@@ -42,6 +44,7 @@ MODEL = "model.keras"
 CLASS_NAMES = "class_names.txt"
 CALIBRATION = "calibration.npz"
 TEST = "test.npz"
+VALIDATION = "validation.npz"
 SUMMARY = "run.json"
 SUMMARY_FORMAT = 1  # what "format" in run.json is; another number for other keys
 
@@ -59,6 +62,7 @@ def write_run_folder(
     calibration: tuple[np.ndarray, np.ndarray],
     test: tuple[np.ndarray, np.ndarray],
     *,
+    validation: tuple[np.ndarray, np.ndarray] | None = None,
     overwrite: bool = False,
 ) -> None:
     """Writes what `python -m tflm` needs to export a model that you have trained yourself.
@@ -73,6 +77,8 @@ def write_run_folder(
             integers `(count,)`; the float model's ranges are measured on them.
         test: the same with images that the training never saw. What int8 costs is measured on
             them, and tells the less the fewer they are: 24 images tell an accuracy to 20 points.
+        validation: the same with images that are neither among the training's nor the test's, on
+            which an export chooses the threshold of "none of these"; `None` if there are none.
         overwrite: whether a folder that this function wrote earlier may be replaced.
 
     Raises:
@@ -97,7 +103,10 @@ def write_run_folder(
             f"Received: {len(names)} names"
         )
     require_finite_weights(model)
-    for argument, pair in (("calibration", calibration), ("test", test)):
+    pairs = {"calibration": calibration, "test": test}
+    if validation is not None:
+        pairs["validation"] = validation
+    for argument, pair in pairs.items():
         if not isinstance(pair, (tuple, list)) or len(pair) != 2:
             raise ValueError(
                 f"`{argument}` must be a pair of images and their labels. "
@@ -117,6 +126,11 @@ def write_run_folder(
         CLASS_NAMES: "".join(f"{name}\n" for name in names),
         CALIBRATION: array_bytes(images=calibration[0], labels=calibration[1]),
         TEST: array_bytes(images=test[0], labels=test[1]),
+        **(
+            {}
+            if validation is None
+            else {VALIDATION: array_bytes(images=validation[0], labels=validation[1])}
+        ),
         SUMMARY: json.dumps(summary, indent=2, ensure_ascii=False) + "\n",
     }
     target = WholeFolder(folder, _KIND)
@@ -278,7 +292,7 @@ def read_images(
 
     Args:
         folder: path of the run folder.
-        name: `CALIBRATION` or `TEST`.
+        name: `CALIBRATION`, `TEST` or `VALIDATION`.
         input_shape: height, width and channels that the model takes.
         class_count: number of classes.
 

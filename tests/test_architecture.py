@@ -23,6 +23,7 @@ ROOMS = {
         "static",
         "verification",
         "micro",
+        "recognition",
         "sources",
         "passes",
         "graph",

@@ -68,7 +68,7 @@ def trained_model(images, labels, epochs=15):
     return keras.Model(model.inputs, model.outputs, name=model.name)
 
 
-def write_run(folder, model, calibration, test, class_names=CLASS_NAMES):
+def write_run(folder, model, calibration, test, class_names=CLASS_NAMES, validation=None):
     """Writes a run folder.
 
     Args:
@@ -76,6 +76,9 @@ def write_run(folder, model, calibration, test, class_names=CLASS_NAMES):
         model: the Keras model.
         calibration, test: pairs of images and labels.
         class_names: one for each output.
+        validation: a pair, too, or `None` for none.
     """
-    keras_micronet.write_run_folder(folder, model, class_names, calibration, test)
+    keras_micronet.write_run_folder(
+        folder, model, class_names, calibration, test, validation=validation
+    )
     return folder

@@ -433,6 +433,13 @@ def test_points_must_be_percentage_points(points, tmp_path, capsys):
     assert "percentage points from 0 to 100. Received: " in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("percent", ["0", "nan", "100.1"])
+def test_right_answers_to_keep_must_be_a_percentage(percent, tmp_path, capsys):
+    words = ["run", "--output", str(tmp_path / "out"), f"--keep-right={percent}"]
+    assert command_line.main(words) == 2
+    assert "keep-right must be a percentage above 0, at most 100" in capsys.readouterr().err
+
+
 def test_model_that_is_not_ours_is_refused(run_copy, tmp_path, capsys):
     inputs = keras.Input(pictures.SHAPE)
     x = keras.layers.SeparableConv2D(4, 3, name="foreign")(inputs)

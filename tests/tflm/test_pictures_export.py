@@ -89,6 +89,34 @@ def test_float_side_of_an_aware_model_is_its_own_weights(aware_run, tmp_path):
     assert "The float run that came before has 75.00%" in text
 
 
+def test_the_threshold_of_none_of_these_is_chosen_on_validation_images(run_copy, tmp_path):
+    assert export(run_copy, tmp_path / "out", "--runtime", "static", "--keep-right", "80") == 0
+    report = figures(tmp_path / "out")
+    choice = report["none_of_these"]
+    assert choice["is_chosen"] and choice["keep_right_percent"] == 80
+    rows = {row["threshold_q15"]: row for row in choice["thresholds"]}
+    chosen = rows[choice["threshold_q15"]]
+    assert chosen["validation"]["right"] + chosen["validation"]["wrong"] == 200
+    assert chosen["validation"]["kept_right"] >= 0.8 * chosen["validation"]["right"]
+    assert chosen["test"]["right"] == report["int8_accuracy"] * 300
+    # These pictures are the less probable, the closer their light is to another class's.
+    right, wrong = (
+        chosen["test"][f"kept_{answer}"] / chosen["test"][answer] for answer in ("right", "wrong")
+    )
+    assert wrong < right - 0.2
+    text = (tmp_path / "out" / "report.md").read_text()
+    assert "the highest that keeps 80% of the right answers to 200 validation images" in text
+
+
+def test_a_run_without_validation_images_has_the_default_threshold(run_copy, tmp_path):
+    (run_copy / "validation.npz").unlink()
+    assert export(run_copy, tmp_path / "out", "--runtime", "static") == 0
+    choice = figures(tmp_path / "out")["none_of_these"]
+    assert not choice["is_chosen"] and choice["threshold"] == 0.5
+    text = (tmp_path / "out" / "report.md").read_text()
+    assert "`keras_micronet.write_run_folder` takes some" in text
+
+
 def test_forty_pictures_a_class_and_a_dozen_to_test(tmp_path, pictures_run, capsys):
     images, labels = pictures.pictures(120, seed=2)
     model = keras.saving.load_model(pictures_run / "model.keras")

@@ -59,6 +59,7 @@ def test_the_run_folder_holds_exactly_its_files(finished_run):
         "model.weights.h5",
         "run.json",
         "test.npz",
+        "validation.npz",
     ]
 
 
@@ -85,6 +86,17 @@ def test_calibration_images_are_balanced_training_images(finished_run, loaded_mo
     tests, _ = load(finished_run / "test.npz")
     assert not {image.tobytes() for image in images} & {image.tobytes() for image in tests}
     assert len({image.tobytes() for image in images}) == 300
+
+
+def test_validation_images_are_neither_trained_nor_tested_on(finished_run):
+    """All of them, as they are fewer than the cap."""
+    images, labels = load(finished_run / "validation.npz")
+    summary = json.loads((finished_run / "run.json").read_text())
+    assert len(images) == len(labels) == summary["dataset"]["validation_images"]
+    assert images.dtype == np.uint8
+    held_out = {image.tobytes() for image in images}
+    for name in ("calibration.npz", "test.npz"):
+        assert not held_out & {image.tobytes() for image in load(finished_run / name)[0]}
 
 
 def test_the_summary_tells_everything_about_the_run(finished_run, loaded_model):

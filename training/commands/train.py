@@ -38,6 +38,7 @@ from training.settings import FLOAT32, RunSettings
 # Enough for the ranges of a post-training quantization and to compare two models on.
 CALIBRATION_IMAGES = 300
 TEST_IMAGES = 1000
+VALIDATION_IMAGES = 1000  # to choose a threshold on
 _FEW_TEST_IMAGES = 100
 _FEW_STEPS = 200  # of a training from random weights, which has hardly begun to learn by then
 
@@ -231,6 +232,7 @@ def _train_and_write(prepared, checkpoints, report, writes):
     folder.write_class_names(dataset.class_names)
     folder.write_calibration(calibration_images, calibration_labels)
     folder.write_test(*collect_evenly(dataset.test, TEST_IMAGES))
+    folder.write_validation(*collect_evenly(dataset.validation, VALIDATION_IMAGES))
     folder.write_history(EpochRecord, result.history)
     if result.history:
         folder.write_learning_curve(plots.learning_curve(result))
