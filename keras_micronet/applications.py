@@ -27,6 +27,7 @@ from keras_micronet.weights import check_weights_argument, load_weights
 IMAGENET_CLASSES = 1000
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STANDARD_DEVIATION = (0.229, 0.224, 0.225)
+_BRIGHTNESS = (0.299, 0.587, 0.114)  # of red, green and blue, ITU-R BT.601
 _DEFAULT_SIZE = 224
 
 _DOCUMENTATION = """Instantiates MicroNet-{name}, {top1}% top-1 on ImageNet by its authors.
@@ -39,8 +40,9 @@ _DOCUMENTATION = """Instantiates MicroNet-{name}, {top1}% top-1 on ImageNet by i
         input_shape: `(height, width, 3)` (channels first if that is Keras's
             image data format), any positive sizes or `None`, non-square too.
             Defaults to `(224, 224, 3)` with the top and to sizes left open
-            without it. Other channel counts need `weights=None` and
-            `include_preprocessing=False`.
+            without it. With one channel the model takes gray images, and
+            `weights="imagenet"` is refused. Other channel counts need
+            `include_preprocessing=False`, too.
         include_top: whether to include pooling and the two dense layers.
         weights: `"imagenet"` (from the cache or downloaded, see docs/weights.md),
             `None` (random), or the path of a `.weights.h5`, `.keras` or `.npz`
@@ -54,8 +56,8 @@ _DOCUMENTATION = """Instantiates MicroNet-{name}, {top1}% top-1 on ImageNet by i
             h-swish).
         dropout_rate: fraction dropped before the classifier, in [0, 1); `None`
             for the paper's ({dropout_rate}).
-        include_preprocessing: `True` for images as raw RGB in [0, 255],
-            normalized inside; `False` for images already normalized by the
+        include_preprocessing: `True` for images as raw RGB or gray in
+            [0, 255], normalized inside; `False` for images already normalized by the
             ImageNet mean and standard deviation (`preprocess_input`).
         full_rank: `True` for the paper's full-rank partner for mutual learning:
             the same widths and depth, dense pointwise and k x k depthwise
@@ -168,15 +170,20 @@ for _function in (MicroNetM0, MicroNetM1, MicroNetM2, MicroNetM3):
 def preprocess_input(
     x: np.ndarray | tf.Tensor | keras.KerasTensor, data_format: str | None = None
 ) -> np.ndarray | tf.Tensor | keras.KerasTensor:
-    """Normalizes raw RGB images for a model with `include_preprocessing=False`.
+    """Normalizes raw images for a model with `include_preprocessing=False`.
 
     Args:
-        x: array or tensor of images with values in [0, 255], 3-D or 4-D.
+        x: array or tensor of RGB or gray images with values in [0, 255], 3-D or 4-D.
         data_format: `"channels_last"`, `"channels_first"` or `None`.
 
     Returns:
-        `(x / 255 - mean) / standard deviation` of ImageNet, as floats.
+        `(x / 255 - mean) / standard deviation` of ImageNet, as floats; for gray images with the
+        means over the channels, weighted by their brightness (ITU-R BT.601).
     """
+    channel_axis = -1 if standardize_data_format(data_format) == "channels_last" else -3
+    if x.shape[channel_axis] == 1:
+        (mean,), (deviation,) = _channel_statistics(1)
+        return (_as_floats(x) / 255.0 - mean) / deviation
     if isinstance(x, np.ndarray):
         x = x.copy()  # Keras writes the result over an array of floats.
     return keras.applications.imagenet_utils.preprocess_input(
@@ -227,7 +234,7 @@ def _micronet(
     if channels_first:
         images = keras.layers.Permute((2, 3, 1), name="to_channels_last")(images)
     if include_preprocessing:
-        images = _normalization()(images)
+        images = _normalization(images.shape[-1])(images)
     features = _features(variant, images, full_rank)
     if include_top:
         outputs = _top(variant, features, classes, classifier_activation, dropout_rate)
@@ -301,12 +308,30 @@ def _sources(inputs):
     return sources[0] if len(sources) == 1 else sources
 
 
-def _normalization():
+def _normalization(channels):
+    means, deviations = _channel_statistics(channels)
     return ImageNormalization(
-        mean=[255.0 * mean for mean in IMAGENET_MEAN],
-        variance=[(255.0 * deviation) ** 2 for deviation in IMAGENET_STANDARD_DEVIATION],
+        mean=[255.0 * mean for mean in means],
+        variance=[(255.0 * deviation) ** 2 for deviation in deviations],
         name="preprocessing",
     )
+
+
+def _as_floats(x):
+    dtype = keras.config.floatx()
+    return x.astype(dtype) if isinstance(x, np.ndarray) else keras.ops.cast(x, dtype)
+
+
+def _channel_statistics(channels):
+    """ImageNet's means and standard deviations of RGB, or of gray about as the channels have them.
+
+    The mean of brightness is that of the channels' means; its deviation would be that of their
+    deviations if the channels varied alike, and nearly do.
+    """
+    statistics = IMAGENET_MEAN, IMAGENET_STANDARD_DEVIATION
+    if channels == 3:
+        return statistics
+    return tuple((float(np.dot(_BRIGHTNESS, values)),) for values in statistics)
 
 
 def _image_input(input_shape, input_tensor, include_top):
@@ -353,10 +378,16 @@ def _checked_shape(shape):
 def _check_channels(inputs, weights, include_preprocessing):
     channel_axis = -1 if standardize_data_format(None) == "channels_last" else 1
     channels = inputs.shape[channel_axis]
-    if channels != 3 and (weights == "imagenet" or include_preprocessing):
+    if channels != 3 and weights == "imagenet":
         raise ValueError(
-            "The input must have 3 channels (RGB) with `weights='imagenet'` or "
-            f"`include_preprocessing=True`. Received: an input of shape {inputs.shape}"
+            "The input must have 3 channels (RGB) with `weights='imagenet'`: give `weights=None`, "
+            "or a model of 3 channels each value of gray images three times. "
+            f"Received: an input of shape {inputs.shape}"
+        )
+    if channels not in (1, 3) and include_preprocessing:
+        raise ValueError(
+            "The input must have 3 channels (RGB) or 1 (gray) with `include_preprocessing=True`. "
+            f"Received: an input of shape {inputs.shape}"
         )
 
 

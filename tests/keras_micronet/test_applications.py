@@ -384,7 +384,10 @@ def test_input_shape_is_checked(shape):
             {"weights": "imagenet", "full_rank": True},
             "`weights='imagenet'` must go with `full_rank=False`.*Received: full_rank=True",
         ),
-        ({"input_shape": (32, 32, 1)}, "must have 3 channels.*Received: .*32, 32, 1"),
+        (
+            {"input_shape": (32, 32, 1), "weights": "imagenet"},
+            "must have 3 channels.*three times. Received: .*32, 32, 1",
+        ),
         (
             {
                 "input_shape": (32, 32, 4),

@@ -100,7 +100,7 @@ def test_validation_images_are_written_if_there_are_some_and_never_those_of_anot
 @pytest.mark.parametrize(
     ("changes", "rule"),
     [
-        ({"model": make_model(channels=1)}, "one input of images"),
+        ({"model": make_model(channels=2)}, "one input of images"),
         ({"model": keras.Sequential([keras.layers.Dense(2)])}, "must be a built Keras model"),
         ({"model": "model.keras"}, "must be a built Keras model"),
         ({"class_names": ("a", "b")}, "must name the model's 3 outputs. Received: 2 names"),

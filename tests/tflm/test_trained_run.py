@@ -136,7 +136,7 @@ def test_damaged_files_are_read_or_refused_in_a_sentence(run_copy, name):
 @pytest.mark.parametrize(
     ("images", "labels", "rule"),
     [
-        (np.zeros((3, 24, 20, 3), np.float32), np.zeros(3, int), "must be raw RGB, uint8"),
+        (np.zeros((3, 24, 20, 3), np.float32), np.zeros(3, int), "must be raw RGB or gray, uint8"),
         (np.zeros((3, 24, 21, 3), np.uint8), np.zeros(3, int), r"input shape \(24, 20, 3\)"),
         (np.zeros((3, 24, 20, 3), np.uint8), np.zeros(2, int), "one integer for each of 3"),
         (np.zeros((3, 24, 20, 3), np.uint8), np.full(3, 3), r"in \[0, 3\). Received: 3 labels"),

@@ -105,6 +105,7 @@ def prepare(settings: RunSettings) -> PreparedRun:
         settings.skip_unreadable,
         recipe.evaluation_crop,
         settings.most_pixels,
+        recipe.channels,
     )
     check_batch_size(recipe, dataset, strategy.num_replicas_in_sync)
     check_workers_agree(strategy, _identity(settings, dataset, strategy, {}) | _versions())
@@ -112,10 +113,14 @@ def prepare(settings: RunSettings) -> PreparedRun:
     kept_model = None
     with strategy.scope():
         with layers_compute_in(settings.precision):
-            model = build_model(settings.model, recipe.image_size, class_count, settings.weights)
+            model = build_model(
+                settings.model, recipe.image_size, class_count, settings.weights, recipe.channels
+            )
             companion = _make_companion(settings, class_count)
         if settings.precision != FLOAT32:
-            kept_model = build_model(settings.model, recipe.image_size, class_count, None)
+            kept_model = build_model(
+                settings.model, recipe.image_size, class_count, None, recipe.channels
+            )
     cost = keras_micronet.summarize(kept_model or model)
     if is_chief(strategy) and not settings.dry_run:
         folder.begin()
@@ -135,10 +140,10 @@ def _check_tensorboard():
 def _make_companion(settings, class_count):
     recipe = settings.recipe
     if settings.teacher is not None:
-        teacher = load_teacher(settings.teacher, recipe.image_size, class_count)
+        teacher = load_teacher(settings.teacher, recipe.image_size, class_count, recipe.channels)
         return Teacher(teacher, recipe.distillation_weight, recipe.distillation_temperature)
     if recipe.mutual_weight > 0:
-        partner = build_partner(settings.model, recipe.image_size, class_count)
+        partner = build_partner(settings.model, recipe.image_size, class_count, recipe.channels)
         return Partner(partner, categorical_loss(recipe), recipe.mutual_weight)
     return None
 
@@ -362,7 +367,7 @@ def _summary(prepared, result):
         "format": SUMMARY_FORMAT,
         "model": {
             "variant": settings.model,
-            "input_shape": [*settings.recipe.image_size, 3],
+            "input_shape": list(settings.recipe.input_shape),
             "parameters": cost.parameters,
             "trainable_parameters": cost.trainable_parameters,
             "multiply_adds": cost.multiply_adds,

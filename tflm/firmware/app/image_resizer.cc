@@ -119,7 +119,7 @@ void ImageResizer::Push(const uint8_t *row) {
     unchanged_row_ = row;
   } else if (y >= 0 && y < crop_height_) {
     // The rows that count are at the places of their numbers, modulo how many there are.
-    ResizeColumns(row + left_ * kChannels, rows_ + y % row_span_ * output_width_ * kChannels);
+    ResizeColumns(row + left_ * channels_, rows_ + y % row_span_ * output_width_ * channels_);
   }
 }
 
@@ -142,26 +142,19 @@ const uint8_t *ImageResizer::NextRow() {
 void ImageResizer::ResizeColumns(const uint8_t *pixels, int16_t *result) const {
   const int16_t *weights = column_weights_;
   for (int32_t x = 0; x < output_width_; ++x) {
-    const uint8_t *pixel = pixels + column_starts_[x] * kChannels;
-    int32_t red = 0;
-    int32_t green = 0;
-    int32_t blue = 0;
-    for (int32_t i = 0; i < column_span_; ++i) {
-      const int32_t weight = *weights++;
-      red += pixel[0] * weight;
-      green += pixel[1] * weight;
-      blue += pixel[2] * weight;
-      pixel += kChannels;
+    for (int32_t channel = 0; channel < channels_; ++channel) {
+      const uint8_t *value = pixels + column_starts_[x] * channels_ + channel;
+      int32_t sum = 0;
+      for (int32_t i = 0; i < column_span_; ++i) sum += value[i * channels_] * weights[i];
+      *result++ = static_cast<int16_t>(Rounded(sum, kWeightBits - kRowBits));
     }
-    *result++ = static_cast<int16_t>(Rounded(red, kWeightBits - kRowBits));
-    *result++ = static_cast<int16_t>(Rounded(green, kWeightBits - kRowBits));
-    *result++ = static_cast<int16_t>(Rounded(blue, kWeightBits - kRowBits));
+    weights += column_span_;
   }
 }
 
 // Of the rows from `start` on.
 void ImageResizer::SumRows(int32_t start, const int16_t *weights) const {
-  const int32_t row_size = output_width_ * kChannels;
+  const int32_t row_size = output_width_ * channels_;
   const int16_t *rows[kMostSpan];
   for (int32_t i = 0; i < row_span_; ++i) {
     rows[i] = rows_ + (start + i) % row_span_ * row_size;

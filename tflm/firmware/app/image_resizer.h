@@ -13,12 +13,11 @@
 namespace micronet {
 
 // What a resizer writes to.
-template <int32_t width, int32_t height, int32_t shrink>
+template <int32_t width, int32_t height, int32_t shrink, int32_t channels = 3>
 struct ImageResizerMemory;
 
 class ImageResizer {
  public:
-  static constexpr int32_t kChannels = 3;
   static constexpr int32_t kMostShrink = 16;
 
   // Pixels of a line of the source that count for one of the result, at most. The kernel reaches
@@ -28,10 +27,11 @@ class ImageResizer {
   // Resizes to width x height what is at most `shrink` times as wide and high.
   //
   // memory: must be there as long as the resizer.
-  template <int32_t width, int32_t height, int32_t shrink>
-  constexpr explicit ImageResizer(ImageResizerMemory<width, height, shrink> *memory)
+  template <int32_t width, int32_t height, int32_t shrink, int32_t channels>
+  constexpr explicit ImageResizer(ImageResizerMemory<width, height, shrink, channels> *memory)
       : output_width_(width),
         output_height_(height),
+        channels_(channels),
         largest_shrink_(shrink),
         rows_(memory->rows),
         column_weights_(memory->column_weights),
@@ -45,12 +45,12 @@ class ImageResizer {
   // times the result's rows and columns. If not, no rows may be pushed.
   bool Begin(int32_t width, int32_t height);
 
-  // Takes the next row of the frame, the top one first: width * 3 bytes. NextRow must have
+  // Takes the next row of the frame, the top one first: width * channels bytes. NextRow must have
   // returned null since the last row.
   void Push(const uint8_t *row);
 
-  // The next row of the result, output_width * 3 bytes, or null if further rows of the frame must
-  // come first. Valid until the next call of Push or NextRow.
+  // The next row of the result, output_width * channels bytes, or null if further rows of the frame
+  // must come first. Valid until the next call of Push or NextRow.
   const uint8_t *NextRow();
 
  private:
@@ -59,6 +59,7 @@ class ImageResizer {
 
   int32_t output_width_;
   int32_t output_height_;
+  int32_t channels_;
   int32_t largest_shrink_;
   int16_t *rows_;
   int16_t *column_weights_;
@@ -78,17 +79,17 @@ class ImageResizer {
 };
 
 // Apart from the resizer, so that a program need not store its zeros.
-template <int32_t width, int32_t height, int32_t shrink>
+template <int32_t width, int32_t height, int32_t shrink, int32_t channels>
 struct ImageResizerMemory {
   static_assert(width > 0 && height > 0 && shrink > 0, "There must be pixels.");
   // Products of sizes must fit into 32 bits.
   static_assert(width <= 4096 && height <= 4096 && shrink <= ImageResizer::kMostShrink,
                 "Sizes must be moderate.");
 
-  int16_t rows[ImageResizer::LargestSpan(shrink) * width * ImageResizer::kChannels];
+  int16_t rows[ImageResizer::LargestSpan(shrink) * width * channels];
   int16_t column_weights[ImageResizer::LargestSpan(shrink) * width];
   int32_t column_starts[width];
-  uint8_t output_row[width * ImageResizer::kChannels];
+  uint8_t output_row[width * channels];
 };
 
 }  // namespace micronet

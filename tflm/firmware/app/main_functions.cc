@@ -13,7 +13,7 @@ namespace {
 
 constexpr int kFailure = 1;
 
-ImageResizerMemory<kInputWidth, kInputHeight, kLargestShrink> resizer_memory;
+ImageResizerMemory<kInputWidth, kInputHeight, kLargestShrink, kInputChannels> resizer_memory;
 ImageResizer resizer(&resizer_memory);
 alignas(4) int8_t input_row[kInputWidth * kInputChannels];
 uint64_t image_cycles;
