@@ -28,6 +28,9 @@ EXPORTS = {
 }
 
 
+GRAY_PICTURES = (("train", 600, 0), ("test", 200, 1), ("validation", 100, 2))
+
+
 @pytest.fixture(scope="module")
 def aware_run(pictures_run, tmp_path_factory):
     """The same model, trained on with its rounding, in a run that remembers the float run."""
@@ -77,6 +80,35 @@ def test_pictures_are_exported(request, trained, name, tmp_path, capsys):
     lines = capsys.readouterr().out.splitlines()
     shown = [line for line in lines if line.startswith(("accuracy on 300 test", "same class as"))]
     assert len(shown) == 2
+
+
+@pytest.fixture(scope="module")
+def gray_run(tmp_path_factory):
+    """A run of gray pictures: their red alone, which tells most of their light."""
+    gray = {name: pictures.pictures(count, seed) for name, count, seed in GRAY_PICTURES}
+    gray = {name: (images[..., :1], labels) for name, (images, labels) in gray.items()}
+    trained, *_ = gray["train"]
+    return pictures.write_run(
+        tmp_path_factory.mktemp("gray") / "run",
+        pictures.trained_model(trained, gray["train"][1]),
+        calibration=(trained[:100], gray["train"][1][:100]),
+        test=gray["test"],
+        validation=gray["validation"],
+    )
+
+
+@pytest.mark.parametrize("name", EXPORTS)
+def test_gray_pictures_are_exported(gray_run, name, tmp_path):
+    """Verified as all are: operations, outputs, and of the library the bytes of both its ways."""
+    assert export(gray_run, tmp_path / "out", *EXPORTS[name]) == 0
+    report = figures(tmp_path / "out")
+    assert report["input_shape"] == [1, *pictures.SHAPE[:2], 1]
+    assert 0.5 < report["int8_accuracy"] < 0.95
+    settings = (tmp_path / "out" / "model_settings.h").read_text()
+    assert "MICRONET_INTEGER(kInputChannels, 1);" in settings
+    assert "kGrayToInput" in settings and "kRedToInput" not in settings
+    text = (tmp_path / "out" / "report.md").read_text()
+    assert "input 24 x 20 x 1" in text and "RGB888" not in text
 
 
 def test_float_side_of_an_aware_model_is_its_own_weights(aware_run, tmp_path):

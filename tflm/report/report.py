@@ -24,7 +24,7 @@ class Example:
     """A test image and what the exported model says to it.
 
     Attributes:
-        image: uint8 array (height, width, 3), raw RGB.
+        image: uint8 array (height, width, channels), raw RGB or gray.
         class_name: what it shows.
         prediction: the class that the exported model names.
     """

@@ -380,6 +380,16 @@ def test_examples_are_shown(count):
     assert '"cat"' not in to_json(shown)
 
 
+def test_gray_examples_are_gray():
+    images = np.array([[[0], [128]], [[128], [255]]], np.uint8)
+    shown = make_report(residual(), examples=(report.Example(images, "cat", "cat"),))
+    with Image.open(io.BytesIO(report_files(shown)["report_predictions.png"])) as picture:
+        pixels = np.asarray(picture.convert("RGB")).astype(int)
+    assert np.ptp(pixels, axis=-1).max() <= 40  # the ink of the titles is nearly black
+    values = pixels[(np.ptp(pixels, axis=-1) == 0)][:, 0]
+    assert {0, 128, 255} <= set(values.tolist())
+
+
 def test_markdown_tells_added_zeros_from_the_model():
     graph = chain_of_two_convolutions()
     total = sum(cost.multiply_adds for cost in operation_costs(graph))
