@@ -30,7 +30,7 @@ from training.fitting.trainer import (
 )
 from training.models import build_model, build_partner, check_request, load_teacher
 from training.recipes.options import format_value
-from training.recipes.recipes import RECIPES, QuantizeAwareRecipe
+from training.recipes.recipes import RECIPES, RGB, QuantizeAwareRecipe
 from training.runs import plots, run_folder
 from training.runs.run_folder import RunFolder
 from training.settings import FLOAT32, RunSettings
@@ -285,6 +285,9 @@ class _HistoryWriter:
 
 def _identity(settings, dataset, strategy, sections):
     """All that decides the training's course: what a checkpoint must have been made with."""
+    recipe = dataclasses.asdict(settings.recipe)
+    if settings.recipe.channels == RGB:
+        del recipe["channels"]  # checkpoints of versions that knew nothing else go on
     return {
         "model": settings.model,
         "weights": settings.weights,
@@ -292,7 +295,7 @@ def _identity(settings, dataset, strategy, sections):
         "seed": settings.seed,
         "patience": settings.patience,
         "precision": settings.precision,
-        "recipe": dataclasses.asdict(settings.recipe),
+        "recipe": recipe,
         "dataset": dataset.name,
         "class_names": dataset.class_names,
         "train_images": dataset.train.size,
