@@ -12,7 +12,7 @@ from tests.training.conftest import write_image_folder
 from training.command_line import main
 from training.commands import train
 from training.datasets.image_files import read_image
-from training.models import build_model, load_teacher
+from training.models import build_model, build_partner, load_teacher
 
 pytestmark = pytest.mark.slow
 
@@ -90,6 +90,7 @@ def test_the_float_run_decides_the_channels(gray_run, capsys):
 
 def test_networks_and_teachers_are_gray(tmp_path):
     assert build_model("M0", (32, 32), 3, None, 1).input_shape == (None, 32, 32, 1)
+    assert build_partner("M0", (32, 32), 3, 1).input_shape == (None, 32, 32, 1)
     build_gray_model("M0", SIZE, 2, None, 1).save(tmp_path / "teacher.keras")
     assert load_teacher(tmp_path / "teacher.keras", SIZE, 2, 1).input_shape[-1] == 1
     with pytest.raises(ValueError, match="teacher must take images"):
