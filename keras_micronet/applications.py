@@ -16,6 +16,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_micronet.gray_weights import copy_to_gray
+from keras_micronet.image_statistics import channel_statistics
 from keras_micronet.layers import FactorizedStem, MicroBlock, arguments
 from keras_micronet.layers.image_layer import standardize_data_format
 from keras_micronet.layers.image_normalization import ImageNormalization
@@ -25,9 +27,6 @@ from keras_micronet.variants import VARIANTS
 from keras_micronet.weights import check_weights_argument, load_weights
 
 IMAGENET_CLASSES = 1000
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STANDARD_DEVIATION = (0.229, 0.224, 0.225)
-_BRIGHTNESS = (0.299, 0.587, 0.114)  # of red, green and blue, ITU-R BT.601
 _DEFAULT_SIZE = 224
 
 _DOCUMENTATION = """Instantiates MicroNet-{name}, {top1}% top-1 on ImageNet by its authors.
@@ -41,8 +40,8 @@ _DOCUMENTATION = """Instantiates MicroNet-{name}, {top1}% top-1 on ImageNet by i
             image data format), any positive sizes or `None`, non-square too.
             Defaults to `(224, 224, 3)` with the top and to sizes left open
             without it. With one channel the model takes gray images, and
-            `weights="imagenet"` is refused. Other channel counts need
-            `include_preprocessing=False`, too.
+            `weights="imagenet"` gives it those of RGB, summed. Other channel
+            counts need `weights=None` and `include_preprocessing=False`.
         include_top: whether to include pooling and the two dense layers.
         weights: `"imagenet"` (from the cache or downloaded, see docs/weights.md),
             `None` (random), or the path of a `.weights.h5`, `.keras` or `.npz`
@@ -182,7 +181,7 @@ def preprocess_input(
     """
     channel_axis = -1 if standardize_data_format(data_format) == "channels_last" else -3
     if x.shape[channel_axis] == 1:
-        (mean,), (deviation,) = _channel_statistics(1)
+        (mean,), (deviation,) = channel_statistics(1)
         return (_as_floats(x) / 255.0 - mean) / deviation
     if isinstance(x, np.ndarray):
         x = x.copy()  # Keras writes the result over an array of floats.
@@ -242,8 +241,17 @@ def _micronet(
         outputs = _pooled(features, pooling, channels_first)
 
     model = MicroNet(_sources(inputs), outputs, name=name)
-    load_weights(model, variant, weights)
+    if weights == "imagenet" and images.shape[-1] == 1:
+        copy_to_gray(_imagenet_model(variant, include_top), model)
+    else:
+        load_weights(model, variant, weights)
     return model
+
+
+def _imagenet_model(variant, include_top):
+    """A variant with ImageNet's weights, of any size."""
+    constructor = globals()[f"MicroNet{variant.name}"]
+    return constructor(include_top=include_top)
 
 
 def _features(variant, images, full_rank):
@@ -309,7 +317,7 @@ def _sources(inputs):
 
 
 def _normalization(channels):
-    means, deviations = _channel_statistics(channels)
+    means, deviations = channel_statistics(channels)
     return ImageNormalization(
         mean=[255.0 * mean for mean in means],
         variance=[(255.0 * deviation) ** 2 for deviation in deviations],
@@ -320,18 +328,6 @@ def _normalization(channels):
 def _as_floats(x):
     dtype = keras.config.floatx()
     return x.astype(dtype) if isinstance(x, np.ndarray) else keras.ops.cast(x, dtype)
-
-
-def _channel_statistics(channels):
-    """ImageNet's means and standard deviations of RGB, or of gray about as the channels have them.
-
-    The mean of brightness is that of the channels' means; its deviation would be that of their
-    deviations if the channels varied alike, and nearly do.
-    """
-    statistics = IMAGENET_MEAN, IMAGENET_STANDARD_DEVIATION
-    if channels == 3:
-        return statistics
-    return tuple((float(np.dot(_BRIGHTNESS, values)),) for values in statistics)
 
 
 def _image_input(input_shape, input_tensor, include_top):
@@ -378,16 +374,10 @@ def _checked_shape(shape):
 def _check_channels(inputs, weights, include_preprocessing):
     channel_axis = -1 if standardize_data_format(None) == "channels_last" else 1
     channels = inputs.shape[channel_axis]
-    if channels != 3 and weights == "imagenet":
+    if channels not in (1, 3) and (weights == "imagenet" or include_preprocessing):
         raise ValueError(
-            "The input must have 3 channels (RGB) with `weights='imagenet'`: give `weights=None`, "
-            "or a model of 3 channels each value of gray images three times. "
-            f"Received: an input of shape {inputs.shape}"
-        )
-    if channels not in (1, 3) and include_preprocessing:
-        raise ValueError(
-            "The input must have 3 channels (RGB) or 1 (gray) with `include_preprocessing=True`. "
-            f"Received: an input of shape {inputs.shape}"
+            "The input must have 3 channels (RGB) or 1 (gray) with `weights='imagenet'` or "
+            f"`include_preprocessing=True`. Received: an input of shape {inputs.shape}"
         )
 
 

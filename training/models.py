@@ -8,9 +8,10 @@ import keras
 import keras_micronet
 from keras_micronet.files.archives import check_model_file
 from keras_micronet.files.text import shorten
+from keras_micronet.gray_weights import copy_to_gray
 from keras_micronet.weights import check_weights_argument, count_classes, load_weights
-from training.settings import IMAGENET
 
+IMAGENET = "imagenet"
 _IMAGENET_CLASSES = 1000
 
 
@@ -96,7 +97,7 @@ def build_model(
         weights: `None` for random weights, `"imagenet"` or the path of a file that
             `keras_micronet.load_checkpoint` reads. A classifier for another number of classes is
             left out: the model keeps its own, with random weights.
-        channels: 3 for RGB, 1 for gray, which ImageNet's weights are not for.
+        channels: 3 for RGB, 1 for gray, for which ImageNet's weights are summed.
 
     Returns:
         A Keras model with softmax output `(batch, class_count)`.
@@ -108,6 +109,9 @@ def build_model(
     check_request(variant, weights)
     constructor = getattr(keras_micronet, f"MicroNet{variant}")
     model = constructor(input_shape=(*image_size, channels), classes=class_count, weights=None)
+    if weights == IMAGENET and channels == 1:
+        copy_to_gray(build_model(variant, image_size, class_count, weights), model)
+        return model
     skip_classifier = _class_count(model, weights) not in (None, class_count)
     try:
         load_weights(

@@ -6,9 +6,8 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-from training.recipes.recipes import GRAY, QUANTIZE_AWARE, Recipe
+from training.recipes.recipes import QUANTIZE_AWARE, Recipe
 
-IMAGENET = "imagenet"
 ONE_DEVICE = "one-device"
 FLOAT32, BFLOAT16, FLOAT16 = PRECISIONS = ("float32", "bfloat16", "float16")
 PARTS = ("train", "validation", "test")
@@ -75,13 +74,6 @@ class RunSettings:
             raise ValueError(
                 "a training must have a teacher or a partner, not both. "
                 f"Received: teacher={self.teacher}, mutual_weight={self.recipe.mutual_weight}"
-            )
-        if self.weights == IMAGENET and self.recipe.channels == GRAY:
-            raise ValueError(
-                "weights must be none or a file of a gray model with channels=1, as ImageNet's are "
-                "for RGB: --weights none --recipe photographs trains from scratch; without "
-                "--channels 1 the model takes RGB, and each value of a gray camera three times. "
-                f"Received: weights={self.weights}"
             )
 
 

@@ -73,15 +73,6 @@ def test_it_is_measured_asked_and_quantized(gray_run, tmp_path, capsys):
     assert keras.saving.load_model(tmp_path / "int8" / "model.keras").input_shape[1:] == (*SIZE, 1)
 
 
-def test_imagenet_weights_are_refused_with_what_to_do(tmp_path, capsys):
-    words = ["--channels", "1", "--recipe", "finetune", "--output", str(tmp_path / "run")]
-    with pytest.raises(SystemExit):
-        main(words)
-    message = capsys.readouterr().err
-    assert "--weights none --recipe photographs trains from scratch" in message
-    assert "Received: weights=imagenet" in message
-
-
 def test_the_float_run_decides_the_channels(gray_run, capsys):
     with pytest.raises(SystemExit):
         main(["quantize", str(gray_run), "--channels", "3"])
