@@ -249,9 +249,21 @@ def _micronet(
 
 
 def _imagenet_model(variant, include_top):
-    """A variant with ImageNet's weights, of any size."""
-    constructor = globals()[f"MicroNet{variant.name}"]
-    return constructor(include_top=include_top)
+    """A variant with ImageNet's weights, for RGB images."""
+    return _micronet(
+        variant,
+        input_shape=None,
+        include_top=include_top,
+        weights="imagenet",
+        input_tensor=None,
+        pooling=None,
+        classes=IMAGENET_CLASSES,
+        classifier_activation=None,
+        dropout_rate=None,
+        include_preprocessing=True,
+        full_rank=False,
+        name=variant.name,
+    )
 
 
 def _features(variant, images, full_rank):

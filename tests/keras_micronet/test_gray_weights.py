@@ -7,6 +7,7 @@ import pytest
 
 import keras_micronet
 from keras_micronet.gray_weights import copy_to_gray
+from tests.keras_micronet.golden import golden
 
 pytestmark = pytest.mark.slow
 
@@ -62,3 +63,17 @@ def test_what_comes_behind_is_the_same(models):
     others = outputs(gray, "block_2", 255 - images)
     root_mean_square = np.sqrt(np.mean((received - expected) ** 2))
     assert root_mean_square < 0.05 * np.sqrt(np.mean((others - expected) ** 2))
+
+
+def test_imagenet_weights_are_summed_by_name(tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    (tmp_path / "models").mkdir()
+    np.savez(tmp_path / "models" / "micronet-m0-imagenet.npz", **golden.state_dict("M0"))
+    colour = keras_micronet.MicroNetM0(input_shape=(*SIZE, 3), include_top=False)
+    gray = keras_micronet.MicroNetM0(input_shape=(*SIZE, 1), include_top=False)
+    images = np.random.default_rng(3).integers(0, 256, (2, *SIZE, 1)).astype(np.float32)
+    expected = outputs(colour, "stem", np.repeat(images, 3, axis=-1))
+    received = outputs(gray, "stem", images)
+    np.testing.assert_allclose(received[:, 1:], expected[:, 1:], atol=1e-3)
+    last = colour.weights[-1].numpy(), gray.weights[-1].numpy()
+    np.testing.assert_array_equal(*last)
