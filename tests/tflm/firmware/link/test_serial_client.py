@@ -8,6 +8,7 @@ import zlib
 import numpy as np
 import pytest
 
+from keras_micronet.luma import luma
 from tests.tflm.firmware.reference_device import ReferenceDevice
 from tflm.firmware.link import serial_client, serial_packets
 from tflm.firmware.link.serial_client import (
@@ -228,6 +229,24 @@ def test_information_is_asked_for():
     information = SerialClient(StandIn(device())).information()
     assert (information.width, information.height) == (WIDTH, HEIGHT)
     assert information.classes == len(CLASS_NAMES)
+
+
+@pytest.mark.parametrize("told", ["asked", "at the start"])
+def test_images_become_what_the_device_takes(told):
+    """Gray by the luma of training, so that the device computes what the model was tested with."""
+    image = random_image(0)
+    gray = luma(image)[..., np.newaxis]
+    for channels, given, taken in ((1, image, gray), (3, gray, np.repeat(gray, 3, axis=-1))):
+        target = ReferenceDevice(HEIGHT, WIDTH, recognize, CLASS_NAMES, channels=channels)
+        line = StandIn(target)
+        client = SerialClient(line)
+        if told == "asked":
+            assert client.information().channels == channels
+        else:
+            line.put(target.restart())
+            client.wait_for_start()
+        check_recognition(client.recognize(given), taken)
+        check_recognition(client.recognize(taken), taken)
 
 
 def flips(generator, probability):
