@@ -172,8 +172,8 @@ def test_mistakes_are_refused_with_one_sentence(tmp_path, monkeypatch, capsys, a
         (["--quantize-aware", "run", "--image-size", "32"], "Received: --image-size"),
         (
             ["--weights", "none", "--quantize-aware", "run", "--model", "M0"],
-            "the float run decides model, image size and weights, so none of them must be given "
-            "with --quantize-aware. Received: --model --weights",
+            "the float run decides model, image size, channels and weights, so none of them must "
+            "be given with --quantize-aware. Received: --model --weights",
         ),
         (["--seed", str(2**32)], "seed must be a whole number from 0"),
         (["--no-such-option"], "unrecognized arguments"),
@@ -415,7 +415,9 @@ def test_every_value_of_a_recipe_has_an_option():
         arguments += ["--" + name.replace("_", "-"), *([text] if text else [])]
     given = dataclasses.asdict(parse_arguments(arguments).recipe)
     before = dataclasses.asdict(SMALL_IMAGES)
-    assert {name for name in given if given[name] == before[name]} == {"name", "version"}
+    same = {name for name in given if given[name] == before[name]}
+    assert same == {"name", "version", "channels"}  # gray images have no saturation
+    assert parse_arguments(["--channels", "1"]).recipe.channels == 1
     assert {name: given[name] for name in OTHER_VALUES} == {
         name: value for name, (_, value) in OTHER_VALUES.items()
     }
