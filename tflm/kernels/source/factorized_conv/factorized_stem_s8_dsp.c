@@ -155,109 +155,6 @@ static void vertical_row(const micronet_factorized_conv_params *params, const in
   }
 }
 
-/* The numbers of two vertical channels of a gray image. */
-typedef struct {
-  int32_t biases[2];
-  int32_t multipliers[2];
-  uint32_t weights[2];   /* of the first two rows, as a pair */
-  uint32_t last_weights; /* of the last row, of both channels */
-  int32_t zero_point;
-} gray_numbers;
-
-static gray_numbers load_gray_numbers(const micronet_factorized_conv_params *params, int32_t first,
-                                      int32_t second, const factorized_stem_strip *strip) {
-  const micronet_factorized_half *half = &params->vertical;
-  gray_numbers numbers;
-  int32_t last_weights[2];
-  for (int32_t place = 0; place < 2; ++place) {
-    const int32_t channel = place == 0 ? first : second;
-    int32_t inside[TAPS];
-    numbers.biases[place] = half->requantization[2 * channel];
-    numbers.multipliers[place] = half->requantization[2 * channel + 1];
-    for (int32_t tap = 0; tap < TAPS; ++tap) {
-      const int32_t weight = half->weights[channel * TAPS + tap];
-      const int32_t is_inside = strip->first <= tap && tap < strip->last;
-      inside[tap] = is_inside ? weight : 0;
-      numbers.biases[place] += is_inside ? 0 : weight * half->padding;
-    }
-    numbers.weights[place] = factorized_pair(inside[0], inside[1]);
-    last_weights[place] = inside[2];
-  }
-  numbers.last_weights = factorized_pair(last_weights[0], last_weights[1]);
-  numbers.zero_point = half->zero_point;
-  return numbers;
-}
-
-FACTORIZED_INLINE int16_t finish_gray(const gray_numbers *numbers, int32_t place, int32_t sum) {
-  return finish(sum, (uint32_t)numbers->multipliers[place], (uint32_t)numbers->zero_point);
-}
-
-/* One pixel of two vertical channels.
- *
- * rows: values of the first two rows, as a pair.
- * last: value of the last row, in the low halfword. */
-FACTORIZED_INLINE void gray_pixel(const gray_numbers *numbers, uint32_t rows, uint32_t last,
-                                  int16_t *write) {
-  int32_t sum = micronet_smlad(rows, numbers->weights[0], numbers->biases[0]);
-  write[0] = finish_gray(numbers, 0, micronet_smlabb(last, numbers->last_weights, sum));
-  sum = micronet_smlad(rows, numbers->weights[1], numbers->biases[1]);
-  write[SECOND_CHANNEL] =
-      finish_gray(numbers, 1, micronet_smlabt(last, numbers->last_weights, sum));
-}
-
-/* The same with the last row's value in the high halfword. */
-FACTORIZED_INLINE void gray_pixel_of_high(const gray_numbers *numbers, uint32_t rows, uint32_t last,
-                                          int16_t *write) {
-  int32_t sum = micronet_smlad(rows, numbers->weights[0], numbers->biases[0]);
-  write[0] = finish_gray(numbers, 0, micronet_smlatb(last, numbers->last_weights, sum));
-  sum = micronet_smlad(rows, numbers->weights[1], numbers->biases[1]);
-  write[SECOND_CHANNEL] =
-      finish_gray(numbers, 1, micronet_smlatt(last, numbers->last_weights, sum));
-}
-
-/* One row of two vertical channels, four pixels at a time.
- *
- * rows: the three rows of the input.
- * distance: as for all_pixels. */
-FACTORIZED_INLINE void all_gray_pixels(const gray_numbers numbers, const int8_t *const rows[TAPS],
-                                       int32_t width, int16_t *write, int32_t distance) {
-  int32_t x = 0;
-  for (; x < width - 3; x += 4) {
-    const uint32_t first = micronet_load_4(rows[0] + x);
-    const uint32_t second = micronet_load_4(rows[1] + x);
-    const uint32_t third = micronet_load_4(rows[2] + x);
-    uint32_t upper = micronet_sxtb16(first), lower = micronet_sxtb16(second);
-    uint32_t last = micronet_sxtb16(third); /* of pixels 0 and 2 */
-    gray_pixel(&numbers, micronet_pack_low(upper, lower), last, write);
-    gray_pixel_of_high(&numbers, micronet_pack_high(upper, lower), last, write + PAIR_PITCH);
-    upper = micronet_sxtb16_ror8(first);
-    lower = micronet_sxtb16_ror8(second);
-    last = micronet_sxtb16_ror8(third); /* of pixels 1 and 3 */
-    gray_pixel(&numbers, micronet_pack_low(upper, lower), last, write + distance);
-    gray_pixel_of_high(&numbers, micronet_pack_high(upper, lower), last,
-                       write + PAIR_PITCH + distance);
-    write += 2 * PAIR_PITCH;
-  }
-  for (int32_t is_odd = 0; x < width; ++x, is_odd = 1 - is_odd) {
-    gray_pixel(&numbers, factorized_pair(rows[0][x], rows[1][x]), (uint32_t)rows[2][x], write);
-    write += is_odd ? PAIR_PITCH - distance : distance;
-  }
-}
-
-static void gray_vertical_row(const micronet_factorized_conv_params *params,
-                              const factorized_stem_strip *strip, int32_t row_distance,
-                              const gray_numbers *numbers, int16_t *buffer) {
-  const int32_t before = params->horizontal.taps / 2;
-  int16_t *write = buffer + before / 2 * PAIR_PITCH + before % 2;
-  const int8_t *rows[TAPS];
-  for (int32_t tap = 0; tap < TAPS; ++tap) rows[tap] = strip->rows[tap] + row_distance;
-  if (before % 2 == 0) {
-    all_gray_pixels(*numbers, rows, params->width, write, 1);
-  } else {
-    all_gray_pixels(*numbers, rows, params->width, write, PAIR_PITCH - 1);
-  }
-}
-
 #define LINE(name, taps, stride)                                                         \
   static void name(const micronet_factorized_conv_params *params, int32_t channel,       \
                    const int16_t *pairs, int8_t *output) {                               \
@@ -295,20 +192,14 @@ void micronet_factorized_stem_s8_dsp(const micronet_factorized_stem_s8_params *p
   const int32_t channels = params->vertical.channels;
   const int32_t row_bytes = factorized_output_width(params) * params->horizontal.channels;
   const int32_t multiplier = params->horizontal.channels / channels;
-  const int32_t is_gray = params->channels == 1;
-  const int32_t step = params->vertical.stride * params->width * params->channels;
+  const int32_t step = params->vertical.stride * params->width * DEPTH;
   uint32_t numbers[NUMBERS];
   pad_row(params, buffer);
   for (int32_t y = 0; y < strip->count; ++y) {
     for (int32_t channel = 0; channel < channels; channel += 2) {
       const int32_t second = channel + 1 < channels ? channel + 1 : channel;
-      if (is_gray) {
-        const gray_numbers gray = load_gray_numbers(params, channel, second, strip);
-        gray_vertical_row(params, strip, y * step, &gray, buffer);
-      } else {
-        if (y == 0 || channels > 2) load_numbers(params, channel, second, strip, numbers);
-        vertical_row(params, strip->rows[0] + y * step, numbers, buffer);
-      }
+      if (y == 0 || channels > 2) load_numbers(params, channel, second, strip, numbers);
+      vertical_row(params, strip->rows[0] + y * step, numbers, buffer);
       for (int32_t i = channel * multiplier; i < (second + 1) * multiplier; ++i) {
         const int32_t is_second = i >= (channel + 1) * multiplier;
         compute_line(params, i, buffer + is_second * SECOND_CHANNEL, output);

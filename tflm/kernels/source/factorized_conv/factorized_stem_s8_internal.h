@@ -52,8 +52,8 @@ void micronet_factorized_stem_s8_scalar(const micronet_factorized_stem_s8_params
                                         int8_t *buffer);
 
 #if defined(MICRONET_DSP)
-/* 1 or 3 channels and 3 vertical taps; 3 or 5 horizontal taps and stride 1 or 2; all limits the
- * ends of int8; a width of at least 2. */
+/* 3 channels and 3 vertical taps; 3 or 5 horizontal taps and stride 1 or 2; all limits the ends of
+ * int8; a width of at least 2. */
 void micronet_factorized_stem_s8_dsp(const micronet_factorized_stem_s8_params *params,
                                      const factorized_stem_strip *strip, int8_t *output,
                                      int16_t *buffer);

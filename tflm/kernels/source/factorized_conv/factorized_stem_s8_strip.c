@@ -12,8 +12,8 @@ static int is_for_mve(const micronet_factorized_conv_params *params) {
 
 #if defined(MICRONET_DSP)
 static int is_for_dsp(const micronet_factorized_conv_params *params) {
-  return (params->channels == 3 || params->channels == 1) && params->width > 1 &&
-         params->vertical.taps == 3 && factorized_is_full_range(&params->vertical) &&
+  return params->channels == 3 && params->width > 1 && params->vertical.taps == 3 &&
+         factorized_is_full_range(&params->vertical) &&
          factorized_is_full_range(&params->horizontal) &&
          factorized_is_for_dsp(&params->horizontal);
 }
