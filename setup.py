@@ -81,6 +81,7 @@ setuptools.setup(
             *[f"**/*.{suffix}" for suffix in ("c", "cc", "cmake", "h", "ld")],
         ],
         "tflm.package": ["templates/**/*"],
+        "tflm.recognition": ["source/*"],
         "tflm.static": ["*.c"],
         "tflm.toolchains": ["emulated/*"],
         # Not runner/ and fuzz/: they are for tests and measurements.

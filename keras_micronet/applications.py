@@ -16,6 +16,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_micronet.gray_weights import copy_to_gray
+from keras_micronet.image_statistics import channel_statistics
 from keras_micronet.layers import FactorizedStem, MicroBlock, arguments
 from keras_micronet.layers.image_layer import standardize_data_format
 from keras_micronet.layers.image_normalization import ImageNormalization
@@ -25,8 +27,6 @@ from keras_micronet.variants import VARIANTS
 from keras_micronet.weights import check_weights_argument, load_weights
 
 IMAGENET_CLASSES = 1000
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STANDARD_DEVIATION = (0.229, 0.224, 0.225)
 _DEFAULT_SIZE = 224
 
 _DOCUMENTATION = """Instantiates MicroNet-{name}, {top1}% top-1 on ImageNet by its authors.
@@ -39,8 +39,9 @@ _DOCUMENTATION = """Instantiates MicroNet-{name}, {top1}% top-1 on ImageNet by i
         input_shape: `(height, width, 3)` (channels first if that is Keras's
             image data format), any positive sizes or `None`, non-square too.
             Defaults to `(224, 224, 3)` with the top and to sizes left open
-            without it. Other channel counts need `weights=None` and
-            `include_preprocessing=False`.
+            without it. With one channel the model takes gray images, and
+            `weights="imagenet"` gives it those of RGB, summed. Other channel
+            counts need `weights=None` and `include_preprocessing=False`.
         include_top: whether to include pooling and the two dense layers.
         weights: `"imagenet"` (from the cache or downloaded, see docs/weights.md),
             `None` (random), or the path of a `.weights.h5`, `.keras` or `.npz`
@@ -54,8 +55,8 @@ _DOCUMENTATION = """Instantiates MicroNet-{name}, {top1}% top-1 on ImageNet by i
             h-swish).
         dropout_rate: fraction dropped before the classifier, in [0, 1); `None`
             for the paper's ({dropout_rate}).
-        include_preprocessing: `True` for images as raw RGB in [0, 255],
-            normalized inside; `False` for images already normalized by the
+        include_preprocessing: `True` for images as raw RGB or gray in
+            [0, 255], normalized inside; `False` for images already normalized by the
             ImageNet mean and standard deviation (`preprocess_input`).
         full_rank: `True` for the paper's full-rank partner for mutual learning:
             the same widths and depth, dense pointwise and k x k depthwise
@@ -168,15 +169,20 @@ for _function in (MicroNetM0, MicroNetM1, MicroNetM2, MicroNetM3):
 def preprocess_input(
     x: np.ndarray | tf.Tensor | keras.KerasTensor, data_format: str | None = None
 ) -> np.ndarray | tf.Tensor | keras.KerasTensor:
-    """Normalizes raw RGB images for a model with `include_preprocessing=False`.
+    """Normalizes raw images for a model with `include_preprocessing=False`.
 
     Args:
-        x: array or tensor of images with values in [0, 255], 3-D or 4-D.
+        x: array or tensor of RGB or gray images with values in [0, 255], 3-D or 4-D.
         data_format: `"channels_last"`, `"channels_first"` or `None`.
 
     Returns:
-        `(x / 255 - mean) / standard deviation` of ImageNet, as floats.
+        `(x / 255 - mean) / standard deviation` of ImageNet, as floats; for gray images with the
+        means over the channels, weighted by their brightness (ITU-R BT.601).
     """
+    channel_axis = -1 if standardize_data_format(data_format) == "channels_last" else -3
+    if x.shape[channel_axis] == 1:
+        (mean,), (deviation,) = channel_statistics(1)
+        return (_as_floats(x) / 255.0 - mean) / deviation
     if isinstance(x, np.ndarray):
         x = x.copy()  # Keras writes the result over an array of floats.
     return keras.applications.imagenet_utils.preprocess_input(
@@ -227,7 +233,7 @@ def _micronet(
     if channels_first:
         images = keras.layers.Permute((2, 3, 1), name="to_channels_last")(images)
     if include_preprocessing:
-        images = _normalization()(images)
+        images = _normalization(images.shape[-1])(images)
     features = _features(variant, images, full_rank)
     if include_top:
         outputs = _top(variant, features, classes, classifier_activation, dropout_rate)
@@ -235,8 +241,29 @@ def _micronet(
         outputs = _pooled(features, pooling, channels_first)
 
     model = MicroNet(_sources(inputs), outputs, name=name)
-    load_weights(model, variant, weights)
+    if weights == "imagenet" and images.shape[-1] == 1:
+        copy_to_gray(_imagenet_model(variant, include_top), model)
+    else:
+        load_weights(model, variant, weights)
     return model
+
+
+def _imagenet_model(variant, include_top):
+    """A variant with ImageNet's weights, for RGB images."""
+    return _micronet(
+        variant,
+        input_shape=None,
+        include_top=include_top,
+        weights="imagenet",
+        input_tensor=None,
+        pooling=None,
+        classes=IMAGENET_CLASSES,
+        classifier_activation=None,
+        dropout_rate=None,
+        include_preprocessing=True,
+        full_rank=False,
+        name=variant.name,
+    )
 
 
 def _features(variant, images, full_rank):
@@ -301,12 +328,18 @@ def _sources(inputs):
     return sources[0] if len(sources) == 1 else sources
 
 
-def _normalization():
+def _normalization(channels):
+    means, deviations = channel_statistics(channels)
     return ImageNormalization(
-        mean=[255.0 * mean for mean in IMAGENET_MEAN],
-        variance=[(255.0 * deviation) ** 2 for deviation in IMAGENET_STANDARD_DEVIATION],
+        mean=[255.0 * mean for mean in means],
+        variance=[(255.0 * deviation) ** 2 for deviation in deviations],
         name="preprocessing",
     )
+
+
+def _as_floats(x):
+    dtype = keras.config.floatx()
+    return x.astype(dtype) if isinstance(x, np.ndarray) else keras.ops.cast(x, dtype)
 
 
 def _image_input(input_shape, input_tensor, include_top):
@@ -353,9 +386,9 @@ def _checked_shape(shape):
 def _check_channels(inputs, weights, include_preprocessing):
     channel_axis = -1 if standardize_data_format(None) == "channels_last" else 1
     channels = inputs.shape[channel_axis]
-    if channels != 3 and (weights == "imagenet" or include_preprocessing):
+    if channels not in (1, 3) and (weights == "imagenet" or include_preprocessing):
         raise ValueError(
-            "The input must have 3 channels (RGB) with `weights='imagenet'` or "
+            "The input must have 3 channels (RGB) or 1 (gray) with `weights='imagenet'` or "
             f"`include_preprocessing=True`. Received: an input of shape {inputs.shape}"
         )
 

@@ -4,11 +4,13 @@
 | file | content |
 |---|---|
 | `model.keras` | the model; `import keras_micronet`, then `keras.saving.load_model`. It takes raw \
-RGB in [0, 255], channels last, and gives one probability a class |
+RGB or gray in [0, 255], channels last, and gives one probability a class |
 | `class_names.txt` | UTF-8, one name a line; line n (from 0) names the model's output n |
-| `calibration.npz` | `images` uint8 `(n, height, width, 3)` and `labels` `(n,)`: training images, \
-about equally many of each class |
+| `calibration.npz` | `images` uint8 `(n, height, width, channels)` and `labels` `(n,)`: training \
+images, about equally many of each class |
 | `test.npz` | the same with images that the training never saw |
+| `validation.npz` | the same with images that are neither trained nor tested on: choices are made \
+on them. Missing if there are none, and in runs of earlier versions |
 | `run.json` | settings and measurements; written last, so that a folder with it is complete |
 
 `python -m training` writes such folders, with more files; `write_run_folder` writes one of a model
@@ -42,9 +44,11 @@ MODEL = "model.keras"
 CLASS_NAMES = "class_names.txt"
 CALIBRATION = "calibration.npz"
 TEST = "test.npz"
+VALIDATION = "validation.npz"
 SUMMARY = "run.json"
 SUMMARY_FORMAT = 1  # what "format" in run.json is; another number for other keys
 
+_CHANNELS = (1, 3)  # gray, RGB
 _KIND = "run folder of an own model"
 _OWN_MODEL = "own model"  # a section of run.json that trainings do not have
 _WEIGHTS_IN_MODEL = "model.weights.h5"
@@ -59,20 +63,23 @@ def write_run_folder(
     calibration: tuple[np.ndarray, np.ndarray],
     test: tuple[np.ndarray, np.ndarray],
     *,
+    validation: tuple[np.ndarray, np.ndarray] | None = None,
     overwrite: bool = False,
 ) -> None:
     """Writes what `python -m tflm` needs to export a model that you have trained yourself.
 
     Args:
         folder: path to write to: a new or empty folder.
-        model: Keras model from raw RGB images `(batch, height, width, 3)`, values in [0, 255], to
-            probabilities `(batch, classes)`; a `QuantizeAwareModel` or a float model, which the
-            export quantizes.
+        model: Keras model from raw images `(batch, height, width, channels)` in [0, 255], RGB or
+            gray, to probabilities `(batch, classes)`; a `QuantizeAwareModel` or a float model,
+            which the export quantizes.
         class_names: one printable name for each of the model's outputs, no two the same.
-        calibration: pair of training images, uint8 `(count, height, width, 3)`, and their labels,
-            integers `(count,)`; the float model's ranges are measured on them.
+        calibration: pair of training images, uint8 `(count, height, width, channels)`, and their
+            labels, integers `(count,)`; the float model's ranges are measured on them.
         test: the same with images that the training never saw. What int8 costs is measured on
             them, and tells the less the fewer they are: 24 images tell an accuracy to 20 points.
+        validation: the same with images that are neither among the training's nor the test's, on
+            which an export chooses the threshold of "none of these"; `None` if there are none.
         overwrite: whether a folder that this function wrote earlier may be replaced.
 
     Raises:
@@ -84,9 +91,10 @@ def write_run_folder(
         getattr(model, "input_shape", None),
         getattr(model, "output_shape", None),
     )
-    if not (_is_shape(shapes[0], 4) and _is_shape(shapes[1], 2) and shapes[0][-1] == 3):
+    if not (_is_shape(shapes[0], 4) and _is_shape(shapes[1], 2) and shapes[0][-1] in _CHANNELS):
         raise ValueError(
-            "`model` must be a built Keras model with one input of images (height, width, 3) and "
+            "`model` must be a built Keras model with one input of images (height, width, 3), or "
+            "(height, width, 1) if they are gray, and "
             f"one output of probabilities (classes). Received: shapes={shapes}"
         )
     names = tuple(class_names)
@@ -97,7 +105,10 @@ def write_run_folder(
             f"Received: {len(names)} names"
         )
     require_finite_weights(model)
-    for argument, pair in (("calibration", calibration), ("test", test)):
+    pairs = {"calibration": calibration, "test": test}
+    if validation is not None:
+        pairs["validation"] = validation
+    for argument, pair in pairs.items():
         if not isinstance(pair, (tuple, list)) or len(pair) != 2:
             raise ValueError(
                 f"`{argument}` must be a pair of images and their labels. "
@@ -117,6 +128,11 @@ def write_run_folder(
         CLASS_NAMES: "".join(f"{name}\n" for name in names),
         CALIBRATION: array_bytes(images=calibration[0], labels=calibration[1]),
         TEST: array_bytes(images=test[0], labels=test[1]),
+        **(
+            {}
+            if validation is None
+            else {VALIDATION: array_bytes(images=validation[0], labels=validation[1])}
+        ),
         SUMMARY: json.dumps(summary, indent=2, ensure_ascii=False) + "\n",
     }
     target = WholeFolder(folder, _KIND)
@@ -278,12 +294,12 @@ def read_images(
 
     Args:
         folder: path of the run folder.
-        name: `CALIBRATION` or `TEST`.
+        name: `CALIBRATION`, `TEST` or `VALIDATION`.
         input_shape: height, width and channels that the model takes.
         class_count: number of classes.
 
     Returns:
-        Pair of images, uint8 `(count, height, width, 3)`, and labels `(count,)`.
+        Pair of images, uint8 `(count, height, width, channels)`, and labels `(count,)`.
 
     Raises:
         DamagedFileError: if the file is missing, damaged or too large.
@@ -314,9 +330,14 @@ def _misfit(images, labels, input_shape, class_count):
 
 def _format_misfit(images, labels, input_shape):
     shape, dtype = images
-    if dtype != np.uint8 or shape[1:] != tuple(input_shape) or tuple(input_shape)[-1:] != (3,):
+    if (
+        dtype != np.uint8
+        or shape[1:] != tuple(input_shape)
+        or tuple(input_shape)[-1:] not in ((1,), (3,))
+    ):
         return (
-            f"the images must be raw RGB, uint8 of the model's input shape {tuple(input_shape)}. "
+            "the images must be raw RGB or gray, uint8 of the model's input shape "
+            f"{tuple(input_shape)}. "
             f"Received: {shorten(dtype, 80)} of shape {shorten(shape, 80)}"
         )
     label_shape, label_dtype = labels

@@ -24,6 +24,7 @@ ROOMS = {
         "static",
         "verification",
         "micro",
+        "recognition",
         "sources",
         "passes",
         "graph",

@@ -76,7 +76,7 @@ def test_wheel_has_every_module_and_says_that_it_has_types(package, wheel):
 def test_wheel_has_all_that_exports_and_firmware_are_made_of(wheel):
     names, _, _ = wheel
     kernels = ("kernels/source", "kernels/glue", "kernels/wheel")
-    for folder in (*kernels, "camera", "firmware", "toolchains"):
+    for folder in (*kernels, "camera", "recognition/source", "firmware", "toolchains"):
         needed = files_of(f"tflm/{folder}", ".c", ".cc", ".h", ".cmake", ".ld")
         assert len(needed) > 3 and needed <= names
     assert "tflm/firmware/CMakeLists.txt" in names

@@ -60,7 +60,7 @@ def main(arguments: collections.abc.Sequence[str] | None = None) -> int:
 
 def _run(options):
     try:
-        _check_accuracy(options.most_accuracy_lost)
+        _check_percentages(options)
         if options.name is not None:
             model_name.check(options.name)
         extras.require(_EXTRA, _MODULES)
@@ -96,6 +96,7 @@ def _export(run, kernels, folder, options):
             options.most_accuracy_lost,
             options.output,
             options.name,
+            options.keep_right,
         )
         written = _shown(folder.write(export.files, export.report.is_refused))
     except (ValueError, ImportError, OSError, *exporter.FAILURES) as error:
@@ -163,14 +164,24 @@ def _parser():
         f"what loses significantly more (default: {settings.MOST_POINTS_LOST:g})",
     )
     parser.add_argument(
+        "--keep-right",
+        type=float,
+        default=settings.KEEP_RIGHT,
+        metavar="PERCENT",
+        help="part of the right answers to the validation images that the threshold keeps, below "
+        f'which the answer is "none of these" (default: {settings.KEEP_RIGHT:g})',
+    )
+    parser.add_argument(
         "--overwrite", action="store_true", help="replace an earlier export in that folder"
     )
     return parser
 
 
-def _check_accuracy(points):
+def _check_percentages(options):
+    points = options.most_accuracy_lost
     if not 0 <= points <= 100:
         raise ValueError(
             "most-accuracy-lost must be percentage points from 0 to 100. "
             f"Received: most-accuracy-lost={points:g}"
         )
+    settings.check_keep_right(options.keep_right)

@@ -23,9 +23,10 @@ from tflm.passes import channel_factors, channel_layout, fused_operations, lower
 from tflm.passes.builtin_operations import to_builtin
 from tflm.passes.input_normalization import InputNormalization
 from tflm.passes.quantization import quantize
+from tflm.recognition import thresholds
 from tflm.report import files, report, tensor_noise
 from tflm.runtimes import RUNTIMES
-from tflm.settings import FUSED, MOST_POINTS_LOST, TFLM
+from tflm.settings import FUSED, KEEP_RIGHT, MOST_POINTS_LOST, TFLM, check_keep_right
 from tflm.sources import kernel_sources, model_name
 from tflm.sources.model_settings import ModelSettings, model_settings
 from tflm.sources.test_vectors import test_vectors
@@ -73,6 +74,7 @@ def export(
     most_points_lost: float = MOST_POINTS_LOST,
     output: os.PathLike[str] | str | None = None,
     name: str | None = None,
+    keep_right: float = KEEP_RIGHT,
 ) -> Export:
     """Converts, runs, verifies and measures a trained model.
 
@@ -89,6 +91,8 @@ def export(
             significantly more, the export is refused: it has a report but no sources.
         output: the folder that the user has asked for, if any, for the commands of a refusal.
         name: what the model is called in C, see `sources.model_name`; `None` for the run's name.
+        keep_right: percent of the right answers to validation images that the threshold of "none
+            of these" keeps.
 
     Returns:
         An `Export`.
@@ -96,7 +100,7 @@ def export(
     Raises:
         ValueError: if the model has a layer that cannot be exported, or for the static
             runtime one that no fused kernel computes; if an activation is not finite;
-            or the runtime does not take the kernels.
+            the runtime does not take the kernels; or `keep_right` is no percentage above 0.
         HostCompilerError: if fused kernels or the library cannot be compiled.
         VerificationError: if the device computes something else than it is defined to.
         CompiledLibraryError: if the library refuses an image.
@@ -104,6 +108,7 @@ def export(
     kernels = kernels_for(runtime, kernels)
     given_name, name = name, model_name.of_run(run.folder) if name is None else name
     model_name.check(name)
+    check_keep_right(keep_right)
     model = quantized_model(run, announce, kernels)
     deployment = deploy(model, announce, kernels, runtime)
     announce("measuring the noise of each activation")
@@ -124,7 +129,8 @@ def export(
     announce(f"measuring the accuracy on {len(run.test)} test images")
     answers = _answers(run, deployment)
     target.verify(_parts(run, deployment, answers), announce)
-    made = _report(run, deployment, kernels, answers, verified, noise, target)
+    threshold = _threshold(run, deployment, answers, keep_right)
+    made = _report(run, deployment, kernels, answers, verified, threshold, noise, target)
     made = dataclasses.replace(made, most_points_lost=most_points_lost)
     if not made.is_refused:
         return Export(package.package(made, name, _parts_of(run, deployment, answers, made)), made)
@@ -180,6 +186,10 @@ class Deployment:
     @property
     def input_quantization(self) -> Quantization:
         return self.graph.tensors[self.graph.inputs[0]].quantized_by
+
+    @property
+    def output_quantization(self) -> Quantization:
+        return self.graph.tensors[self.graph.outputs[0]].quantized_by
 
     def quantized_images(self, images: np.ndarray) -> np.ndarray:
         """Raw images, uint8 `(count, height, width, 3)`, as the model takes them, int8."""
@@ -351,7 +361,20 @@ def _parts(run, deployment, answers):
         yield deployment.quantized_images(images), deployment.outputs(images)
 
 
-def _report(run, deployment, kernels, answers, verified, noise, target):
+def _threshold(run, deployment, answers, keep_right):
+    """The `ThresholdChoice` of a run: chosen on its validation images, if it has any."""
+    validation = run.validation
+    if validation is not None:
+        validation = deployment.outputs(validation.images), validation.labels
+    return thresholds.choose(
+        float(deployment.output_quantization.scale[0]),
+        validation,
+        (answers.int8_outputs, run.test.labels),
+        keep_right,
+    )
+
+
+def _report(run, deployment, kernels, answers, verified, threshold, noise, target):
     graph, cost = deployment.graph, answers.cost
     is_aware = isinstance(run.model, QuantizeAwareModel)
     only_class = None if cost.only_class is None else run.class_names[cost.only_class]
@@ -365,6 +388,7 @@ def _report(run, deployment, kernels, answers, verified, noise, target):
         cost=cost,
         only_class=only_class,
         verification=verified,
+        none_of_these=threshold,
         kernels=kernels,
         run_folder=str(run.folder),
         runtime=target,
@@ -372,6 +396,7 @@ def _report(run, deployment, kernels, answers, verified, noise, target):
         model_multiply_adds=keras_micronet.summarize(deployment.float_model).multiply_adds,
         examples=_examples(run, answers.int8_outputs.argmax(axis=-1)),
         noise=noise,
+        is_own_model=run.is_own_model,
     )
 
 
@@ -392,6 +417,7 @@ def _parts_of(run, deployment, answers, made):
         settings=model_settings(settings, library),
         vectors=test_vectors(images, answers.int8_outputs[chosen], labels, library),
         test_vectors=len(chosen),
+        output_scale=float(deployment.output_quantization.scale[0]),
     )
 
 

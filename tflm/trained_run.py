@@ -59,6 +59,7 @@ class TrainedRun:
         folder: the path that it was read from.
         float_run: `FloatRun` that came before a quantize-aware training, if that is known.
         is_own_model: whether it was trained by other means than `python -m training`.
+        validation: `LabelledImages` that are neither trained nor tested on, if the run has any.
     """
 
     model: keras.Model
@@ -68,6 +69,7 @@ class TrainedRun:
     folder: pathlib.Path
     float_run: FloatRun | None = None
     is_own_model: bool = False
+    validation: LabelledImages | None = None
 
     @classmethod
     def load(cls, folder: os.PathLike[str] | str) -> typing.Self:
@@ -96,11 +98,12 @@ class TrainedRun:
             model = run_folders.read_model(folder)
             _check_outputs(model, names)
             calibration, test = (
-                LabelledImages(
-                    *run_folders.read_images(folder, name, model.input_shape[1:], len(names))
-                )
+                _read_images(folder, name, model, names)
                 for name in (run_folders.CALIBRATION, run_folders.TEST)
             )
+            validation = None
+            if (folder / run_folders.VALIDATION).exists():
+                validation = _read_images(folder, run_folders.VALIDATION, model, names)
         except ValueError as error:
             raise ValueError(
                 "A run folder must hold whole files that fit together: train again, or see "
@@ -113,7 +116,12 @@ class TrainedRun:
             )
         is_own_model = run_folders.is_own_model(summary)
         float_run = _float_run(folder, summary)
-        return cls(model, names, calibration, test, folder, float_run, is_own_model)
+        return cls(model, names, calibration, test, folder, float_run, is_own_model, validation)
+
+
+def _read_images(folder, name, model, names):
+    images = run_folders.read_images(folder, name, model.input_shape[1:], len(names))
+    return LabelledImages(*images)
 
 
 def _check_outputs(model, names):

@@ -81,6 +81,7 @@ _RECIPE_DEFAULTS = {
     IMAGENET_M3.name: {"model": "M3"},
 }
 
+_FLOAT_RUN_DECIDES = ("model", "image_size", "channels", "weights")
 # Options of which the float run of a quantize-aware training leaves no choice, or that it ignores.
 _FLOAT_RUN_ONLY = (
     "recipe",
@@ -249,12 +250,12 @@ def _run_settings(given):
 
 
 def _quantize_aware_settings(given):
-    decided = [name for name in ("model", "image_size", "weights") if name in given]
+    decided = [name for name in _FLOAT_RUN_DECIDES if name in given]
     if decided:
         options = " ".join(map(option_name, decided))
         raise ValueError(
-            "the float run decides model, image size and weights, so none of them must be given "
-            f"with --quantize-aware. Received: {options}"
+            "the float run decides model, image size, channels and weights, so none of them must "
+            f"be given with --quantize-aware. Received: {options}"
         )
     for name in _FLOAT_RUN_ONLY:
         if name in given:
@@ -445,7 +446,7 @@ def _make_quantize_parser() -> argparse.ArgumentParser:
         f"the warm-up ({QUANTIZE_AWARE.warmup})."
     )
     values = parser.add_argument_group("values of the recipe", textwrap.fill(description, 98))
-    add_recipe_options(values, SMALL_IMAGES, without=("image_size", *_FLOAT_RUN_ONLY))
+    add_recipe_options(values, SMALL_IMAGES, without=("image_size", "channels", *_FLOAT_RUN_ONLY))
     return parser
 
 

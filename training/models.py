@@ -8,6 +8,7 @@ import keras
 import keras_micronet
 from keras_micronet.files.archives import check_model_file
 from keras_micronet.files.text import shorten
+from keras_micronet.gray_weights import copy_to_gray
 from keras_micronet.weights import check_weights_argument, count_classes, load_weights
 
 IMAGENET = "imagenet"
@@ -27,32 +28,37 @@ def check_request(variant: str, weights: str | None) -> None:
     check_weights_argument(weights)
 
 
-def build_partner(variant: str, image_size: tuple[int, int], class_count: int) -> keras.Model:
+def build_partner(
+    variant: str, image_size: tuple[int, int], class_count: int, channels: int = 3
+) -> keras.Model:
     """Builds a variant's partner for mutual learning: as wide and deep, of full rank.
 
     Args:
-        variant, image_size, class_count: as for `build_model`.
+        variant, image_size, class_count, channels: as for `build_model`.
 
     Returns:
         A Keras model with the inputs and outputs of `build_model`'s.
     """
     constructor = getattr(keras_micronet, f"MicroNet{variant}")
     return constructor(
-        input_shape=(*image_size, 3), classes=class_count, weights=None, full_rank=True
+        input_shape=(*image_size, channels), classes=class_count, weights=None, full_rank=True
     )
 
 
 def load_teacher(
-    path: str | os.PathLike[str], image_size: tuple[int, int], class_count: int
+    path: str | os.PathLike[str],
+    image_size: tuple[int, int],
+    class_count: int,
+    channels: int = 3,
 ) -> keras.Model:
     """Loads a trained model to learn from, without running code that its file may contain.
 
     Args:
         path: of a `.keras` file.
-        image_size, class_count: of the model that shall learn.
+        image_size, class_count, channels: of the model that shall learn.
 
     Returns:
-        A Keras model from images `(batch, height, width, 3)` in [0, 255] to probabilities.
+        A Keras model from images `(batch, height, width, channels)` in [0, 255] to probabilities.
 
     Raises:
         ValueError: if the file is damaged or its model takes or gives something else.
@@ -66,7 +72,7 @@ def load_teacher(
             f"teacher must be a whole Keras model without code of its own. Received: {path} "
             f"({shorten(error)})"
         ) from error
-    expected = (None, *image_size, 3), (None, class_count)
+    expected = (None, *image_size, channels), (None, class_count)
     if shapes != expected:
         raise ValueError(
             "teacher must take images and give probabilities of the shapes "
@@ -76,9 +82,13 @@ def load_teacher(
 
 
 def build_model(
-    variant: str, image_size: tuple[int, int], class_count: int, weights: str | None = None
+    variant: str,
+    image_size: tuple[int, int],
+    class_count: int,
+    weights: str | None = None,
+    channels: int = 3,
 ) -> keras.Model:
-    """Builds a MicroNet that takes raw RGB images in [0, 255].
+    """Builds a MicroNet that takes raw images in [0, 255], RGB or gray.
 
     Args:
         variant: `"M0"` to `"M3"`.
@@ -87,6 +97,7 @@ def build_model(
         weights: `None` for random weights, `"imagenet"` or the path of a file that
             `keras_micronet.load_checkpoint` reads. A classifier for another number of classes is
             left out: the model keeps its own, with random weights.
+        channels: 3 for RGB, 1 for gray, for which ImageNet's weights are summed.
 
     Returns:
         A Keras model with softmax output `(batch, class_count)`.
@@ -97,7 +108,10 @@ def build_model(
     """
     check_request(variant, weights)
     constructor = getattr(keras_micronet, f"MicroNet{variant}")
-    model = constructor(input_shape=(*image_size, 3), classes=class_count, weights=None)
+    model = constructor(input_shape=(*image_size, channels), classes=class_count, weights=None)
+    if weights == IMAGENET and channels == 1:
+        copy_to_gray(build_model(variant, image_size, class_count, weights), model)
+        return model
     skip_classifier = _class_count(model, weights) not in (None, class_count)
     try:
         load_weights(

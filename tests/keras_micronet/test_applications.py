@@ -189,6 +189,24 @@ def test_preprocess_input_normalizes_by_the_imagenet_statistics():
     np.testing.assert_allclose(tensor, normalized, rtol=1e-5)
 
 
+def test_gray_images_are_normalized_by_the_brightness_of_the_statistics():
+    mean, deviation = (
+        np.dot((0.299, 0.587, 0.114), values)
+        for values in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    )
+    raw = images(2, 16, 16, 1)
+    expected = (raw / 255.0 - mean) / deviation
+    model = model_m0(input_shape=(16, 16, 1), classes=3)
+    normalize = keras.Model(model.input, model.get_layer("preprocessing").output)
+    np.testing.assert_allclose(normalize(raw), expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(keras_micronet.preprocess_input(raw), expected, rtol=1e-5, atol=1e-6)
+    tensor = keras_micronet.preprocess_input(tf.constant(raw.astype(np.uint8)))
+    bytes_of = keras_micronet.preprocess_input(raw.astype(np.uint8))
+    np.testing.assert_allclose(tensor, bytes_of, rtol=1e-5, atol=1e-6)
+    first = keras_micronet.preprocess_input(raw.transpose(0, 3, 1, 2), data_format="channels_first")
+    np.testing.assert_allclose(first.transpose(0, 2, 3, 1), expected, rtol=1e-5, atol=1e-6)
+
+
 def test_preprocess_input_leaves_the_callers_array_alone():
     raw = images(1, 2, 2, 3)
     copy = raw.copy()
@@ -384,7 +402,7 @@ def test_input_shape_is_checked(shape):
             {"weights": "imagenet", "full_rank": True},
             "`weights='imagenet'` must go with `full_rank=False`.*Received: full_rank=True",
         ),
-        ({"input_shape": (32, 32, 1)}, "must have 3 channels.*Received: .*32, 32, 1"),
+        ({"input_shape": (32, 32, 2)}, "must have 3 channels.*or 1 .gray.*: .*32, 32, 2"),
         (
             {
                 "input_shape": (32, 32, 4),

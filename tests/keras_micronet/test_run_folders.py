@@ -88,10 +88,19 @@ def test_it_is_replaced_only_when_asked(copy):
     assert run_folders.read_class_names(copy) == ("x", "y", "z")
 
 
+def test_validation_images_are_written_if_there_are_some_and_never_those_of_another_run(tmp_path):
+    write(tmp_path / "run", validation=(IMAGES[:2], LABELS[:2]))
+    images, labels = run_folders.read_images(tmp_path / "run", "validation.npz", (8, 8, 3), 3)
+    np.testing.assert_array_equal(images, IMAGES[:2])
+    np.testing.assert_array_equal(labels, LABELS[:2])
+    write(tmp_path / "run", overwrite=True)
+    assert sorted(os.listdir(tmp_path / "run")) == [MARK_NAME, *FILES]
+
+
 @pytest.mark.parametrize(
     ("changes", "rule"),
     [
-        ({"model": make_model(channels=1)}, "one input of images"),
+        ({"model": make_model(channels=2)}, "one input of images"),
         ({"model": keras.Sequential([keras.layers.Dense(2)])}, "must be a built Keras model"),
         ({"model": "model.keras"}, "must be a built Keras model"),
         ({"class_names": ("a", "b")}, "must name the model's 3 outputs. Received: 2 names"),
@@ -105,6 +114,8 @@ def test_it_is_replaced_only_when_asked(copy):
         ({"test": (IMAGES, LABELS + 1)}, r"in \[0, 3\). Received: 6 labels from 1 to 3"),
         ({"test": (IMAGES, LABELS - 1)}, r"in \[0, 3\). Received: 6 labels from -1 to 1"),
         ({"test": (IMAGES[:0], LABELS[:0])}, "Received: 0 labels"),
+        ({"validation": (IMAGES, LABELS[:5])}, "`validation` must be images and their labels: "),
+        ({"validation": IMAGES}, "`validation` must be a pair"),
         ({"test": IMAGES}, "`test` must be a pair of images and their labels. .*type ndarray"),
         ({"model": damaged_model()}, "Every weight must be finite: .*infinity in own.*bias"),
     ],

@@ -60,4 +60,5 @@ def pictures_run(tmp_path_factory):
         pictures.trained_model(images, labels),
         calibration=(images[:100], labels[:100]),
         test=pictures.pictures(300, seed=1),
+        validation=pictures.pictures(200, seed=2),
     )

@@ -40,10 +40,12 @@ def _waves(count, generator):
     return 40 * np.sin(2 * np.pi * (rows * turns[0] + columns * turns[1] + phases))
 
 
-def small_model():
+def small_model(channels=SHAPE[-1]):
     """A few layers of MicroNet, with Dynamic Shift-Max of one fusion and of two."""
-    inputs = keras.Input(SHAPE)
-    x = keras.layers.Normalization(axis=-1, mean=[120.0] * 3, variance=[50.0**2] * 3)(inputs)
+    inputs = keras.Input((*SHAPE[:2], channels))
+    x = keras.layers.Normalization(axis=-1, mean=[120.0] * channels, variance=[50.0**2] * channels)(
+        inputs
+    )
     x = layers.FactorizedStem((4, 2))(x)
     x = layers.MicroBlock(
         16,
@@ -62,13 +64,13 @@ def small_model():
 def trained_model(images, labels, epochs=15):
     """A `small_model` that has learned pictures."""
     keras.utils.set_random_seed(0)
-    model = small_model()
+    model = small_model(images.shape[-1])
     model.compile(keras.optimizers.AdamW(1e-2), "sparse_categorical_crossentropy")
     model.fit(images, labels, batch_size=50, epochs=epochs, verbose=0)
     return keras.Model(model.inputs, model.outputs, name=model.name)
 
 
-def write_run(folder, model, calibration, test, class_names=CLASS_NAMES):
+def write_run(folder, model, calibration, test, class_names=CLASS_NAMES, validation=None):
     """Writes a run folder.
 
     Args:
@@ -76,6 +78,9 @@ def write_run(folder, model, calibration, test, class_names=CLASS_NAMES):
         model: the Keras model.
         calibration, test: pairs of images and labels.
         class_names: one for each output.
+        validation: a pair, too, or `None` for none.
     """
-    keras_micronet.write_run_folder(folder, model, class_names, calibration, test)
+    keras_micronet.write_run_folder(
+        folder, model, class_names, calibration, test, validation=validation
+    )
     return folder

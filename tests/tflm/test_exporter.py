@@ -21,6 +21,7 @@ from tflm.camera import camera_sources
 from tflm.firmware import command_line as firmware_command_line
 from tflm.micro.interpreter import MicroInterpreter
 from tflm.micro.wheel_kernels import KernelLibraryError
+from tflm.recognition.c_files import recognition_sources
 from tflm.static import compiled_library
 from tflm.static.compiled_library import CompiledLibraryError
 from tflm.toolchains.host_compiler import HostCompilerError
@@ -53,7 +54,14 @@ BUILD_FILES = {
 }
 DEPLOYED_STATIC = {*DEPLOYED, *BUILD_FILES}
 VECTORS = {"digits_model_test_vectors.c", "digits_model_test_vectors.h", "test_vectors.h"}
-SETTINGS = {"digits_model_settings.c", "digits_model_settings.h", "model_settings.h"}
+SETTINGS = {
+    "digits_model_recognition.c",
+    "digits_model_recognition.h",
+    "digits_model_settings.c",
+    "digits_model_settings.h",
+    "model_settings.h",
+    *recognition_sources(),
+}
 SOURCES = {
     *SETTINGS,
     "digits_model_data.cc",
@@ -459,6 +467,13 @@ def test_points_must_be_percentage_points(points, tmp_path, capsys):
     words = ["run", "--output", str(tmp_path / "out"), f"--most-accuracy-lost={points}"]
     assert command_line.main(words) == 2
     assert "percentage points from 0 to 100. Received: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("percent", ["0", "nan", "100.1"])
+def test_right_answers_to_keep_must_be_a_percentage(percent, tmp_path, capsys):
+    words = ["run", "--output", str(tmp_path / "out"), f"--keep-right={percent}"]
+    assert command_line.main(words) == 2
+    assert "keep-right must be a percentage above 0, at most 100" in capsys.readouterr().err
 
 
 def test_model_that_is_not_ours_is_refused(run_copy, tmp_path, capsys):

@@ -28,6 +28,9 @@ EXPORTS = {
 }
 
 
+GRAY_PICTURES = (("train", 600, 0), ("test", 200, 1), ("validation", 100, 2))
+
+
 @pytest.fixture(scope="module")
 def aware_run(pictures_run, tmp_path_factory):
     """The same model, trained on with its rounding, in a run that remembers the float run."""
@@ -79,6 +82,35 @@ def test_pictures_are_exported(request, trained, name, tmp_path, capsys):
     assert len(shown) == 2
 
 
+@pytest.fixture(scope="module")
+def gray_run(tmp_path_factory):
+    """A run of gray pictures: their red alone, which tells most of their light."""
+    gray = {name: pictures.pictures(count, seed) for name, count, seed in GRAY_PICTURES}
+    gray = {name: (images[..., :1], labels) for name, (images, labels) in gray.items()}
+    trained, *_ = gray["train"]
+    return pictures.write_run(
+        tmp_path_factory.mktemp("gray") / "run",
+        pictures.trained_model(trained, gray["train"][1]),
+        calibration=(trained[:100], gray["train"][1][:100]),
+        test=gray["test"],
+        validation=gray["validation"],
+    )
+
+
+@pytest.mark.parametrize("name", EXPORTS)
+def test_gray_pictures_are_exported(gray_run, name, tmp_path):
+    """Verified as all are: operations, outputs, and of the library the bytes of both its ways."""
+    assert export(gray_run, tmp_path / "out", *EXPORTS[name]) == 0
+    report = figures(tmp_path / "out")
+    assert report["input_shape"] == [1, *pictures.SHAPE[:2], 1]
+    assert 0.5 < report["int8_accuracy"] < 0.95
+    settings = (tmp_path / "out" / "model_settings.h").read_text()
+    assert "MICRONET_INTEGER(kInputChannels, 1);" in settings
+    assert "kGrayToInput" in settings and "kRedToInput" not in settings
+    text = (tmp_path / "out" / "report.md").read_text()
+    assert "input 24 x 20 x 1" in text and "RGB888" not in text
+
+
 def test_float_side_of_an_aware_model_is_its_own_weights(aware_run, tmp_path):
     assert export(aware_run, tmp_path / "out") == 0
     model = keras.saving.load_model(aware_run / "model.keras")
@@ -87,6 +119,34 @@ def test_float_side_of_an_aware_model_is_its_own_weights(aware_run, tmp_path):
     assert figures(tmp_path / "out")["float_accuracy"] == np.mean(answers == test["labels"])
     text = (tmp_path / "out" / "report.md").read_text()
     assert "The float run that came before has 75.00%" in text
+
+
+def test_the_threshold_of_none_of_these_is_chosen_on_validation_images(run_copy, tmp_path):
+    assert export(run_copy, tmp_path / "out", "--runtime", "static", "--keep-right", "80") == 0
+    report = figures(tmp_path / "out")
+    choice = report["none_of_these"]
+    assert choice["is_chosen"] and choice["keep_right_percent"] == 80
+    rows = {row["threshold_q15"]: row for row in choice["thresholds"]}
+    chosen = rows[choice["threshold_q15"]]
+    assert chosen["validation"]["right"] + chosen["validation"]["wrong"] == 200
+    assert chosen["validation"]["kept_right"] >= 0.8 * chosen["validation"]["right"]
+    assert chosen["test"]["right"] == report["int8_accuracy"] * 300
+    # These pictures are the less probable, the closer their light is to another class's.
+    right, wrong = (
+        chosen["test"][f"kept_{answer}"] / chosen["test"][answer] for answer in ("right", "wrong")
+    )
+    assert wrong < right - 0.2
+    text = (tmp_path / "out" / "report.md").read_text()
+    assert "the highest that keeps 80% of the right answers to 200 validation images" in text
+
+
+def test_a_run_without_validation_images_has_the_default_threshold(run_copy, tmp_path):
+    (run_copy / "validation.npz").unlink()
+    assert export(run_copy, tmp_path / "out", "--runtime", "static") == 0
+    choice = figures(tmp_path / "out")["none_of_these"]
+    assert not choice["is_chosen"] and choice["threshold"] == 0.5
+    text = (tmp_path / "out" / "report.md").read_text()
+    assert "`keras_micronet.write_run_folder` takes some" in text
 
 
 def test_forty_pictures_a_class_and_a_dozen_to_test(tmp_path, pictures_run, capsys):

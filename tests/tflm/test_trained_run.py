@@ -51,8 +51,18 @@ def test_a_complete_run_is_read(written):
     run = TrainedRun.load(written)
     assert run.class_names == pictures.CLASS_NAMES
     assert run.folder == written
-    assert run.is_own_model and run.float_run is None
+    assert run.is_own_model and run.float_run is None and run.validation is None
     np.testing.assert_array_equal(run.test.images, np.load(written / "test.npz")["images"])
+
+
+def test_validation_images_are_read_if_there_are_some(run_copy, tmp_path, capsys):
+    images, labels = pictures.pictures(5, seed=1)
+    np.savez(run_copy / "validation.npz", images=images, labels=labels)
+    validation = TrainedRun.load(run_copy).validation
+    np.testing.assert_array_equal(validation.images, images)
+    np.testing.assert_array_equal(validation.labels, labels)
+    np.savez(run_copy / "validation.npz", images=images, labels=labels + 1)
+    assert "validation.npz: the labels must be" in refusal(run_copy, tmp_path, capsys)
 
 
 def test_it_is_read_by_who_has_imported_nothing_else(written):
@@ -126,7 +136,7 @@ def test_damaged_files_are_read_or_refused_in_a_sentence(run_copy, name):
 @pytest.mark.parametrize(
     ("images", "labels", "rule"),
     [
-        (np.zeros((3, 24, 20, 3), np.float32), np.zeros(3, int), "must be raw RGB, uint8"),
+        (np.zeros((3, 24, 20, 3), np.float32), np.zeros(3, int), "must be raw RGB or gray, uint8"),
         (np.zeros((3, 24, 21, 3), np.uint8), np.zeros(3, int), r"input shape \(24, 20, 3\)"),
         (np.zeros((3, 24, 20, 3), np.uint8), np.zeros(2, int), "one integer for each of 3"),
         (np.zeros((3, 24, 20, 3), np.uint8), np.full(3, 3), r"in \[0, 3\). Received: 3 labels"),

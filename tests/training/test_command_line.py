@@ -59,6 +59,7 @@ def test_the_run_folder_holds_exactly_its_files(finished_run):
         "model.weights.h5",
         "run.json",
         "test.npz",
+        "validation.npz",
     ]
 
 
@@ -85,6 +86,17 @@ def test_calibration_images_are_balanced_training_images(finished_run, loaded_mo
     tests, _ = load(finished_run / "test.npz")
     assert not {image.tobytes() for image in images} & {image.tobytes() for image in tests}
     assert len({image.tobytes() for image in images}) == 300
+
+
+def test_validation_images_are_neither_trained_nor_tested_on(finished_run):
+    """All of them, as they are fewer than the cap."""
+    images, labels = load(finished_run / "validation.npz")
+    summary = json.loads((finished_run / "run.json").read_text())
+    assert len(images) == len(labels) == summary["dataset"]["validation_images"]
+    assert images.dtype == np.uint8
+    held_out = {image.tobytes() for image in images}
+    for name in ("calibration.npz", "test.npz"):
+        assert not held_out & {image.tobytes() for image in load(finished_run / name)[0]}
 
 
 def test_the_summary_tells_everything_about_the_run(finished_run, loaded_model):
@@ -160,8 +172,8 @@ def test_mistakes_are_refused_with_one_sentence(tmp_path, monkeypatch, capsys, a
         (["--quantize-aware", "run", "--image-size", "32"], "Received: --image-size"),
         (
             ["--weights", "none", "--quantize-aware", "run", "--model", "M0"],
-            "the float run decides model, image size and weights, so none of them must be given "
-            "with --quantize-aware. Received: --model --weights",
+            "the float run decides model, image size, channels and weights, so none of them must "
+            "be given with --quantize-aware. Received: --model --weights",
         ),
         (["--seed", str(2**32)], "seed must be a whole number from 0"),
         (["--no-such-option"], "unrecognized arguments"),
@@ -403,7 +415,9 @@ def test_every_value_of_a_recipe_has_an_option():
         arguments += ["--" + name.replace("_", "-"), *([text] if text else [])]
     given = dataclasses.asdict(parse_arguments(arguments).recipe)
     before = dataclasses.asdict(SMALL_IMAGES)
-    assert {name for name in given if given[name] == before[name]} == {"name", "version"}
+    same = {name for name in given if given[name] == before[name]}
+    assert same == {"name", "version", "channels"}  # gray images have no saturation
+    assert parse_arguments(["--channels", "1"]).recipe.channels == 1
     assert {name: given[name] for name in OTHER_VALUES} == {
         name: value for name, (_, value) in OTHER_VALUES.items()
     }

@@ -118,6 +118,22 @@ def test_refuses_weights_that_are_not_there(tmp_path, weights):
         build_model("M0", SIZE, 10, str(tmp_path / weights))
 
 
+def test_imagenet_weights_serve_gray_images(imagenet_checkpoint):
+    colour = build_model("M0", SIZE, 10, imagenet_checkpoint)
+    gray = build_model("M0", SIZE, 10, "imagenet", 1)
+    assert gray.input_shape == (None, *SIZE, 1)
+    new = {"classifier_dense", "classifier_normalization"}
+    for layer in colour.layers:
+        if layer.weights and layer.name not in {"stem", "preprocessing", *new}:
+            for weight, expected in zip(
+                gray.get_layer(layer.name).get_weights(), layer.get_weights(), strict=True
+            ):
+                np.testing.assert_array_equal(weight, expected)
+    kernel = colour.get_layer("stem").convolutions[0].kernel.numpy()
+    gray_kernel = gray.get_layer("stem").convolutions[0].kernel.numpy()[:, :, 0]
+    np.testing.assert_allclose(gray_kernel, kernel.sum(axis=2), atol=0.03 * np.abs(kernel).max())
+
+
 def test_without_imagenet_weights_there_is_another_way(tmp_path, monkeypatch):
     """Nothing of this must wait for a network."""
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))

@@ -8,7 +8,6 @@ from tflm.kernels import c_files
 _FOLDER = pathlib.Path(__file__).resolve().parent
 SOURCE_FOLDER = _FOLDER / "source"
 EXAMPLE_FOLDER = _FOLDER / "example"
-_OF_KERNELS = ("micronet_optimize.h", "micronet_shared.h")
 
 
 def camera_sources() -> dict[str, str]:
@@ -17,13 +16,12 @@ def camera_sources() -> dict[str, str]:
     Returns:
         Mapping from file name to text.
     """
-    shared = {name: c_files.find(name).read_text(encoding="utf-8") for name in _OF_KERNELS}
-    return {**_texts(SOURCE_FOLDER), **shared}
+    return {**_texts(SOURCE_FOLDER), **c_files.shared_headers()}
 
 
 def include_folders() -> list[pathlib.Path]:
     """Where their headers are in this repository."""
-    return [SOURCE_FOLDER, *{c_files.find(name).parent for name in _OF_KERNELS}]
+    return [SOURCE_FOLDER, c_files.SHARED_FOLDER]
 
 
 def camera_example() -> dict[str, str]:

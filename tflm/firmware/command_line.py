@@ -113,7 +113,7 @@ def _parser():
     )
     parser.add_argument(
         "--images",
-        help="file with arrays `images`, raw RGB, and `labels`, such as test.npz of a run",
+        help="file with arrays `images`, raw RGB or gray, and `labels`, such as test.npz of a run",
     )
     parser.add_argument(
         "--count",
@@ -211,9 +211,9 @@ def _read_images(path, first, count):
         if missing:
             raise DamagedFileError(f"no arrays {' and '.join(missing)}")
         (shape, dtype), (label_shape, label_dtype) = formats["images"], formats["labels"]
-        if dtype != np.uint8 or len(shape) != 4 or shape[-1] != 3:
+        if dtype != np.uint8 or len(shape) != 4 or shape[-1] not in (1, 3):
             raise ValueError(
-                "The images must be raw RGB, uint8 (count, height, width, 3). "
+                "The images must be raw RGB or gray, uint8 (count, height, width, 3 or 1). "
                 f"Received: {dtype} of shape {shape}"
             )
         if label_shape != shape[:1] or not np.issubdtype(label_dtype, np.integer):

@@ -15,6 +15,9 @@ RUNNER_FOLDER = FOLDER / "runner"
 GLUE_FOLDER = FOLDER / "glue"
 WHEEL_FOLDER = FOLDER / "wheel"
 FUZZ_FOLDER = FOLDER / "fuzz"
+# What all C includes that several models of a program share, kernels or not.
+SHARED_FOLDER = SOURCE_FOLDER / "common"
+_SHARED_HEADERS = ("micronet_optimize.h", "micronet_shared.h")
 
 
 def include_folders() -> list[pathlib.Path]:
@@ -37,6 +40,11 @@ def find(name: str) -> pathlib.Path:
     if not paths:
         raise FileNotFoundError(f"The kernels must have the file. Received: {name}")
     return paths[0]
+
+
+def shared_headers() -> dict[str, str]:
+    """Texts by name of the headers that other rooms' C includes; they lie in `SHARED_FOLDER`."""
+    return {name: find(name).read_text(encoding="utf-8") for name in _SHARED_HEADERS}
 
 
 def common_sources() -> list[pathlib.Path]:

@@ -17,6 +17,8 @@ import dataclasses
 import keras_micronet
 from tflm.camera import camera_sources
 from tflm.package import build_files
+from tflm.recognition.c_files import recognition_sources
+from tflm.recognition.constants import recognition_constants
 from tflm.report import verdict
 from tflm.report.report import ExportReport
 from tflm.settings import STATIC
@@ -37,12 +39,14 @@ class Parts:
         settings: those of `model_settings.model_settings`.
         vectors: those of `test_vectors.test_vectors`.
         test_vectors: how many images these are.
+        output_scale: of the int8 scores.
     """
 
     read: Files
     settings: Files
     vectors: Files
     test_vectors: int
+    output_scale: float
 
 
 def package(report: ExportReport, name: str, parts: Parts) -> dict[str, str | bytes]:
@@ -63,6 +67,8 @@ def package(report: ExportReport, name: str, parts: Parts) -> dict[str, str | by
         **runtime.files,
         **parts.settings,
         **generic_names.settings_header(library),
+        **recognition_sources(),
+        **_recognition_files(report, parts.output_scale),
     }
     tests = {**parts.vectors, **generic_names.test_vectors_header(library)}
     if is_static:
@@ -85,9 +91,19 @@ def _within(folder, files):
     return {f"{folder}/{name}": contents for name, contents in files.items()}
 
 
+def _recognition_files(report, scale):
+    """What the functions that turn scores into answers need of the model."""
+    library, threshold = report.runtime.library, report.none_of_these.threshold
+    constants = recognition_constants(library, scale, threshold)
+    name = f"{library}_recognition"
+    header = c_arrays.c_header(f"{name}.h", constants.declarations, ['"micronet_scores.h"'])
+    return {f"{name}.h": header, f"{name}.c": c_arrays.c_source(f"{name}.h", constants.definitions)}
+
+
 def _umbrella_header(library, takes_rows):
     """The header by which Arduino finds a library."""
     own = [f"{library}_rows.h" if takes_rows else f"{library}.h", f"{library}_settings.h"]
+    own += [f"{library}_recognition.h", "micronet_smoothing.h"]
     headers = [*own, "micronet_camera_lines.h"] if takes_rows else own
     name = f"{title_of(library)}.h"
     return {name: c_arrays.c_umbrella(name, headers)}

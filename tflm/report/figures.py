@@ -5,6 +5,7 @@ import dataclasses
 import json
 import math
 
+from tflm.recognition.scores import ONE
 from tflm.report.report import ExportReport
 from tflm.verification.accuracy_cost import CLEAR_MARGIN
 from tflm.verification.paired_interval import CONFIDENCE
@@ -18,6 +19,7 @@ def to_json(report: ExportReport) -> str:
         "classes": report.classes,
         **_cost_figures(report),
         "verification": _verification_figures(report.verification),
+        "none_of_these": _threshold_figures(report.none_of_these),
         "kernels": report.kernels,
         "runtime": report.runtime.name,
         **report.runtime.figures(),
@@ -68,6 +70,23 @@ def _verification_figures(verification):
         "learned_kernels": verification.learned_kernels,
         "outputs": dataclasses.asdict(verification.outputs),
         "outputs_for_made_up_images": dataclasses.asdict(verification.made_up_outputs),
+    }
+
+
+def _threshold_figures(choice):
+    return {
+        "threshold": choice.threshold / ONE,
+        "threshold_q15": choice.threshold,
+        "is_chosen": choice.is_chosen,
+        "keep_right_percent": choice.keep_right,
+        "thresholds": [
+            {
+                "threshold_q15": row.threshold,
+                "validation": row.validation and dataclasses.asdict(row.validation),
+                "test": dataclasses.asdict(row.test),
+            }
+            for row in choice.rows
+        ],
     }
 
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """An `ExportReport` as Markdown, for engineers: verdict, budget, then where it goes."""
 
+from tflm.report import none_of_these
 from tflm.report.report import QUANTIZATION_AWARE, ExportReport
 from tflm.report.verdict import accuracy, agreement, multiply_adds, percent, points
 from tflm.sources.runtime import size_text
@@ -29,7 +30,7 @@ int8, input {height} x {width} x {channels}, {report.classes} classes.
 
 {runtime.budget_note()}
 {_refusal(report)}{_cost_section(report)}{_verification_section(report)}{_examples(report)}
-{_firmware_section(report)}## Memory over time
+{none_of_these.section(report)}{_firmware_section(report)}## Memory over time
 
 ![activation memory at each operation](report_memory.png)
 

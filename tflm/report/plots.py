@@ -124,7 +124,8 @@ def predictions_png(report: ExportReport) -> bytes:
         for panel in panels:
             panel.set_axis_off()
         for panel, example in zip(panels, report.examples, strict=False):
-            panel.imshow(example.image, interpolation="nearest")
+            # The limits and colours are those of gray images; others have their own.
+            panel.imshow(example.image, "gray", interpolation="nearest", vmin=0, vmax=255)
             is_right = example.prediction == example.class_name
             text = example.prediction
             if not is_right:

@@ -9,6 +9,7 @@ import numpy as np
 from tflm.graph.costs import OperationCost
 from tflm.graph.graph import Shape
 from tflm.next_steps import NextStep
+from tflm.recognition.thresholds import ThresholdChoice
 from tflm.report.tensor_noise import TensorNoise
 from tflm.settings import MOST_POINTS_LOST
 from tflm.sources.runtime import Runtime
@@ -23,7 +24,7 @@ class Example:
     """A test image and what the exported model says to it.
 
     Attributes:
-        image: uint8 array (height, width, 3), raw RGB.
+        image: uint8 array (height, width, channels), raw RGB or gray.
         class_name: what it shows.
         prediction: the class that the exported model names.
     """
@@ -50,6 +51,7 @@ class ExportReport:
             that of its own weights without rounding.
         only_class: name of the class that the device gives to every test image, or `None`.
         verification: `Verification` that the export has passed.
+        none_of_these: `ThresholdChoice`, from which probability on the best class is the answer.
         kernels: "builtin" or "fused".
         run_folder: path of the run, as the user has given it.
         runtime: what runs the model on the device, with the memory it takes.
@@ -59,6 +61,7 @@ class ExportReport:
         examples: `Example`s to show, any number.
         noise: `tensor_noise.TensorNoise` of each activation, worst first; empty if
             it was not measured.
+        is_own_model: whether the run's model was trained by other means than `python -m training`.
         most_points_lost: percentage points of accuracy that the device may lose.
         next_steps: `next_steps.NextStep`s, if the export is refused.
     """
@@ -72,6 +75,7 @@ class ExportReport:
     cost: AccuracyCost
     only_class: str | None
     verification: Verification
+    none_of_these: ThresholdChoice
     kernels: str
     run_folder: str
     runtime: Runtime
@@ -79,6 +83,7 @@ class ExportReport:
     model_multiply_adds: int
     examples: tuple[Example, ...] = ()
     noise: tuple[TensorNoise, ...] = ()
+    is_own_model: bool = False
     most_points_lost: float = MOST_POINTS_LOST
     next_steps: tuple[NextStep, ...] = ()
 

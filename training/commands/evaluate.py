@@ -71,6 +71,7 @@ def prepare(settings: EvaluateSettings) -> PreparedEvaluation:
         run.skip_unreadable or settings.skip_unreadable,
         run.recipe.evaluation_crop,
         settings.most_pixels,
+        run.recipe.channels,
     )
     if dataset.class_names != run.class_names:
         raise ValueError(

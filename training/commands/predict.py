@@ -76,6 +76,7 @@ def execute(
                 run.recipe.image_size,
                 run.recipe.evaluation_crop,
                 prepared.settings.most_pixels,
+                run.recipe.channels,
             )
         except Exception as error:  # a decoder may raise anything for bytes somebody made up
             advice = remedies([_kind(path)])
@@ -123,6 +124,7 @@ def load_image(
     image_size: tuple[int, int],
     evaluation_crop: float = 1.0,
     most_pixels: int = MOST_PIXELS,
+    channels: int = 3,
 ) -> tf.Tensor:
     """Reads an image file as training reads those of a folder that it validates with.
 
@@ -131,16 +133,17 @@ def load_image(
         image_size: height and width of the result, in pixels.
         evaluation_crop: part of each side of the largest centred crop that is kept.
         most_pixels: how many pixels the image may have.
+        channels: 1 for gray, 3 for RGB.
 
     Returns:
-        uint8 tensor `(height, width, 3)`, values in [0, 255].
+        uint8 tensor `(height, width, channels)`, values in [0, 255].
 
     Raises:
         Exception: whatever Pillow raises for a file that is damaged or no image.
     """
     # As for training: a JPEG decoded at no less than twice the size loses nothing visible.
     side = math.ceil(2 * max(image_size) / evaluation_crop)
-    image = read_image(path, side, most_pixels=most_pixels)
+    image = read_image(path, side, most_pixels=most_pixels, channels=channels)
     return crop_and_resize(image, image_size, evaluation_crop)
 
 

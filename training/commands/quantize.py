@@ -120,6 +120,7 @@ def _load_dataset(run_settings, is_named_by_user):
             run_settings.skip_unreadable,
             evaluation_crop=run_settings.recipe.evaluation_crop,
             most_pixels=run_settings.most_pixels,
+            channels=run_settings.recipe.channels,
         )
     except ValueError as error:
         if is_named_by_user:

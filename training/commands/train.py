@@ -30,7 +30,7 @@ from training.fitting.trainer import (
 )
 from training.models import build_model, build_partner, check_request, load_teacher
 from training.recipes.options import format_value
-from training.recipes.recipes import RECIPES, QuantizeAwareRecipe
+from training.recipes.recipes import RECIPES, RGB, QuantizeAwareRecipe
 from training.runs import plots, run_folder
 from training.runs.run_folder import RunFolder
 from training.settings import FLOAT32, RunSettings
@@ -38,6 +38,7 @@ from training.settings import FLOAT32, RunSettings
 # Enough for the ranges of a post-training quantization and to compare two models on.
 CALIBRATION_IMAGES = 300
 TEST_IMAGES = 1000
+VALIDATION_IMAGES = 1000  # to choose a threshold on
 _FEW_TEST_IMAGES = 100
 _FEW_STEPS = 200  # of a training from random weights, which has hardly begun to learn by then
 
@@ -104,6 +105,7 @@ def prepare(settings: RunSettings) -> PreparedRun:
         settings.skip_unreadable,
         recipe.evaluation_crop,
         settings.most_pixels,
+        recipe.channels,
     )
     check_batch_size(recipe, dataset, strategy.num_replicas_in_sync)
     check_workers_agree(strategy, _identity(settings, dataset, strategy, {}) | _versions())
@@ -111,10 +113,14 @@ def prepare(settings: RunSettings) -> PreparedRun:
     kept_model = None
     with strategy.scope():
         with layers_compute_in(settings.precision):
-            model = build_model(settings.model, recipe.image_size, class_count, settings.weights)
+            model = build_model(
+                settings.model, recipe.image_size, class_count, settings.weights, recipe.channels
+            )
             companion = _make_companion(settings, class_count)
         if settings.precision != FLOAT32:
-            kept_model = build_model(settings.model, recipe.image_size, class_count, None)
+            kept_model = build_model(
+                settings.model, recipe.image_size, class_count, None, recipe.channels
+            )
     cost = keras_micronet.summarize(kept_model or model)
     if is_chief(strategy) and not settings.dry_run:
         folder.begin()
@@ -134,10 +140,10 @@ def _check_tensorboard():
 def _make_companion(settings, class_count):
     recipe = settings.recipe
     if settings.teacher is not None:
-        teacher = load_teacher(settings.teacher, recipe.image_size, class_count)
+        teacher = load_teacher(settings.teacher, recipe.image_size, class_count, recipe.channels)
         return Teacher(teacher, recipe.distillation_weight, recipe.distillation_temperature)
     if recipe.mutual_weight > 0:
-        partner = build_partner(settings.model, recipe.image_size, class_count)
+        partner = build_partner(settings.model, recipe.image_size, class_count, recipe.channels)
         return Partner(partner, categorical_loss(recipe), recipe.mutual_weight)
     return None
 
@@ -231,6 +237,7 @@ def _train_and_write(prepared, checkpoints, report, writes):
     folder.write_class_names(dataset.class_names)
     folder.write_calibration(calibration_images, calibration_labels)
     folder.write_test(*collect_evenly(dataset.test, TEST_IMAGES))
+    folder.write_validation(*collect_evenly(dataset.validation, VALIDATION_IMAGES))
     folder.write_history(EpochRecord, result.history)
     if result.history:
         folder.write_learning_curve(plots.learning_curve(result))
@@ -278,6 +285,9 @@ class _HistoryWriter:
 
 def _identity(settings, dataset, strategy, sections):
     """All that decides the training's course: what a checkpoint must have been made with."""
+    recipe = dataclasses.asdict(settings.recipe)
+    if settings.recipe.channels == RGB:
+        del recipe["channels"]  # checkpoints of versions that knew nothing else go on
     return {
         "model": settings.model,
         "weights": settings.weights,
@@ -285,7 +295,7 @@ def _identity(settings, dataset, strategy, sections):
         "seed": settings.seed,
         "patience": settings.patience,
         "precision": settings.precision,
-        "recipe": dataclasses.asdict(settings.recipe),
+        "recipe": recipe,
         "dataset": dataset.name,
         "class_names": dataset.class_names,
         "train_images": dataset.train.size,
@@ -360,7 +370,7 @@ def _summary(prepared, result):
         "format": SUMMARY_FORMAT,
         "model": {
             "variant": settings.model,
-            "input_shape": [*settings.recipe.image_size, 3],
+            "input_shape": list(settings.recipe.input_shape),
             "parameters": cost.parameters,
             "trainable_parameters": cost.trainable_parameters,
             "multiply_adds": cost.multiply_adds,

@@ -18,6 +18,7 @@ def load_dataset(
     skip_unreadable: bool = False,
     evaluation_crop: float = 1.0,
     most_pixels: int = MOST_PIXELS,
+    channels: int = 3,
 ) -> ImageDataset:
     """Loads a dataset by the name it has on the command line.
 
@@ -29,6 +30,7 @@ def load_dataset(
         evaluation_crop: part of each side of the largest centred crop that is kept where crops are
             not random, above 0 and at most 1.
         most_pixels: how many pixels an image of a folder dataset may have.
+        channels: of the images: 1 for gray, 3 for RGB.
 
     Returns:
         An `ImageDataset`.
@@ -37,14 +39,15 @@ def load_dataset(
         ValueError: if there is no such dataset, or it cannot be trained on.
     """
     if name == digits.NAME:
-        return digits.load_digits(image_size, evaluation_crop)
+        return digits.load_digits(image_size, evaluation_crop, channels)
     if name == fashion_mnist.NAME:
-        return fashion_mnist.load_fashion_mnist(image_size, evaluation_crop)
+        return fashion_mnist.load_fashion_mnist(image_size, evaluation_crop, channels)
     if name.startswith(TENSORFLOW_DATASETS_PREFIX):
         return tensorflow_datasets.load_tensorflow_dataset(
             name.removeprefix(TENSORFLOW_DATASETS_PREFIX),
             image_size,
             evaluation_crop=evaluation_crop,
+            channels=channels,
         )
     folder = pathlib.Path(name)
     if not name or not folder.is_dir():
@@ -54,5 +57,5 @@ def load_dataset(
             f"Received: dataset={name}"
         )
     return image_folder.load_image_folder(
-        folder, image_size, skip_unreadable, evaluation_crop, most_pixels
+        folder, image_size, skip_unreadable, evaluation_crop, most_pixels, channels
     )

@@ -59,9 +59,9 @@ def training_batches(
             take; what does not fit is decoded anew in every epoch.
 
     Returns:
-        An endless `tf.data.Dataset` of float32 images `(batch_size / workers, height, width, 3)` in
-        [0, 255] and one-hot float32 labels `(batch_size / workers, class_count)`; an epoch has
-        `split.size // batch_size` of them.
+        An endless `tf.data.Dataset` of float32 images `(batch_size / workers, height, width,
+        channels)` in [0, 255] and one-hot float32 labels `(batch_size / workers, class_count)`; an
+        epoch has `split.size // batch_size` of them.
     """
     source = _image_source(split, smallest_crop, cache_bytes)
     images_used = split.size // batch_size * batch_size
@@ -165,8 +165,8 @@ def evaluation_batches(
             the batches are read.
 
     Returns:
-        A `tf.data.Dataset` of float32 images `(batch, height, width, 3)` in [0, 255] and one-hot
-        float32 labels `(batch, class_count)`.
+        A `tf.data.Dataset` of float32 images `(batch, height, width, channels)` in [0, 255] and
+        one-hot float32 labels `(batch, class_count)`.
     """
     images = split.images()
     if _fit(images, split.size, cache_bytes):
@@ -191,8 +191,8 @@ def collect_balanced(split: Split, count: int, class_count: int) -> tuple[np.nda
         class_count: number of classes.
 
     Returns:
-        uint8 images `(taken, height, width, 3)` and int32 labels `(taken,)`, in the split's order,
-        where `taken` is `count` or the split's size if that is smaller.
+        uint8 images `(taken, height, width, channels)` and int32 labels `(taken,)`, in the split's
+        order, where `taken` is `count` or the split's size if that is smaller.
     """
     quotas = np.full(class_count, count // class_count)
     quotas[: count % class_count] += 1
@@ -219,8 +219,8 @@ def collect_evenly(split: Split, count: int) -> tuple[np.ndarray, np.ndarray]:
         count: how many images to take at most.
 
     Returns:
-        uint8 images `(taken, height, width, 3)` and int32 labels `(taken,)`, in the split's order,
-        where `taken` is `count` or the split's size if that is smaller.
+        uint8 images `(taken, height, width, channels)` and int32 labels `(taken,)`, in the split's
+        order, where `taken` is `count` or the split's size if that is smaller.
     """
     taken = min(count, split.size)
     wanted = set((np.arange(taken) * split.size // taken).tolist())

@@ -21,12 +21,15 @@ NAME = "digits"
 _LARGEST_VALUE = 16
 
 
-def load_digits(image_size: tuple[int, int], evaluation_crop: float = 1.0) -> ImageDataset:
+def load_digits(
+    image_size: tuple[int, int], evaluation_crop: float = 1.0, channels: int = 3
+) -> ImageDataset:
     """Loads the handwritten digits, enlarged smoothly to RGB images.
 
     Args:
         image_size: height and width, in pixels, of the images to produce.
         evaluation_crop: part of each side that is kept, centred, where crops are not random.
+        channels: of the images: 1 for gray, 3 for RGB.
 
     Returns:
         An `ImageDataset` with 10 classes. Its split never changes.
@@ -36,7 +39,7 @@ def load_digits(image_size: tuple[int, int], evaluation_crop: float = 1.0) -> Im
     labels = digits.target.astype(np.int32)
     train, validation, test = stratified_split(labels, (VALIDATION_FRACTION, TEST_FRACTION))
 
-    decode, decode_crop = grey_decoders(image_size, evaluation_crop)
+    decode, decode_crop = grey_decoders(image_size, evaluation_crop, channels)
 
     def make_split(indices):
         examples = tf.data.Dataset.from_tensor_slices((images[indices], labels[indices]))

@@ -39,12 +39,15 @@ _VALIDATION_FRACTION = 0.1  # of the 60,000 images that are not for testing
 _UINT8 = 8  # the IDX format's number for this type
 
 
-def load_fashion_mnist(image_size: tuple[int, int], evaluation_crop: float = 1.0) -> ImageDataset:
+def load_fashion_mnist(
+    image_size: tuple[int, int], evaluation_crop: float = 1.0, channels: int = 3
+) -> ImageDataset:
     """Loads Fashion-MNIST, resized smoothly to RGB images.
 
     Args:
         image_size: height and width, in pixels, of the images to produce.
         evaluation_crop: part of each side that is kept, centred, where crops are not random.
+        channels: of the images: 1 for gray, 3 for RGB.
 
     Returns:
         An `ImageDataset` with 10 classes, the authors' test images and a split of the others that
@@ -58,7 +61,7 @@ def load_fashion_mnist(image_size: tuple[int, int], evaluation_crop: float = 1.0
     test_images, test_labels = _read_pair(folder, "t10k")
     train, validation = stratified_split(labels, (_VALIDATION_FRACTION,))
 
-    decode, decode_crop = grey_decoders(image_size, evaluation_crop)
+    decode, decode_crop = grey_decoders(image_size, evaluation_crop, channels)
 
     def make_split(images, labels):
         examples = tf.data.Dataset.from_tensor_slices((images, labels))

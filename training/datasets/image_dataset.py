@@ -16,8 +16,8 @@ class KeptPictures:
 
     Attributes:
         fit: called as `fit(byte_limit)`, tells whether all of a split's pictures take no more.
-        decode: turns a source into the uint8 picture to keep `(any_height, any_width, 3)`, RGB in
-            [0, 255]; runs inside `tf.data`.
+        decode: turns a source into the uint8 picture to keep `(any_height, any_width, channels)`,
+            RGB or gray in [0, 255]; runs inside `tf.data`.
         crop: called as `crop(picture, choose_crop)`, gives what `Split.decode_crop` gives.
     """
 
@@ -36,8 +36,8 @@ class Split:
     Attributes:
         examples: yields pairs `(source, label)`; a source is whatever `decode` takes, such as a
             path, and a label is an int32 scalar.
-        decode: turns a source into a uint8 image `(height, width, 3)`, RGB in [0, 255]; runs inside
-            `tf.data`.
+        decode: turns a source into a uint8 image `(height, width, channels)`, RGB or gray in
+            [0, 255]; runs inside `tf.data`.
         decode_crop: called as `decode_crop(source, choose_crop)`, gives a part of the whole picture
             in the same format; runs inside `tf.data`, too. It calls `choose_crop(height, width)`
             with the picture's sides in pixels, int32 scalars, for the part's top, left, height and
@@ -59,7 +59,8 @@ class Split:
         """The decoded examples in their fixed order.
 
         Returns:
-            A `tf.data.Dataset` of pairs: a uint8 image `(height, width, 3)` and its int32 label.
+            A `tf.data.Dataset` of pairs: a uint8 image `(height, width, channels)` and its int32
+            label.
         """
         return self.decoded(self.decode)
 

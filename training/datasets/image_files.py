@@ -151,8 +151,9 @@ def read_image(
     part: Sequence[float] = (0.0, 0.0, 1.0, 1.0),
     size: tuple[int, int] | None = None,
     most_pixels: int = MOST_PIXELS,
+    channels: int = 3,
 ) -> np.ndarray:
-    """Decodes an image file, or a part of it, upright, as RGB.
+    """Decodes an image file, or a part of it, upright, as RGB or gray.
 
     Transparent parts are laid over white. 16-bit grey is scaled to 8 bits.
 
@@ -165,19 +166,20 @@ def read_image(
             `resizing.resize` and in a third of its time; `None` to leave it as it is.
         most_pixels: how many pixels the image may have, and a twentieth of the pixels that a
             progressive JPEG's scans may go over.
+        channels: 3 for RGB, 1 for gray, see `datasets.channels`.
 
     Returns:
-        uint8 array `(height, width, 3)`, values in [0, 255].
+        uint8 array `(height, width, channels)`, values in [0, 255].
 
     Raises:
         ValueError: if the image has more pixels, or more scans.
         Exception: whatever Pillow raises for a file that is damaged or no image.
     """
     content = _read_file(path, most_pixels)
-    return _decode(content, smallest_side, part, size, most_pixels)
+    return _decode(content, smallest_side, part, size, most_pixels, channels)
 
 
-def _decode(content, smallest_side, part, size, most_pixels):
+def _decode(content, smallest_side, part, size, most_pixels, channels=3):
     """The same from the bytes of a file."""
     top, left, bottom, right = part
     with _open_to_decode(content, most_pixels) as image:
@@ -189,20 +191,25 @@ def _decode(content, smallest_side, part, size, most_pixels):
         if (left, top, right, bottom) != (0, 0, image.width, image.height):
             image = image.crop((left, top, right, bottom))  # a copy
         image = _as_rgb(image)
-        return np.array(image if size is None else _resize(image, size))
+        if channels == 1:
+            image = image.convert("L")
+        array = np.array(image if size is None else _resize(image, size))
+        return array.reshape(*array.shape[:2], channels)
 
 
 def resize_image(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Resizes a decoded image as `read_image` does.
 
     Args:
-        image: uint8 array `(any_height, any_width, 3)`.
+        image: uint8 array `(any_height, any_width, channels)`, RGB or gray.
         size: height and width of the result.
 
     Returns:
-        uint8 array `(height, width, 3)`.
+        uint8 array `(height, width, channels)`.
     """
-    return np.array(_resize(Image.fromarray(image), size))
+    channels = image.shape[-1]
+    picture = Image.fromarray(image[..., 0] if channels == 1 else image)
+    return np.array(_resize(picture, size)).reshape(*size, channels)
 
 
 def _resize(image, size):

@@ -88,6 +88,7 @@ def load_image_folder(
     skip_unreadable: bool = False,
     evaluation_crop: float = 1.0,
     most_pixels: int = MOST_PIXELS,
+    channels: int = 3,
 ) -> ImageDataset:
     """Loads a folder of images; every file is decoded once here, to find the damaged ones.
 
@@ -98,6 +99,7 @@ def load_image_folder(
         skip_unreadable: whether images that cannot be decoded are left out, rather than refused.
         evaluation_crop: part of each side that is kept, centred, where crops are not random.
         most_pixels: how many pixels an image may have, as for `image_files.read_image`.
+        channels: of the images: 1 for gray, 3 for RGB.
 
     Returns:
         An `ImageDataset` whose classes are the names of the sub-folders in alphabetical order.
@@ -142,7 +144,7 @@ def load_image_folder(
         notes=tuple(notes),
         pictures=_digest(folder, parts, checks),
         **{
-            part: _make_split(files, image_size, evaluation_crop, most_pixels)
+            part: _make_split(files, image_size, evaluation_crop, most_pixels, channels)
             for part, files in parts.items()
         },
     )
@@ -363,21 +365,23 @@ def _smallest_side(image_size):
     return 2 * max(image_size)
 
 
-def _make_split(files, image_size, evaluation_crop, most_pixels):
+def _make_split(files, image_size, evaluation_crop, most_pixels, channels):
     smallest_side = _smallest_side(image_size)
     # Read here, once: in every epoch it would take a tenth of the time of reading crops.
     sizes = read_image_sizes(files.paths, most_pixels)
 
     def read(path):
         side = math.ceil(smallest_side / evaluation_crop)
-        return read_image(os.fsdecode(path), side, most_pixels=most_pixels)
+        return read_image(os.fsdecode(path), side, most_pixels=most_pixels, channels=channels)
 
     def read_part(path, part):
-        return read_image(os.fsdecode(path), smallest_side, part.tolist(), image_size, most_pixels)
+        return read_image(
+            os.fsdecode(path), smallest_side, part.tolist(), image_size, most_pixels, channels
+        )
 
     def decode(source):
         path, _ = source
-        image = _call(read, [path], tf.uint8, (None, None, 3))
+        image = _call(read, [path], tf.uint8, (None, None, channels))
         return crop_and_resize(image, image_size, evaluation_crop)
 
     def decode_crop(source, choose_crop):
@@ -385,7 +389,7 @@ def _make_split(files, image_size, evaluation_crop, most_pixels):
         crop = choose_crop(size[0], size[1])
         edges = tf.concat([crop[:2], crop[:2] + crop[2:]], axis=0)
         part = edges / tf.tile(size, [2])
-        return _call(read_part, [path, part], tf.uint8, (*image_size, 3))
+        return _call(read_part, [path, part], tf.uint8, (*image_size, channels))
 
     paths = [os.fsencode(path) for path in files.paths]
     examples = tf.data.Dataset.from_tensor_slices(
@@ -398,12 +402,12 @@ def _make_split(files, image_size, evaluation_crop, most_pixels):
         size=len(files),
         shuffle_buffer=len(files),
         keep_pictures=functools.partial(
-            _keep_pictures, files.paths, sizes, image_size, most_pixels
+            _keep_pictures, files.paths, sizes, image_size, most_pixels, channels
         ),
     )
 
 
-def _keep_pictures(paths, sizes, image_size, most_pixels, smallest_part):
+def _keep_pictures(paths, sizes, image_size, most_pixels, channels, smallest_part):
     """Photographs are kept at a reduced size of which the smallest crop still has headroom."""
 
     def reduced_side(size):
@@ -415,25 +419,27 @@ def _keep_pictures(paths, sizes, image_size, most_pixels, smallest_part):
         byte_count = 0
         for path, size in zip(paths, sizes, strict=True):
             reduced = read_image_size(path, reduced_side(size), most_pixels)
-            byte_count += 3 * int(np.prod(reduced))
+            byte_count += channels * int(np.prod(reduced))
             if byte_count > byte_limit:
                 return False
         return True
 
     def read_whole(path, size):
-        return read_image(os.fsdecode(path), reduced_side(size), most_pixels=most_pixels)
+        return read_image(
+            os.fsdecode(path), reduced_side(size), most_pixels=most_pixels, channels=channels
+        )
 
     def crop_and_resize_picture(picture, crop):
         top, left, height, width = crop.tolist()
         return resize_image(picture[top : top + height, left : left + width], image_size)
 
     def decode(source):
-        return _call(read_whole, source, tf.uint8, (None, None, 3))
+        return _call(read_whole, source, tf.uint8, (None, None, channels))
 
     def crop(picture, choose_crop):
         shape = tf.shape(picture)
         chosen = choose_crop(shape[0], shape[1])
-        return _call(crop_and_resize_picture, [picture, chosen], tf.uint8, (*image_size, 3))
+        return _call(crop_and_resize_picture, [picture, chosen], tf.uint8, (*image_size, channels))
 
     return KeptPictures(fit, decode, crop)
 

@@ -10,6 +10,8 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
+from training.datasets.channels import with_channels
+
 
 def crop_and_resize(
     image: tf.Tensor | np.ndarray, image_size: tuple[int, int], kept: float = 1.0
@@ -78,13 +80,14 @@ def crop_decoded(
 
 
 def grey_decoders(
-    image_size: tuple[int, int], kept: float
+    image_size: tuple[int, int], kept: float, channels: int = 3
 ) -> tuple[Callable[..., tf.Tensor], Callable[..., tf.Tensor]]:
     """What a split of grey images in memory takes as its `decode` and `decode_crop`.
 
     Args:
         image_size: height and width of the results, in pixels.
         kept: as `crop_and_resize` takes it.
+        channels: of the results: 1, or 3 for RGB.
 
     Returns:
         Two functions from uint8 images `(any_height, any_width)`.
@@ -92,10 +95,10 @@ def grey_decoders(
 
     def decode(image):
         image = crop_and_resize(image[..., tf.newaxis], image_size, kept)
-        return tf.image.grayscale_to_rgb(image)
+        return with_channels(image, channels)
 
     def decode_crop(image, choose_crop):
         image = crop_decoded(image[..., tf.newaxis], image_size, choose_crop)
-        return tf.image.grayscale_to_rgb(image)
+        return with_channels(image, channels)
 
     return decode, decode_crop

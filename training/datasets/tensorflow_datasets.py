@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_micronet.files.text import shorten
+from training.datasets.channels import with_channels
 from training.datasets.image_dataset import ImageDataset, Split
 from training.datasets.resizing import crop_and_resize, crop_decoded, resize
 
@@ -36,6 +37,7 @@ def load_tensorflow_dataset(
     image_size: tuple[int, int],
     data_dir: str | os.PathLike[str] | None = None,
     evaluation_crop: float = 1.0,
+    channels: int = 3,
 ) -> ImageDataset:
     """Loads a dataset for image classification from TensorFlow Datasets.
 
@@ -49,6 +51,7 @@ def load_tensorflow_dataset(
         data_dir: where the prepared dataset is or will be kept; the default is TensorFlow
             Datasets' own.
         evaluation_crop: part of each side that is kept, centred, where crops are not random.
+        channels: of the images: 1 for gray, 3 for RGB.
 
     Returns:
         An `ImageDataset`.
@@ -68,7 +71,9 @@ def load_tensorflow_dataset(
     _prepare(builder)
     parts = _choose_parts(builder, label_key)
     _check_labels(builder, parts, label_key)
-    decoders = _make_decoders(builder.info.features[image_key], image_size, evaluation_crop)
+    decoders = _make_decoders(
+        builder.info.features[image_key], image_size, evaluation_crop, channels
+    )
     return ImageDataset(
         name=builder.name,
         image_size=(image_size[0], image_size[1]),
@@ -224,26 +229,23 @@ def _check_labels(builder, parts, label_key):
             )
 
 
-def _make_decoders(image_feature, image_size, evaluation_crop):
+def _make_decoders(image_feature, image_size, evaluation_crop, channels):
     """The functions `decode` and `decode_crop` of a split."""
-    channels = image_feature.shape[-1]
-
-    def as_rgb(image):
-        return tf.image.grayscale_to_rgb(image) if channels == 1 else image[..., :3]
+    stored_channels = image_feature.shape[-1]
 
     def decode(encoded):
-        image = as_rgb(image_feature.decode_example(encoded))
+        image = with_channels(image_feature.decode_example(encoded), channels)
         return crop_and_resize(image, image_size, evaluation_crop)
 
     def decode_crop(encoded, choose_crop):
         def decode_part():
             shape = tf.image.extract_jpeg_shape(encoded)
             crop = choose_crop(shape[0], shape[1])
-            part = tf.image.decode_and_crop_jpeg(encoded, crop, channels=min(channels, 3))
-            return resize(as_rgb(part), image_size)
+            part = tf.image.decode_and_crop_jpeg(encoded, crop, channels=min(stored_channels, 3))
+            return resize(with_channels(part, channels), image_size)
 
         def decode_all():
-            image = as_rgb(image_feature.decode_example(encoded))
+            image = with_channels(image_feature.decode_example(encoded), channels)
             return crop_decoded(image, image_size, choose_crop)
 
         # Each example's own bytes tell: a dataset may mix formats.

@@ -176,7 +176,7 @@ class _Training:
             jit_compile=False,
         )
         _create_training_variables(
-            self._training_model, self._dataset.image_size, self._class_count
+            self._training_model, self._recipe.input_shape, self._class_count
         )
 
     @property
@@ -267,13 +267,13 @@ def check_batch_size(recipe: Recipe, dataset: ImageDataset, replicas: int = 1) -
         )
 
 
-def _create_training_variables(model, image_size, class_count):
+def _create_training_variables(model, input_shape, class_count):
     """Makes the variables of model, optimizer and metrics, as the first step would.
 
     TensorFlow traces a step twice if the first trace creates variables, and tracing is what the
     first seconds of a training are spent on.
     """
-    model.build((None, *image_size, 3))
+    model.build((None, *input_shape))
     model.optimizer.build(model.trainable_variables)
     uniform = np.full((1, class_count), 1 / class_count, np.float32)
     model.compute_metrics(None, uniform, uniform)

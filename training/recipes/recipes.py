@@ -11,6 +11,7 @@ import math
 from typing import Any, ClassVar
 
 LARGEST_IMAGE_SIDE = 1024
+GRAY, RGB = CHANNELS = (1, 3)
 ADAMW, SGD = OPTIMIZERS = ("adamw", "sgd")
 KERNELS, ALL_WEIGHTS = DECAYED_WEIGHTS = ("kernels", "all")
 
@@ -30,6 +31,7 @@ class Recipe:
         name: what the recipe is called in files and messages.
         version: grows when a value of the recipe of this name changes.
         image_size: height and width of the model's input, in pixels.
+        channels: of the model's input: 3 for RGB, 1 for gray.
         epochs: passes over the training images.
         batch_size: images a step; batch normalization needs at least 2.
         learning_rate: the peak learning rate, reached after the warm-up.
@@ -76,6 +78,7 @@ class Recipe:
     image_size: tuple[int, int] = _value(
         "height and width of the model's input, in pixels; smaller pictures are enlarged"
     )
+    channels: int = _value("3 for a model of pictures in colour, 1 of gray ones", RGB)
     epochs: int = _value("passes over the training images")
     batch_size: int = _value("images a step, at least 2")
     learning_rate: float = _value("peak learning rate")
@@ -131,6 +134,7 @@ class Recipe:
     def __post_init__(self):
         _check_whole_number("version", self.version, minimum=1)
         _check_image_size(self.image_size)
+        _check_channels(self.channels)
         _check_whole_number("epochs", self.epochs, minimum=self.least_epochs)
         _check_whole_number("batch_size", self.batch_size, minimum=2)
         _check_positive_number("learning_rate", self.learning_rate)
@@ -162,6 +166,11 @@ class Recipe:
         _check_number("distillation_temperature", self.distillation_temperature, 1, 100)
         _check_choice("optimizer", self.optimizer, OPTIMIZERS)
         _check_choice("decayed_weights", self.decayed_weights, DECAYED_WEIGHTS)
+        if self.channels == GRAY and self.saturation > 0:
+            raise ValueError(
+                "saturation must be 0 with channels=1, as gray images have no colours: leave it "
+                f"out. Received: saturation={self.saturation}"
+            )
         if self.learning_rate_batch_size is not None:
             _check_whole_number("learning_rate_batch_size", self.learning_rate_batch_size, 1)
         if type(self.horizontal_flip) is not bool:
@@ -169,6 +178,11 @@ class Recipe:
                 "horizontal_flip must be true or false. "
                 f"Received: horizontal_flip={self.horizontal_flip}"
             )
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """Height, width and channels of the model's input."""
+        return (*self.image_size, self.channels)
 
     @property
     def peak_learning_rate(self) -> float:
@@ -213,6 +227,11 @@ def _check_image_size(size):
             "image_size must be a height and a width in whole pixels, each from 1 to "
             f"{LARGEST_IMAGE_SIDE}. Received: image_size={size}"
         )
+
+
+def _check_channels(channels):
+    if type(channels) is not int or channels not in CHANNELS:
+        raise ValueError(f"channels must be 3 for RGB or 1 for gray. Received: channels={channels}")
 
 
 def _check_whole_number(name, value, minimum):

@@ -7,8 +7,8 @@ channels last, at the model's input size; the model normalizes them inside.
 
 | file | content |
 |---|---|
-| `model.keras`, `class_names.txt`, `calibration.npz`, `test.npz` | the model and what its export \
-needs, as `keras_micronet.run_folders` says |
+| `model.keras`, `class_names.txt`, `calibration.npz`, `test.npz`, `validation.npz` | the model \
+and what its export needs, as `keras_micronet.run_folders` says |
 | `model.weights.h5` | the model's weights alone, for `model.load_weights` |
 | `history.csv` | one line an epoch: loss, accuracy, validation loss and accuracy, learning rate |
 | `learning_curve.png` | the same as a plot; missing if there were no epochs |
@@ -59,6 +59,7 @@ from keras_micronet.run_folders import (
     MODEL,
     SUMMARY,
     TEST,
+    VALIDATION,
     array_bytes,
     model_bytes,
     read_summary,
@@ -84,6 +85,7 @@ _FILES = (
     CLASS_NAMES,
     CALIBRATION,
     TEST,
+    VALIDATION,
     HISTORY,
     LEARNING_CURVE,
     CONFUSION_MATRIX,
@@ -339,6 +341,10 @@ class RunFolder:
     def write_test(self, images: np.ndarray, labels: np.ndarray) -> None:
         """Writes test images, uint8 `(n, height, width, 3)`, and their labels."""
         write_file(self._working / TEST, array_bytes(images=images, labels=labels))
+
+    def write_validation(self, images: np.ndarray, labels: np.ndarray) -> None:
+        """Writes validation images, uint8 `(n, height, width, 3)`, and their labels."""
+        write_file(self._working / VALIDATION, array_bytes(images=images, labels=labels))
 
     def write_history(self, record_type: type, records: Iterable[Any]) -> None:
         """Writes one CSV line for each record.

@@ -108,7 +108,7 @@ class SavedRun:
         """Loads the trained model, without running code that its file may contain.
 
         Returns:
-            The Keras model, from float images `(batch, height, width, 3)` in [0, 255] to
+            The Keras model, from float images `(batch, height, width, channels)` in [0, 255] to
             probabilities `(batch, classes)`; not compiled.
 
         Raises:
@@ -123,7 +123,7 @@ class SavedRun:
                 f"model again. Received: {path} ({error})"
             ) from error
         shapes = model.input_shape, model.output_shape
-        expected = (None, *self.recipe.image_size, 3), (None, len(self.class_names))
+        expected = (None, *self.recipe.input_shape), (None, len(self.class_names))
         if shapes != expected:
             raise ValueError(
                 f"{path.name} must take and give arrays of the shapes {expected}, as "
@@ -133,7 +133,7 @@ class SavedRun:
         return model
 
     def calibration_images(self) -> np.ndarray:
-        """The training images that ranges are measured on: uint8 `(n, height, width, 3)`.
+        """The training images that ranges are measured on: uint8 `(n, height, width, channels)`.
 
         Raises:
             ValueError: if the file is missing, damaged or does not fit the run.
@@ -141,7 +141,7 @@ class SavedRun:
         return self._read_images(run_folders.CALIBRATION)[0]
 
     def test_images(self) -> tuple[np.ndarray, np.ndarray]:
-        """Held-out images, uint8 `(n, height, width, 3)`, and their labels `(n,)`.
+        """Held-out images, uint8 `(n, height, width, channels)`, and their labels `(n,)`.
 
         Raises:
             ValueError: if the file is missing, damaged or does not fit the run.
@@ -151,7 +151,7 @@ class SavedRun:
     def _read_images(self, name):
         path = _existing(self.folder, name)
         try:
-            input_shape = (*self.recipe.image_size, 3)
+            input_shape = self.recipe.input_shape
             return run_folders.read_images(self.folder, name, input_shape, len(self.class_names))
         except ValueError as error:
             raise ValueError(

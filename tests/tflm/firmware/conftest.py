@@ -41,10 +41,12 @@ class SmallModel:
     Attributes:
         folder: the export for the static runtime.
         graph: quantized `Graph` of fused kernels.
+        channels: 3 for RGB, 1 for gray.
     """
 
     folder: pathlib.Path
     graph: Graph
+    channels: int = 3
 
     identifier = zlib.crc32(_MODEL)
 
@@ -55,7 +57,7 @@ class SmallModel:
         return int(header.split("#define SMALL_MODEL_ROWS_ARENA_BYTES ")[1].split()[0])
 
     def scores(self, image):
-        """int8 scores, as a tuple of int, of raw uint8 RGB `(HEIGHT, WIDTH, 3)`.
+        """int8 scores, as a tuple of int, of raw uint8 `(HEIGHT, WIDTH, channels)`.
 
         Computed by the kernels' definitions in NumPy.
         """
@@ -66,10 +68,10 @@ class SmallModel:
         return functools.cache(self._compute_scores)
 
     def _compute_scores(self, pixels):
-        image = np.frombuffer(pixels, np.uint8).reshape(HEIGHT, WIDTH, 3)
+        image = np.frombuffer(pixels, np.uint8).reshape(HEIGHT, WIDTH, self.channels)
         source, result = self.graph.inputs[0], self.graph.outputs[0]
         scale = self.graph.tensors[source].quantization
-        integers = InputNormalization.of(preprocess_input).quantized_images(image, scale)
+        integers = _normalization(self.channels).quantized_images(image, scale)
         return tuple(fused_models.run(self.graph, integers)[result].ravel().tolist())
 
     def score(self, value):
@@ -77,24 +79,37 @@ class SmallModel:
         return (value - _OUTPUT_ZERO_POINT) * _OUTPUT_SCALE
 
 
-def random_images(count, seed=0):
-    """Raw RGB, uint8 `(count, HEIGHT, WIDTH, 3)`."""
+def random_images(count, seed=0, channels=3):
+    """Raw RGB or gray, uint8 `(count, HEIGHT, WIDTH, channels)`."""
     generator = np.random.default_rng(seed)
-    return generator.integers(0, 256, (count, HEIGHT, WIDTH, 3)).astype(np.uint8)
+    return generator.integers(0, 256, (count, HEIGHT, WIDTH, channels)).astype(np.uint8)
 
 
 @pytest.fixture(scope="session")
 def small_model(tmp_path_factory):
     """A `SmallModel`."""
-    model = SmallModel(tmp_path_factory.mktemp("small_model"), _graph())
-    graph, images = model.graph, random_images(_TEST_VECTORS, seed=1)
+    return _exported(SmallModel(tmp_path_factory.mktemp("small_model"), _graph()))
+
+
+@pytest.fixture(scope="session")
+def gray_model(tmp_path_factory):
+    """A `SmallModel` of gray images."""
+    return _exported(SmallModel(tmp_path_factory.mktemp("gray_model"), _graph(1), 1))
+
+
+def _normalization(channels):
+    return InputNormalization.of(preprocess_input, channels=channels)
+
+
+def _exported(model):
+    graph, images = model.graph, random_images(_TEST_VECTORS, 1, model.channels)
     input_quantization = graph.tensors[graph.inputs[0]].quantization
     settings = ModelSettings(
         input_shape=graph.tensors[graph.inputs[0]].shape,
         class_names=CLASS_NAMES,
         model=_MODEL,
         ends=f'#include "{LIBRARY}.h"\n',
-        raw_to_input=InputNormalization.of(preprocess_input).tables(input_quantization),
+        raw_to_input=_normalization(model.channels).tables(input_quantization),
     )
     outputs = np.array([model.scores(image) for image in images], np.int8)
     library = c_library.static_library(graph, LIBRARY, model.identifier)
@@ -137,7 +152,7 @@ def firmware(small_model, tmp_path_factory):
     return program
 
 
-def _graph():
+def _graph(image_channels=3):
     generator = np.random.default_rng(0)
 
     def weights(*shape):
@@ -151,8 +166,8 @@ def _graph():
     vertical_biases, vertical_multipliers = layer(middle, 0.004)
     horizontal_biases, horizontal_multipliers = layer(channels, 0.01)
     stem = FactorizedStem(
-        input_shape=(HEIGHT, WIDTH, 3),
-        vertical_weights=weights(middle, 3, 3),
+        input_shape=(HEIGHT, WIDTH, image_channels),
+        vertical_weights=weights(middle, 3, image_channels),
         vertical_biases=vertical_biases,
         vertical_multipliers=vertical_multipliers,
         vertical_stride=2,
@@ -177,7 +192,7 @@ def _graph():
     )
     graph = Graph()
     scale = quantization(_INPUT_SCALE, _INPUT_ZERO_POINT)
-    graph.inputs = [graph.add_tensor("image", (1, HEIGHT, WIDTH, 3), None, scale)]
+    graph.inputs = [graph.add_tensor("image", (1, HEIGHT, WIDTH, image_channels), None, scale)]
     graph.add_tensor("stem", (1, *stem.output_shape), None, quantization(0.1, -1))
     scale = quantization(_OUTPUT_SCALE, _OUTPUT_ZERO_POINT)
     graph.outputs = [graph.add_tensor("scores", (1, len(CLASS_NAMES)), None, scale)]

@@ -20,16 +20,17 @@ class ReferenceDevice:
     It takes images of the model's own size only.
     """
 
-    def __init__(self, height, width, recognize, class_names, longest_packet=1 << 20):
+    def __init__(self, height, width, recognize, class_names, longest_packet=1 << 20, channels=3):
         """Recognizes nothing yet.
 
         Args:
             height, width: of the model's input.
-            recognize: function of an image, uint8 `(height, width, 3)` -> int8 scores.
+            recognize: function of an image, uint8 `(height, width, channels)` -> int8 scores.
             class_names: one for each score.
             longest_packet: bytes that it has room for.
+            channels: of the model's input.
         """
-        self._height, self._width = height, width
+        self._height, self._width, self._channels = height, width, channels
         self._recognize = recognize
         self._class_names = class_names
         self._longest_packet = longest_packet
@@ -80,7 +81,8 @@ class ReferenceDevice:
     def _describe(self):
         return (
             f"model=0123abcd input={self._width}x{self._height} "
-            f"classes={len(self._class_names)} arena=1000 runtime=static"
+            f"channels={self._channels} classes={len(self._class_names)} arena=1000 "
+            "runtime=static"
         )
 
     def _end_packet(self):
@@ -125,7 +127,7 @@ class ReferenceDevice:
     def _take_row(self, body):
         if self._rows is None:
             return ["error order no frame"]
-        if len(body) != 2 + 3 * self._width:
+        if len(body) != 2 + self._channels * self._width:
             return ["error length not that of a row"]
         index = int.from_bytes(body[:2], "little")
         if index + 1 == len(self._rows):
@@ -138,7 +140,7 @@ class ReferenceDevice:
     def _finish(self):
         image = np.frombuffer(b"".join(self._rows), np.uint8)
         self._rows = None
-        scores = self._recognize(image.reshape(self._height, self._width, 3))
+        scores = self._recognize(image.reshape(self._height, self._width, self._channels))
         best = int(np.argmax(scores))
         name = urllib.parse.quote(self._class_names[best])
         return [

@@ -174,7 +174,8 @@ def test_answers_to_frames_that_come_at_once(small_model, firmware):
     data = b"".join(packet for image in images for packet in frame_packets(image))
     ready, *lines = answers(firmware(build.HOST), data)
     arena = small_model.rows_arena_bytes
-    fields = f"input={WIDTH}x{HEIGHT} classes={len(CLASS_NAMES)} arena={arena} runtime=static"
+    fields = f"input={WIDTH}x{HEIGHT} channels=3 classes={len(CLASS_NAMES)} arena={arena} "
+    fields += "runtime=static"
     assert ready == f"ready model={small_model.identifier:08x} {fields}"
     assert len(lines) == len(images) * (HEIGHT + 1)
     for index, image in enumerate(images):
@@ -188,6 +189,40 @@ def test_answers_to_frames_that_come_at_once(small_model, firmware):
         assert (recognition.class_index, recognition.name) == (best, CLASS_NAMES[best])
         assert recognition.score == pytest.approx(small_model.score(scores[best]), abs=5e-4)
         assert recognition.arena_bytes == arena
+
+
+@pytest.fixture(scope="module")
+def gray_firmware(gray_model, tmp_path_factory):
+    """The program of a model of gray images."""
+    return build.build(
+        gray_model.folder,
+        build.HOST,
+        build.STATIC,
+        tmp_path_factory.mktemp("gray"),
+        definitions=dict.fromkeys(FLAGS, SANITIZERS),
+    )
+
+
+def test_gray_models_take_gray_frames_of_any_size(gray_model, gray_firmware):
+    same = random_images(1, channels=1)[0]
+    large = smooth_image(20, 32)[..., :1]
+    data = b"".join(packet for image in (same, large) for packet in frame_packets(image))
+    ready, *lines = answers(gray_firmware, data)
+    assert parse_line(ready.encode()).channels == 1
+    first, second = (
+        np.array(parse_line(line.encode()).scores) for line in lines if line.startswith("result")
+    )
+    assert tuple(first) == gray_model.scores(same)
+    expected = gray_model.scores(crop_and_resize(tf.constant(large), (HEIGHT, WIDTH)).numpy())
+    assert np.abs(second - expected).max() <= 3
+
+
+def test_a_row_of_colours_is_refused_by_a_gray_model(gray_firmware):
+    """Rather than read as three times as many pixels."""
+    begin, row, *_ = frame_packets(random_images(1)[0])
+    _, taken, refused = answers(gray_firmware, begin + row)
+    assert taken == "ok begin"
+    assert refused.startswith(f"error length the packet's body must have {2 + WIDTH} bytes")
 
 
 def smooth_image(height, width):

@@ -248,6 +248,7 @@ def test_information_may_be_asked_within_a_frame(line, small_model):
             identifier=small_model.identifier,
             width=WIDTH,
             height=HEIGHT,
+            channels=3,
             classes=len(CLASS_NAMES),
             arena_bytes=small_model.rows_arena_bytes,
             runtime="static",

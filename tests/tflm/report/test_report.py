@@ -25,6 +25,7 @@ from tflm.kernels.registry import KERNELS
 from tflm.micro.interpreter import ArenaUsage
 from tflm.micro.runtime import MicroRuntime
 from tflm.next_steps import NextStep
+from tflm.recognition.thresholds import Kept, ThresholdChoice, ThresholdRow
 from tflm.report import plots, report, verdict
 from tflm.report.figures import to_json
 from tflm.report.files import report_files
@@ -83,6 +84,16 @@ VERIFICATION = Verification(
     made_up_outputs=OUTPUTS,
     outputs=OUTPUTS,
 )
+# At 60% the least probable right answers are rejected, and half of the wrong ones.
+NONE_OF_THESE = ThresholdChoice(
+    threshold=19661,
+    keep_right=95.0,
+    is_chosen=True,
+    rows=(
+        ThresholdRow(0, Kept(900, 900, 100, 100), Kept(1965, 1965, 35, 35)),
+        ThresholdRow(19661, Kept(900, 855, 100, 50), Kept(1965, 1860, 35, 20)),
+    ),
+)
 FRAMES_ONLY = dataclasses.replace(STATIC, rows_arena_bytes=None)
 
 
@@ -97,6 +108,7 @@ def make_report(graph, runtime=MICRO, **changes):
         "cost": COST,
         "only_class": None,
         "verification": VERIFICATION,
+        "none_of_these": NONE_OF_THESE,
         "kernels": "builtin",
         "run_folder": "runs/photos",
         "runtime": dataclasses.replace(runtime, live_bytes=live_bytes(graph)),
@@ -199,6 +211,55 @@ def test_markdown_says_if_accuracy_was_gained():
     assert "1.00 points gained (95% interval of the loss: -1.68 to -0.40)" in text
 
 
+def test_the_threshold_of_none_of_these_is_shown_with_what_it_does():
+    text = to_markdown(make_report(residual()))
+    for words in (
+        "at least **60.0%**, the highest that keeps 95% of the right answers to 1,000 validation",
+        "takes it as 19661, in Q15",
+        "| any | 100.0% (900 of 900) | 0.0% (0 of 100) | 100.0% (1,965 of 1,965) | 0.0% (0 of 35) "
+        "| 98.2% (1,965 of 2,000) |",
+        "| **60.0%** | 95.0% (855 of 900) | 50.0% (50 of 100) | 94.7% (1,860 of 1,965) "
+        "| 42.9% (15 of 35) | 98.9% (1,860 of 1,880) |",
+        "Pictures of other things were not among these images",
+    ):
+        assert words in text
+    assert "are few" not in text
+    few = tuple(dataclasses.replace(row, validation=Kept(9, 9, 1, 1)) for row in NONE_OF_THESE.rows)
+    few_of_them = dataclasses.replace(NONE_OF_THESE, rows=few)
+    assert "9 right answers are few" in to_markdown(
+        make_report(residual(), none_of_these=few_of_them)
+    )
+    figures = json.loads(to_json(make_report(residual())))["none_of_these"]
+    assert figures["threshold"] == pytest.approx(0.6, abs=1e-4)
+    assert figures["threshold_q15"] == 19661
+    assert figures["thresholds"][1]["validation"] == {
+        "right": 900,
+        "kept_right": 855,
+        "wrong": 100,
+        "kept_wrong": 50,
+    }
+
+
+@pytest.mark.parametrize(
+    ("is_own_model", "step"),
+    [(False, "give the command of the training again, with"), (True, "`validation=(images, lab")],
+)
+def test_without_validation_images_the_next_step_is_named(is_own_model, step):
+    rows = tuple(dataclasses.replace(row, validation=None) for row in NONE_OF_THESE.rows)
+    choice = dataclasses.replace(NONE_OF_THESE, is_chosen=False, rows=rows)
+    shown = make_report(residual(), none_of_these=choice, is_own_model=is_own_model)
+    text = to_markdown(shown).replace("\n", " ")
+    assert "No threshold was chosen: the run has no validation images (`validation.npz`)" in text
+    assert step in text
+    assert "| **60.0%** |  |  | 94.7% (1,860 of 1,965) |" in text
+    assert json.loads(to_json(shown))["none_of_these"]["thresholds"][0]["validation"] is None
+
+
+def test_a_model_with_one_class_is_never_none_of_these():
+    text = to_markdown(make_report(residual(), classes=1))
+    assert "Never: of a model with one class" in text
+
+
 def test_verdict_is_two_lines():
     lines = verdict.summary(make_report(residual(), noise=(NOISE, INPUT_NOISE))).splitlines()
     assert lines == [
@@ -293,7 +354,7 @@ def test_markdown_lists_operations_costliest_first():
 def test_markdown_tables_have_a_column_for_every_heading():
     tables = [line for line in to_markdown(make_report(long_graph())).splitlines() if "|" in line]
     widths = {line.count("|") for line in tables}
-    assert widths == {3, 6, 8}  # the figures, the kinds, the operations
+    assert widths == {3, 6, 7, 8}  # the figures, the kinds, thresholds, the operations
 
 
 def test_every_file_that_markdown_shows_is_there():
@@ -318,6 +379,16 @@ def test_examples_are_shown(count):
     red = (pixels[..., 0] > 180) & (pixels[..., 1] < 100) & (pixels[..., 2] < 80)
     assert red.any()  # the titles of mistakes
     assert '"cat"' not in to_json(shown)
+
+
+def test_gray_examples_are_gray():
+    images = np.array([[[0], [128]], [[128], [255]]], np.uint8)
+    shown = make_report(residual(), examples=(report.Example(images, "cat", "cat"),))
+    with Image.open(io.BytesIO(report_files(shown)["report_predictions.png"])) as picture:
+        pixels = np.asarray(picture.convert("RGB")).astype(int)
+    assert np.ptp(pixels, axis=-1).max() <= 40  # the ink of the titles is nearly black
+    values = pixels[(np.ptp(pixels, axis=-1) == 0)][:, 0]
+    assert {0, 128, 255} <= set(values.tolist())
 
 
 def test_markdown_tells_added_zeros_from_the_model():

@@ -249,6 +249,7 @@ FILES = {
     "model.weights.h5",
     "run.json",
     "test.npz",
+    "validation.npz",
 }
 
 
@@ -256,7 +257,7 @@ def test_the_run_folder_has_the_files_of_a_float_run(quantized_runs, finished_fl
     folder, _ = quantized_runs
     assert {path.name for path in (folder / "one").iterdir()} == FILES
     assert {path.name for path in (folder / "zero").iterdir()} == FILES - {"learning_curve.png"}
-    for name in ("calibration.npz", "test.npz"):
+    for name in ("calibration.npz", "test.npz", "validation.npz"):
         with np.load(finished_float_run / name) as old, np.load(folder / "one" / name) as new:
             assert np.array_equal(old["images"], new["images"])
             assert np.array_equal(old["labels"], new["labels"])

@@ -254,9 +254,9 @@ def test_logs_for_tensorboard_do_not_hinder_continuing(arguments, tmp_path):
 def test_the_recipe_decides_what_evaluation_sees(arguments, tmp_path, crop, monkeypatch):
     crops = []
 
-    def load(name, image_size, skip_unreadable, evaluation_crop, most_pixels):
+    def load(name, image_size, skip_unreadable, evaluation_crop, *others):
         crops.append(evaluation_crop)
-        return load_dataset(name, image_size, skip_unreadable, evaluation_crop, most_pixels)
+        return load_dataset(name, image_size, skip_unreadable, evaluation_crop, *others)
 
     monkeypatch.setattr(train, "load_dataset", load)
     monkeypatch.setattr(train, "execute", lambda _: None)

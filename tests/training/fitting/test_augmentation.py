@@ -383,3 +383,12 @@ def test_equalization_spreads_the_levels_of_each_channel():
     assert np.array_equal(result[0, ..., 0], expected)
     assert np.array_equal(result[0, ..., 2], expected)
     assert np.all(result[0, ..., 1] == 7)
+
+
+def test_gray_images_are_changed_as_others_are():
+    gray = dataclasses.replace(EVERYTHING, saturation=0.0, channels=1)
+    images = blob(count=8)[..., :1]
+    labels = np.eye(8, dtype=np.float32)
+    changed, _ = make_augmentation(gray, 0)(images, labels)
+    assert changed.shape == images.shape
+    assert np.all(np.isfinite(changed)) and not np.array_equal(changed, images)

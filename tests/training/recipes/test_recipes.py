@@ -48,6 +48,8 @@ from training.recipes.recipes import (
         ({"brightness": 1.1}, "brightness must be a number from 0 to 1"),
         ({"contrast": -0.1}, "contrast must be a number from 0 to 1"),
         ({"saturation": math.nan}, "saturation must be a number from 0 to 1"),
+        ({"channels": 2}, "channels must be 3 for RGB or 1 for gray"),
+        ({"channels": True}, "channels must be 3 for RGB or 1 for gray"),
         ({"random_erasing": math.nan}, "random_erasing must be a number from 0 to 1"),
         ({"horizontal_flip": "no"}, "horizontal_flip must be true or false"),
     ],
@@ -57,6 +59,12 @@ def test_refuses_values_that_cannot_be_meant(change, rule):
     with pytest.raises(ValueError, match=rf"{rule}.*\. Received: {name}=") as caught:
         dataclasses.replace(SMALL_IMAGES, **change)
     assert str(value) in str(caught.value)
+
+
+def test_refuses_to_change_the_colours_of_gray_images():
+    rule = "saturation must be 0 with channels=1.*leave it out. Received: saturation=0.2"
+    with pytest.raises(ValueError, match=rule):
+        dataclasses.replace(SMALL_IMAGES, channels=1, saturation=0.2)
 
 
 @pytest.mark.parametrize("name", ["freeze_batch_normalization", "freeze_ranges"])
@@ -152,6 +160,7 @@ def test_imagenet_recipes_are_those_of_the_release(variant):
         "name": f"imagenet-{variant}",
         "version": 1,
         "image_size": (224, 224),
+        "channels": 3,
         "epochs": 600,
         "batch_size": 512,
         "learning_rate": 0.2,

@@ -66,7 +66,8 @@ def test_images_and_labels_load_without_pickle(folder):
     labels = np.arange(5, dtype=np.int32)
     folder.write_calibration(images, labels)
     folder.write_test(images[:2], labels[:2])
-    for name, count in (("calibration.npz", 5), ("test.npz", 2)):
+    folder.write_validation(images[:3], labels[:3])
+    for name, count in (("calibration.npz", 5), ("test.npz", 2), ("validation.npz", 3)):
         with np.load(folder.path / name, allow_pickle=False) as arrays:
             assert sorted(arrays.files) == ["images", "labels"]
             assert np.array_equal(arrays["images"], images[:count])

@@ -30,9 +30,9 @@ constexpr int32_t ChosenArenaBytes(int32_t needed_bytes) { return needed_bytes; 
 #define MICRONET_ARENA_PLACE
 #endif
 
-// Frames and rows are raw RGB.
-constexpr int32_t kChannels = 3;
-static_assert(kInputChannels == kChannels, "The model's input must be an RGB image.");
+// Frames and rows are raw, as the model's input is: RGB or gray.
+constexpr int32_t kChannels = kInputChannels;
+static_assert(kChannels == 3 || kChannels == 1, "The model's input must be an RGB or gray image.");
 
 }  // namespace micronet
 

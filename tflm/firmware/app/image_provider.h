@@ -22,7 +22,7 @@ struct FramePart {
   Kind kind;
   int32_t width;       // of kBegin: the frame's size in pixels, at least 1x1 and at most
   int32_t height;      // kLargestFrameWidth x kLargestFrameHeight
-  const uint8_t *row;  // of rows: width * 3 bytes, raw RGB, valid until the part is answered
+  const uint8_t *row;  // of rows: width * kChannels bytes, valid until the part is answered
 };
 
 // The next part of a frame. Does not wait for one.

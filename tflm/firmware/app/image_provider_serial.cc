@@ -4,9 +4,9 @@
 // Packets are those of serial_packets.h. Numbers of 16 bits are little-endian.
 //   'I'  nothing                                      answered with info
 //   'B'  version (1 byte), width, height (2 each)     answered with ok begin
-//   'R'  index (2 bytes), a row of raw RGB pixels     answered with ok row, the last with result
+//   'R'  index (2 bytes), a row of raw pixels         answered with ok row, the last with result
 // A packet that cannot be taken is answered with an error and changes nothing. The row that came
-// last may be sent again.
+// last may be sent again. Pixels are RGB or, if the model's input is, gray.
 #include "application_settings.h"
 #include "image_provider.h"
 #include "platform.h"

@@ -12,9 +12,9 @@ ModelDescription described_model;
 void WriteModel(const ModelDescription &model) {
   WriteText(" model=");
   WriteHexadecimal(model.identifier);
-  WriteTextWithNumbers(
-      " input=#x# classes=# arena=# runtime=",
-      {model.input_width, model.input_height, model.output_size, model.arena_bytes});
+  WriteTextWithNumbers(" input=#x# channels=# classes=# arena=# runtime=",
+                       {model.input_width, model.input_height, model.input_channels,
+                        model.output_size, model.arena_bytes});
   WriteText(model.runtime);
   EndLine();
 }

@@ -15,6 +15,7 @@ import typing
 import numpy as np
 
 from keras_micronet.files.text import shorten
+from keras_micronet.luma import luma
 from tflm.firmware.link import serial_packets
 from tflm.firmware.link.serial_packets import (
     BeginTaken,
@@ -120,6 +121,7 @@ class SerialClient:
         self._received = bytearray()
         self._last_line = b""
         self._classes: int | None = None  # until the device has told
+        self._channels: int | None = None
 
     def wait_for_start(self) -> ModelInformation:
         """Waits for the line that a device writes when it starts.
@@ -165,7 +167,8 @@ class SerialClient:
         """Sends an image and waits for what the device recognises.
 
         Args:
-            image: uint8 array `(height, width, 3)`, raw RGB. The device resizes it.
+            image: uint8 array `(height, width, channels)`, raw RGB or gray. If the device has told
+                that it takes the other, it becomes that. The device resizes it.
 
         Returns:
             `Recognition`.
@@ -178,13 +181,14 @@ class SerialClient:
             LineTooNoisy: the same packet was damaged too often.
         """
         image = np.asarray(image)
-        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[-1] != 3 or not image.size:
+        channels = image.shape[-1] if image.ndim == 3 else None
+        if image.dtype != np.uint8 or channels not in (1, 3) or not image.size:
             raise ValueError(
-                "An image must be raw RGB, uint8 of shape (height, width, 3). "
+                "An image must be raw RGB or gray, uint8 of shape (height, width, 3 or 1). "
                 f"Received: {image.dtype} of shape {image.shape}"
             )
         with self._limited():
-            return self._recognize(image)
+            return self._recognize(_with_channels(image, self._channels or channels))
 
     def _recognize(self, image):
         for _ in range(self._attempts):
@@ -338,12 +342,19 @@ class SerialClient:
         self._last_line = line
         answer = serial_packets.parse_line(bytes(line))
         if isinstance(answer, ModelInformation):
-            self._classes = answer.classes
+            self._classes, self._channels = answer.classes, answer.channels
         elif isinstance(answer, Recognition) and self._classes not in (None, len(answer.scores)):
             raise ValueError(
                 f"A result must have {self._classes} scores. Received: {len(answer.scores)}"
             )
         return answer
+
+
+def _with_channels(image, channels):
+    """The pixels that a device takes: gray ones as RGB, or colours as gray."""
+    if image.shape[-1] == channels:
+        return image
+    return np.repeat(image, 3, axis=-1) if channels == 3 else luma(image)[..., np.newaxis]
 
 
 def _is_damage(answer):

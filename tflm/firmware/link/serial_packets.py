@@ -8,7 +8,7 @@ framed by SLIP (RFC 1055). Numbers of 16 bits are little-endian.
 |---|---|---|
 | `I` | nothing | `info ...` |
 | `B` | version (1 byte), width, height (2 bytes each) | `ok begin` |
-| `R` | index (2 bytes), a row of raw RGB pixels | `ok row <index>`, for the last `result ...` |
+| `R` | index (2 bytes), a row of RGB or gray | `ok row <index>`, for the last `result ...` |
 
 A packet that the device cannot take is answered with `error <code> <sentence>` and changes
 nothing.
@@ -29,7 +29,6 @@ INFORMATION, BEGIN, ROW = b"I", b"B", b"R"
 DAMAGES = ("noise", "checksum", "length")
 
 END, ESCAPE, ESCAPED_END, ESCAPED_ESCAPE = b"\xc0", b"\xdb", b"\xdb\xdc", b"\xdb\xdd"
-_CHANNELS = 3
 _MOST = 0xFFFF
 _CHECKSUM = struct.Struct("<I")
 _BEGIN = struct.Struct("<BHH")
@@ -39,6 +38,7 @@ _NUMBER = r"[0-9]{1,18}"
 _MODEL = re.compile(
     r"model=(?P<identifier>[0-9a-f]{8}) "
     rf"input=(?P<width>{_NUMBER})x(?P<height>{_NUMBER}) "
+    r"(channels=(?P<channels>[13]) )?"  # older firmware takes RGB and does not say so
     rf"classes=(?P<classes>{_NUMBER}) "
     rf"arena=(?P<arena_bytes>{_NUMBER}) "
     rf"runtime=(?P<runtime>{'|'.join(RUNTIMES)})"
@@ -63,6 +63,7 @@ class ModelInformation:
         is_start: whether the device has just started: it has forgotten any unfinished frame.
         identifier: CRC-32 of the model's flatbuffer.
         width, height: of the model's input, in pixels. Frames may have other sizes.
+        channels: bytes of a pixel: 3 for RGB, 1 for gray.
         classes: how many there are.
         arena_bytes: RAM for the model's activations.
         runtime: "static" or "tflm".
@@ -72,6 +73,7 @@ class ModelInformation:
     identifier: int
     width: int
     height: int
+    channels: int
     classes: int
     arena_bytes: int
     runtime: str
@@ -168,17 +170,15 @@ def frame_row(index: int, pixels: bytes) -> bytes:
 
     Args:
         index: of the row, 0 for the top.
-        pixels: bytes, three of each pixel from the left: red, green, blue.
+        pixels: bytes of each pixel from the left: red, green, blue, or one if they are gray.
 
     Raises:
-        ValueError: the index does not fit the packet, or the bytes are no whole pixels.
+        ValueError: the index does not fit the packet, or there are no bytes.
     """
     if not 0 <= index <= _MOST:
         raise ValueError(f"A row's index must be from 0 to {_MOST}. Received: {index}")
-    if len(pixels) == 0 or len(pixels) % _CHANNELS:
-        raise ValueError(
-            f"A row must be pixels of {_CHANNELS} bytes each. Received: {len(pixels)} bytes"
-        )
+    if not pixels:
+        raise ValueError("A row must have pixels. Received: 0 bytes")
     return encode_packet(ROW, _INDEX.pack(index) + pixels)
 
 
@@ -219,7 +219,9 @@ def _parse_information(rest):
 
 def _parse_model(rest, is_start):
     fields = _matched(_MODEL, rest)
-    numbers = {name: int(fields[name]) for name in ("width", "height", "classes", "arena_bytes")}
+    fields["channels"] = fields["channels"] or "3"
+    names = ("width", "height", "channels", "classes", "arena_bytes")
+    numbers = {name: int(fields[name]) for name in names}
     return ModelInformation(
         is_start, int(fields["identifier"], 16), runtime=fields["runtime"], **numbers
     )

@@ -8,6 +8,7 @@ import zlib
 import numpy as np
 import pytest
 
+from keras_micronet.luma import luma
 from tests.tflm.firmware.reference_device import ReferenceDevice
 from tflm.firmware.link import serial_client, serial_packets
 from tflm.firmware.link.serial_client import (
@@ -65,9 +66,7 @@ def test_sizes_must_fit_the_packet(size):
 
 
 def test_rows_must_fit_the_packet():
-    with pytest.raises(ValueError, match="pixels of 3 bytes each. Received: 4 bytes"):
-        serial_packets.frame_row(0, b"abcd")
-    with pytest.raises(ValueError, match="pixels of 3 bytes each. Received: 0 bytes"):
+    with pytest.raises(ValueError, match="must have pixels. Received: 0 bytes"):
         serial_packets.frame_row(0, b"")
     with pytest.raises(ValueError, match="from 0 to 65535. Received: 65536"):
         serial_packets.frame_row(65536, b"abc")
@@ -75,14 +74,16 @@ def test_rows_must_fit_the_packet():
 
 # Lines
 
-MODEL = "model=00ab12cd input=8x10 classes=7 arena=496 runtime=static"
+MODEL = "model=00ab12cd input=8x10 channels=1 classes=7 arena=496 runtime=static"
 RESULT = "result class=1 name=two%20w%C3%B6rds score=-2.250 cycles=123 arena=400 scores=-7,12,-128"
 
 
 def test_lines_are_read_field_for_field():
-    information = ModelInformation(True, 0x00AB12CD, 8, 10, 7, 496, "static")
+    information = ModelInformation(True, 0x00AB12CD, 8, 10, 1, 7, 496, "static")
     assert parse_line(f"ready {MODEL}".encode()) == information
     assert not parse_line(f"info {MODEL}".encode()).is_start
+    earlier = parse_line(f"info {MODEL.replace(' channels=1', '')}".encode())
+    assert (earlier.channels, earlier.classes) == (3, 7)
     assert parse_line(b"ok begin") == BeginTaken()
     assert parse_line(b"ok row 12") == RowTaken(12)
     recognition = Recognition(1, "two wörds", -2.25, 123, 400, (-7, 12, -128))
@@ -108,6 +109,7 @@ def test_lines_are_read_field_for_field():
         f"ready {MODEL[:-1]}",
         f"ready {MODEL.replace('00ab12cd', '0ab12cd')}",
         f"ready {MODEL.replace('8x10', '8')}",
+        f"ready {MODEL.replace('channels=1', 'channels=2')}",
         "error",
         "error checksum",
         RESULT[1:],
@@ -227,6 +229,24 @@ def test_information_is_asked_for():
     information = SerialClient(StandIn(device())).information()
     assert (information.width, information.height) == (WIDTH, HEIGHT)
     assert information.classes == len(CLASS_NAMES)
+
+
+@pytest.mark.parametrize("told", ["asked", "at the start"])
+def test_images_become_what_the_device_takes(told):
+    """Gray by the luma of training, so that the device computes what the model was tested with."""
+    image = random_image(0)
+    gray = luma(image)[..., np.newaxis]
+    for channels, given, taken in ((1, image, gray), (3, gray, np.repeat(gray, 3, axis=-1))):
+        target = ReferenceDevice(HEIGHT, WIDTH, recognize, CLASS_NAMES, channels=channels)
+        line = StandIn(target)
+        client = SerialClient(line)
+        if told == "asked":
+            assert client.information().channels == channels
+        else:
+            line.put(target.restart())
+            client.wait_for_start()
+        check_recognition(client.recognize(given), taken)
+        check_recognition(client.recognize(taken), taken)
 
 
 def flips(generator, probability):
@@ -401,7 +421,9 @@ def test_terrible_line_is_a_named_error():
     ids=lambda image: f"{image.dtype} {image.shape}",
 )
 def test_images_must_be_raw_rgb(image):
-    with pytest.raises(ValueError, match="raw RGB, uint8 of shape .height, width, 3.. Received"):
+    with pytest.raises(
+        ValueError, match="raw RGB or gray, uint8 of shape .height, width, 3 or 1.. Rec"
+    ):
         SerialClient(StandIn(device())).recognize(image)
 
 

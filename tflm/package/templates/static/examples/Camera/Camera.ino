@@ -20,9 +20,8 @@ void setup() {
 void loop() {
   const int8_t *scores = camera_example_step();
   if (scores == nullptr) return;
-  int best = 0;
-  for (int i = 1; i < @CAPITALS@_CLASS_COUNT; ++i) {
-    if (scores[i] > scores[best]) best = i;
-  }
-  Serial.println(@LIBRARY@_class_names[best]);
+  const int32_t answer = micronet_recognize(scores, @CAPITALS@_CLASS_COUNT, @LIBRARY@_exponentials,
+                                            @CAPITALS@_THRESHOLD, nullptr);
+  const bool is_none = answer == MICRONET_NONE_OF_THESE;
+  Serial.println(is_none ? "none of these" : @LIBRARY@_class_names[answer]);
 }
