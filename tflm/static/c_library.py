@@ -83,8 +83,8 @@ def _source(graph, plan, name, identifier):
 
 {_kernels(graph, plan)}
 /* A program that keeps weights elsewhere than its other constants names a section of its linker
- * script, for this model or for all: -D'{capitals}_WEIGHTS_SECTION=".external"' or
- * -D'MICRONET_WEIGHTS_SECTION=".external"'. */
+ * script, for all models, -D'MICRONET_WEIGHTS_SECTION=".external"', or for this one:
+ * -D'{capitals}_WEIGHTS_SECTION=".external"'. */
 #if defined({capitals}_WEIGHTS_SECTION)
 #define SECTION , section({capitals}_WEIGHTS_SECTION)
 #elif defined(MICRONET_WEIGHTS_SECTION)

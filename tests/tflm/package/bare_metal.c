@@ -44,12 +44,12 @@ void reset(void) {
 }
 
 static void fault(void) {
-  semihosting(0x04, (uintptr_t) "fault");
+  semihosting(0x04, (uintptr_t)"fault");
   semihosting(0x18, 0x20026);
   for (;;) {
   }
 }
 
 __attribute__((section(".vectors"), used)) static const void *const vectors[16] = {
-    stack_top, (const void *)reset, (const void *)fault, (const void *)fault,
+    stack_top,           (const void *)reset, (const void *)fault, (const void *)fault,
     (const void *)fault, (const void *)fault, (const void *)fault};

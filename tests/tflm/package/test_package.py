@@ -255,6 +255,70 @@ def test_weights_go_to_a_section_of_ones_own(exports, tmp_path):
         assert int(rest) < 100
 
 
+# Processors
+
+# QEMU's machines with their processors as the compiler names them, the addresses of memories for
+# code and data, and of another one that only one of them has.
+HARD = "-mfloat-abi=hard"
+PROCESSORS = {
+    "Cortex-M0": ("microbit", ("-mcpu=cortex-m0",), 0x0, 0x20000000),
+    "Cortex-M3": ("mps2-an385", ("-mcpu=cortex-m3",), 0x0, 0x20000000),
+    "Cortex-M4": ("mps2-an386", ("-mcpu=cortex-m4", HARD), 0x0, 0x20000000),
+    "Cortex-M7": ("mps2-an500", ("-mcpu=cortex-m7", HARD), 0x0, 0x20000000),
+    "Cortex-M33": ("mps2-an505", ("-mcpu=cortex-m33", HARD), 0x10000000, 0x38000000),
+    "Cortex-M55": ("mps3-an547", ("-mcpu=cortex-m55", HARD), 0x0, 0x20000000),
+}
+EXTERNAL = {"mps2-an386": 0x21000000}
+VECTORS = 3
+
+
+def run_on(processor, folder, place, *more):
+    """What the self-test gives on an emulated processor, and the program."""
+    machine, flags, code, data = PROCESSORS[processor]
+    places = {"CODE": code, "DATA": data, "EXTERNAL": EXTERNAL.get(machine, code + 0x20000)}
+    program = place / "program.elf"
+    run(
+        *("arm-none-eabi-gcc", "-mthumb", "-std=c99", "-Os", "-Wall", "-Wextra", "-Werror", *flags),
+        *("-ffreestanding", "-ffunction-sections", "-nostartfiles", "-Wl,--gc-sections", *more),
+        *('-DHEADER="alpha_model_self_test.h"', "-DSELF_TEST=alpha_model_self_test"),
+        *("-DARENA_BYTES=ALPHA_MODEL_SELF_TEST_ARENA_BYTES", *includes(folder)),
+        *(HERE / "bare_metal.c", *c_files(folder, "src", "src/kernels", "test")),
+        *(f"-Wl,--defsym={name}_START={address}" for name, address in places.items()),
+        *("-T", HERE / "bare_metal.ld", "-o", program),
+    )
+    command = ["qemu-system-arm", "-M", machine, "-kernel", str(program), "-display", "none"]
+    command += ["-semihosting-config", "enable=on,target=native"]  # to the standard error
+    finished = subprocess.run(
+        [*command, "-monitor", "none", "-serial", "null"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=120,
+    )
+    return finished.stdout, program
+
+
+@pytest.mark.emulator
+@pytest.mark.parametrize("processor", PROCESSORS)
+def test_self_test_on_every_processor(exports, tmp_path, processor):
+    """On the M0 an unaligned access is a fault."""
+    answer, program = run_on(processor, exports["alpha"], tmp_path)
+    assert answer == f"{VECTORS}"
+    symbols = run("arm-none-eabi-nm", program)
+    assert ("_dsp" in symbols) == (processor not in ("Cortex-M0", "Cortex-M3"))
+    assert ("_mve" in symbols) == (processor == "Cortex-M55")
+
+
+@pytest.mark.emulator
+def test_weights_in_another_memory_of_a_board(exports, tmp_path):
+    section = '-DMICRONET_WEIGHTS_SECTION=".external"'
+    answer, program = run_on("Cortex-M4", exports["alpha"], tmp_path, section)
+    assert answer == f"{VECTORS}"
+    sections = run("arm-none-eabi-size", "-A", program)
+    (size, address) = re.findall(r"^\.external +(\d+) +(\d+)", sections, re.MULTILINE)[0]
+    assert int(address) == EXTERNAL["mps2-an386"] and int(size) > 2500
+
+
 # Build systems
 
 
