@@ -104,9 +104,9 @@ def test_gray_pictures_are_exported(gray_run, name, tmp_path):
     report = figures(tmp_path / "out")
     assert report["input_shape"] == [1, *pictures.SHAPE[:2], 1]
     assert 0.5 < report["int8_accuracy"] < 0.95
-    settings = (tmp_path / "out" / "model_settings.h").read_text()
-    assert "MICRONET_INTEGER(kInputChannels, 1);" in settings
-    assert "kGrayToInput" in settings and "kRedToInput" not in settings
+    (settings,) = (tmp_path / "out" / "src").glob("*_model_settings.h")
+    text = settings.read_text()
+    assert "_model_gray_to_input[256];" in text and "_red_to_input" not in text
     text = (tmp_path / "out" / "report.md").read_text()
     assert "input 24 x 20 x 1" in text and "RGB888" not in text
 
@@ -391,7 +391,7 @@ def test_lossy_model_is_refused_by_its_cost(lossy_run, name, tmp_path, capsys):
 def test_loss_can_be_accepted(lossy_run, tmp_path):
     assert export(lossy_run, tmp_path / "out", "--most-accuracy-lost", "100") == 0
     assert figures(tmp_path / "out")["most_points_lost"] == 100
-    assert (tmp_path / "out" / "model_data.cc").is_file()
+    assert (tmp_path / "out" / "src" / "model_data.h").is_file()
 
 
 def test_less_can_be_asked_for(aware_run, tmp_path):

@@ -399,6 +399,12 @@ def test_arduino_example(arduino):
 
 
 @needs_arduino
+def test_arduino_example_of_a_camera(arduino):
+    """No camera is connected: it waits for the first line."""
+    assert arduino("AlphaModel/examples/Camera/Camera.ino") == ""
+
+
+@needs_arduino
 def test_arduino_sketch_with_two_models(arduino, tmp_path):
     sketch = tmp_path / "libraries" / "both"
     sketch.mkdir(parents=True, exist_ok=True)

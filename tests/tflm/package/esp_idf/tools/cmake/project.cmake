@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-# Stands for ESP-IDF: components, which are folders whose CMakeLists.txt calls
-# idf_component_register; "main" sees all others; sources end in .c or .cpp.
+# Stands for ESP-IDF with COMPONENTS=main: components are folders whose CMakeLists.txt calls
+# idf_component_register; "main" sees those that it requires; sources end in .c or .cpp and lie
+# within the component's folder.
 set(ESP_PLATFORM 1)
 
 function(idf_component_register)
-  cmake_parse_arguments(given "" "" "SRCS;SRC_DIRS;INCLUDE_DIRS" ${ARGN})
+  cmake_parse_arguments(given "" "" "SRCS;SRC_DIRS;INCLUDE_DIRS;PRIV_REQUIRES" ${ARGN})
   set(sources ${given_SRCS})
+  if("${sources}" MATCHES "/")
+    message(FATAL_ERROR "Sources must be of the component's folder. Received: ${sources}")
+  endif()
   foreach(folder ${given_SRC_DIRS})
     file(GLOB found ${CMAKE_CURRENT_LIST_DIR}/${folder}/*.c ${CMAKE_CURRENT_LIST_DIR}/${folder}/*.cpp)
     if(NOT found)
@@ -18,7 +22,7 @@ function(idf_component_register)
   target_compile_definitions(${name} PRIVATE ESP_PLATFORM=1)
   target_compile_options(${name} PRIVATE -std=gnu17 -Og -Wall -Wextra -Werror)
   target_include_directories(${name} PUBLIC ${given_INCLUDE_DIRS})
-  set_property(GLOBAL APPEND PROPERTY components ${name})
+  target_link_libraries(${name} PRIVATE ${given_PRIV_REQUIRES})
 endfunction()
 
 macro(project name)
@@ -27,10 +31,7 @@ macro(project name)
     get_filename_component(component_name ${component} NAME)
     add_subdirectory(${component} components/${component_name})
   endforeach()
-  get_property(components GLOBAL PROPERTY components)
-  list(REMOVE_ITEM components main)
-  target_link_libraries(main PRIVATE ${components})
   file(WRITE ${CMAKE_BINARY_DIR}/start.c "void app_main(void);\nint main(void) { app_main(); return 0; }\n")
   add_executable(${name} ${CMAKE_BINARY_DIR}/start.c)
-  target_link_libraries(${name} PRIVATE main ${components})
+  target_link_libraries(${name} PRIVATE main)
 endmacro()

@@ -1,0 +1,3 @@
+/* SPDX-License-Identifier: 0BSD */
+/* ESP-IDF wants a component's sources in the component's folder. */
+#include "../../selftest.c"
