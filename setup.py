@@ -12,20 +12,27 @@ VERSION = re.search(
 ).group(1)
 
 PACKAGES = ("keras_micronet", "micronet_commands", "tflm", "training")
+# The oldest releases that have wheels for a Python.
+WITH_WHEELS = [
+    "h5py>=3.11; python_version < '3.13'",
+    "h5py>=3.12; python_version >= '3.13'",
+    "numpy>=1.26; python_version < '3.13'",
+    "numpy>=2.1; python_version >= '3.13'",
+]
 QUANTIZATION = ["tensorflow-model-optimization>=0.8.1"]
 TRAINING = [
     *QUANTIZATION,
     "importlib_resources",  # tensorflow-datasets uses it without requiring it
-    "matplotlib>=3.9",
+    "matplotlib>=3.9.2",
     "pillow>=11",
-    "scikit-learn>=1.5",
+    "scikit-learn>=1.5.2",
     "tensorflow-datasets>=4.9.7",
 ]
 TFLM = [
     *QUANTIZATION,
     "ai-edge-litert>=2.1",  # the format's schema, and what checks a file against it
     "flatbuffers>=24.3",
-    "matplotlib>=3.9",
+    "matplotlib>=3.9.2",
     "ml_dtypes>=0.5",
     # Its interpreter's internals are what our kernels are loaded into: a release without them is
     # refused with a sentence, which names these bounds, too (tflm.micro.wheel_kernels).
@@ -93,7 +100,7 @@ setuptools.setup(
         **{package: ["py.typed"] for package in PACKAGES},
     },
     entry_points={"console_scripts": ["micronet = micronet_commands.micronet:main"]},
-    install_requires=["h5py>=3.11", "keras>=3.15", "numpy>=1.26", "tensorflow>=2.21"],
+    install_requires=["keras>=3.15", "tensorflow>=2.21", *WITH_WHEELS],
     extras_require={
         "quantization": QUANTIZATION,
         "training": TRAINING,
