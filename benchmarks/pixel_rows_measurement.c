@@ -3,27 +3,11 @@
  *
  * The input is a row's width, int32. The output is for each format of the list its name's place in
  * pixel_rows.FORMATS being the list's, uint64 for RGB888 and for gray. */
+#include "all_pixel_formats.h"
 #include "host.h"
 #include "instruction_counter.h"
-#include "micronet_pixel_formats.h"
 
 enum { MOST_WIDTH = 1024, MOST_BYTES_PER_PIXEL = 4 };
-
-static const micronet_pixel_format *const formats[] = {
-    &micronet_pixels_rgb565_high_byte_first,
-    &micronet_pixels_rgb565_low_byte_first,
-    &micronet_pixels_yuyv,
-    &micronet_pixels_uyvy,
-    &micronet_pixels_yuyv_limited,
-    &micronet_pixels_uyvy_limited,
-    &micronet_pixels_rgb888,
-    &micronet_pixels_bgr888,
-    &micronet_pixels_gray8,
-    &micronet_pixels_bayer_rggb,
-    &micronet_pixels_bayer_bggr,
-    &micronet_pixels_bayer_grbg,
-    &micronet_pixels_bayer_gbrg,
-};
 
 static uint8_t row[MOST_WIDTH * MOST_BYTES_PER_PIXEL];
 static uint8_t pixels[MOST_WIDTH * 3];

@@ -5,25 +5,8 @@
  * was made of each. */
 #include <stdlib.h>
 
+#include "../../../benchmarks/all_pixel_formats.h"
 #include "host.h"
-#include "micronet_pixel_formats.h"
-
-/* In the order of FORMATS in pixel_rows.py. */
-static const micronet_pixel_format *const formats[] = {
-    &micronet_pixels_rgb565_high_byte_first,
-    &micronet_pixels_rgb565_low_byte_first,
-    &micronet_pixels_yuyv,
-    &micronet_pixels_uyvy,
-    &micronet_pixels_yuyv_limited,
-    &micronet_pixels_uyvy_limited,
-    &micronet_pixels_rgb888,
-    &micronet_pixels_bgr888,
-    &micronet_pixels_gray8,
-    &micronet_pixels_bayer_rggb,
-    &micronet_pixels_bayer_bggr,
-    &micronet_pixels_bayer_grbg,
-    &micronet_pixels_bayer_gbrg,
-};
 
 #if defined(MEMORY_BYTES) /* on a processor without a heap: the first byte is at an odd address */
 static uint8_t row_memory[MEMORY_BYTES + 1], pixels_memory[MEMORY_BYTES + 1];

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "../../../benchmarks/all_pixel_formats.h"
 
 #include "camera_example.h"
 #include "micronet_camera_lines.h"
@@ -30,23 +31,6 @@ static struct {
   int32_t short_frame;  /* that ends early; -1: none */
   int32_t short_lines;
 } settings;
-
-/* In the order of FORMATS in pixel_rows.py. */
-static const micronet_pixel_format *const formats[] = {
-    &micronet_pixels_rgb565_high_byte_first,
-    &micronet_pixels_rgb565_low_byte_first,
-    &micronet_pixels_yuyv,
-    &micronet_pixels_uyvy,
-    &micronet_pixels_yuyv_limited,
-    &micronet_pixels_uyvy_limited,
-    &micronet_pixels_rgb888,
-    &micronet_pixels_bgr888,
-    &micronet_pixels_gray8,
-    &micronet_pixels_bayer_rggb,
-    &micronet_pixels_bayer_bggr,
-    &micronet_pixels_bayer_grbg,
-    &micronet_pixels_bayer_gbrg,
-};
 
 static uint8_t *frames;
 static int32_t frame, line, pixel, buffer; /* where the sensor is */
