@@ -112,6 +112,7 @@ def _export(run, kernels, folder, options):
         return console.fail(_PROGRAM, refusal, _EXPORT_FAILED)
     costs = f"flash {made.runtime.flash}, RAM {made.runtime.ram}"
     print(f"{costs}, multiply-adds {verdict.multiply_adds(made)}")
+    print(f"in C files, functions and constants begin with {made.runtime.library} (--name)")
     print(f"written to {written}; read {written / 'report.md'} first")
     return 0
 

@@ -77,7 +77,9 @@ def package(report: ExportReport, name: str, parts: Parts) -> dict[str, str | by
     examples = {}
     if is_static and takes_rows:
         sources |= camera_sources.camera_sources()
-        examples = _within(CAMERA_EXAMPLE, camera_sources.camera_example())
+        example = camera_sources.camera_example()
+        own = {name: generic_names.own_names(text, library) for name, text in example.items()}
+        examples = _within(CAMERA_EXAMPLE, own)
     return {
         **parts.read,
         **_within(SOURCES, sources),
@@ -129,4 +131,5 @@ def _words(report, name, parts):
         "FIRMWARE": runtime.firmware(report.frame),
         "ARENA_BYTES": f"{runtime.least_arena_bytes}",
         "TEST_VECTORS": f"{parts.test_vectors}",
+        "WAY": " row by row" if f"{runtime.library}_rows.h" in runtime.files else "",
     }

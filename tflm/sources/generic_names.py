@@ -6,6 +6,7 @@ the firmware application uses them, so that it is compiled with any model.
 """
 
 import collections.abc
+import re
 import zlib
 
 from tflm.sources import c_arrays
@@ -117,6 +118,23 @@ def cplusplus_header(library: str, part: str, file_name: str) -> dict[str, str]:
     return {file_name: _header(file_name, library, part, body, False)}
 
 
+def own_names(text: str, library: str) -> str:
+    """C text with a model's own names in the place of the generic ones.
+
+    Args:
+        text: that uses names of `model_settings.h` and `micronet_model_rows.h`.
+        library: as for `settings_header`.
+    """
+    capitals = library.upper()
+    own = {generic: f"{capitals}_{name}" for generic, name in _INTEGERS.items()}
+    own |= {"ConvertRow": f"{library}_convert_row", "ConvertFrame": f"{library}_convert_frame"}
+    own["kClassNames"] = f"{library}_class_names"
+    text = re.sub(r"\bk?[A-Z]\w+", lambda word: own.get(word[0], word[0]), text)
+    text = text.replace('"model_settings.h"', f'"{library}_settings.h"')
+    text = text.replace(f"{_GENERIC_LIBRARY}_rows", f"{library}_rows")
+    return text.replace(f"{_GENERIC_LIBRARY.upper()}_", f"{capitals}_")
+
+
 def _defines(files: collections.abc.Mapping[str, str | bytes], library: str, name: str) -> bool:
     return f"#define {library.upper()}_{name} " in str(files[f"{library}.h"])
 
@@ -129,7 +147,7 @@ def _integers(names: collections.abc.Mapping[str, str], capitals: str) -> str:
 
 def _header(file_name: str, library: str, part: str, body: str, has_namespace: bool) -> str:
     """A header of generic names; it ends the compilation if another model has given them."""
-    guard = f"GENERIC_{file_name.upper().replace('.', '_')}"
+    guard = f"MICRONET_GENERIC_{file_name.upper().replace('.', '_')}"
     own = f"{library}_{part}.h" if part else f"{library}.h"
     if has_namespace:
         body = _in_namespace(body)

@@ -148,8 +148,10 @@ A frame that is in memory as a whole:
 __attribute__((aligned(16))) static uint8_t arena[{capitals}_ARENA_BYTES];
 
 micronet_status status = {library}_init(arena, sizeof(arena)); /* once */
-{library}_convert_frame(frame, {library}_input(arena)); /* frame: {frame} */
-status = {library}_run(arena);
+if (status == MICRONET_OK) {{
+  {library}_convert_frame(frame, {library}_input(arena)); /* frame: {frame} */
+  status = {library}_run(arena);
+}}
 const int8_t *scores = {library}_output(arena); /* of {library}_class_names */
 ```
 {self._firmware_for_rows(frame)}
@@ -170,7 +172,7 @@ __attribute__((aligned(16))) static uint8_t arena[{capitals}_ROWS_ARENA_BYTES];
 static int8_t input[{capitals}_INPUT_WIDTH * {capitals}_INPUT_CHANNELS];
 
 micronet_status status = {library}_rows_init(arena, sizeof(arena)); /* once */
-status = {library}_rows_begin(arena);
+if (status == MICRONET_OK) status = {library}_rows_begin(arena);
 for (int y = 0; y < {capitals}_INPUT_HEIGHT && status == MICRONET_OK; ++y) {{
   {library}_convert_row(read_row(), input); /* {capitals}_INPUT_WIDTH pixels of {frame} */
   status = {library}_rows_push(arena, input);

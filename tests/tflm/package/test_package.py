@@ -94,7 +94,10 @@ def test_folder_by_itself_runs_its_self_test(exports, tmp_path):
     text = (folder / "README.md").read_text()
     (commands,) = re.findall(r"```sh\n(.*)\n```", text)
     copy = shutil.copytree(folder, tmp_path / "alpha")
+    before = {path.relative_to(copy) for path in copy.rglob("*")}
     assert run("sh", "-c", commands, cwd=copy).splitlines()[-1] == RIGHT
+    # Nothing is built within: a later export replaces a folder that holds an export alone.
+    assert {path.relative_to(copy) for path in copy.rglob("*")} == before
 
 
 def test_wrong_byte_fails_the_self_test(exports, tmp_path):
@@ -402,6 +405,17 @@ def test_arduino_example(arduino):
 def test_arduino_example_of_a_camera(arduino):
     """No camera is connected: it waits for the first line."""
     assert arduino("AlphaModel/examples/Camera/Camera.ino") == ""
+
+
+def test_example_of_a_camera_has_its_models_names(exports):
+    """Whatever other model a program includes first."""
+    texts = [path.read_text() for path in (exports["alpha"] / "examples" / "Camera").iterdir()]
+    text = "".join(texts)
+    assert "alpha_model_rows_push" in text and "ALPHA_MODEL_INPUT_WIDTH" in text
+    assert not re.search(
+        r"micronet_model|MICRONET_MODEL|model_settings\.h\"|ConvertRow|kInput",
+        (text.replace("alpha_model_settings.h", "")),
+    )
 
 
 @needs_arduino

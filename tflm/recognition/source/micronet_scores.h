@@ -11,6 +11,7 @@
 #ifndef MICRONET_SCORES_H
 #define MICRONET_SCORES_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "micronet_shared.h"
