@@ -87,12 +87,13 @@ class Smoothing:
     def _next_answer(self):
         settings, averages = self._settings, self._averages
         likeliest = averages.index(max(averages))
-        reached = likeliest if averages[likeliest] >= settings.threshold * _FINER else NONE_OF_THESE
+        is_reached = _is_at_least(averages[likeliest], settings.threshold)
+        reached = likeliest if is_reached else NONE_OF_THESE
         if self.answer == NONE_OF_THESE:
             return reached
         if self._frames_since < settings.hold:
             return self.answer
-        if averages[self.answer] < settings.release * _FINER:
+        if not _is_at_least(averages[self.answer], settings.release):
             return reached
         lead = averages[likeliest] - averages[self.answer]
         is_passed = reached != NONE_OF_THESE and lead >= self._margin and likeliest != self.answer
@@ -101,3 +102,11 @@ class Smoothing:
     @property
     def _margin(self):
         return (self._settings.threshold - self._settings.release) * _FINER
+
+
+def _is_at_least(average, limit):
+    """Whether an average, rounded to Q15, is at least a limit.
+
+    An average comes as near as this to a probability that stays, but need not reach it.
+    """
+    return average + _FINER // 2 >= limit * _FINER

@@ -93,3 +93,13 @@ def test_settings_are_checked(changes):
     (name,) = changes
     with pytest.raises(ValueError, match=rf"`{name}` must be from \d+ to \d+. Received: {name}="):
         SmoothingSettings(**{**values, **changes})
+
+
+@pytest.mark.parametrize("weight", [100, 8192, ONE])
+@pytest.mark.parametrize("threshold", [1, 16_417, ONE])
+def test_a_probability_that_stays_at_the_threshold_becomes_the_answer(weight, threshold):
+    """A threshold is the very probability of some validation image."""
+    smoothing = Smoothing(SmoothingSettings(weight, threshold, threshold // 2), 1)
+    for _ in range(20 * ONE // weight):
+        smoothing.update(np.array([threshold], np.uint16))
+    assert (smoothing.answer, smoothing.probability) == (0, threshold)

@@ -15,18 +15,24 @@ static uint32_t average_with(uint32_t average, uint16_t probability, uint16_t we
 
 static uint32_t in_q31(uint32_t probability) { return probability << FINER_BITS; }
 
+/* Whether an average, rounded to Q15, is at least a limit. An average comes as near as this to a
+ * probability that stays, but need not reach it. */
+static int is_at_least(uint32_t average, uint32_t limit) {
+  return average + ((uint32_t)1 << (FINER_BITS - 1)) >= in_q31(limit);
+}
+
 /* The answer that `candidate`, the likeliest class, leaves or takes. */
 static int32_t next_answer(const micronet_smoothing *smoothing, int32_t candidate) {
   const micronet_smoothing_settings *settings = smoothing->settings;
   const uint32_t *averages = smoothing->averages;
   const int32_t answer = smoothing->answer;
-  const int is_reached = averages[candidate] >= in_q31(settings->threshold);
+  const int is_reached = is_at_least(averages[candidate], settings->threshold);
   if (answer != MICRONET_NONE_OF_THESE) {
     const uint32_t margin = in_q31((uint32_t)settings->threshold - settings->release);
     const int is_passed =
         is_reached && candidate != answer && averages[candidate] - averages[answer] >= margin;
     if (smoothing->held < settings->hold) return answer;
-    if (averages[answer] >= in_q31(settings->release) && !is_passed) return answer;
+    if (is_at_least(averages[answer], settings->release) && !is_passed) return answer;
   }
   return is_reached ? candidate : MICRONET_NONE_OF_THESE;
 }
