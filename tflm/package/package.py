@@ -62,7 +62,7 @@ def package(report: ExportReport, name: str, parts: Parts) -> dict[str, str | by
     """
     runtime = report.runtime
     library, is_static = runtime.library, runtime.name == STATIC
-    takes_rows = f"{library}_rows.h" in runtime.files
+    takes_rows = _takes_rows(runtime)
     sources = {
         **runtime.files,
         **parts.settings,
@@ -87,6 +87,10 @@ def package(report: ExportReport, name: str, parts: Parts) -> dict[str, str | by
         **examples,
         **build_files.build_files(runtime.name, _words(report, name, parts), takes_rows),
     }
+
+
+def _takes_rows(runtime):
+    return f"{runtime.library}_rows.h" in runtime.files
 
 
 def _within(folder, files):
@@ -131,5 +135,5 @@ def _words(report, name, parts):
         "FIRMWARE": runtime.firmware(report.frame),
         "ARENA_BYTES": f"{runtime.least_arena_bytes}",
         "TEST_VECTORS": f"{parts.test_vectors}",
-        "WAY": " row by row" if f"{runtime.library}_rows.h" in runtime.files else "",
+        "WAY": " row by row" if _takes_rows(runtime) else "",
     }

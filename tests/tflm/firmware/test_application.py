@@ -101,6 +101,19 @@ def test_one_wrong_byte_of_a_frame_is_seen(model, run_vectors):
     assert finished.stdout.endswith("ok vectors right=2 of=3\n")
 
 
+def assert_vectors_are_right(program, machine):
+    """Runs a program of test vectors to its end on one of QEMU's machines."""
+    finished = subprocess.run(
+        [*emulator.machine_command(program, machine), "-serial", "stdio"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert finished.returncode == 0, finished.stderr + finished.stdout
+    assert finished.stdout.endswith("ok vectors right=3 of=3\n")
+
+
 def test_board_from_elsewhere_computes_the_test_vectors(small_model, tmp_path):
     """Its folder is outside of the repository; the emulated processor gives the same bytes."""
     board = shutil.copytree(
@@ -113,17 +126,7 @@ def test_board_from_elsewhere_computes_the_test_vectors(small_model, tmp_path):
         tmp_path / "build",
         definitions={"PROVIDER": "test_vectors"},
     )
-    command = emulator.qemu_command(program, emulator.Core.CORTEX_M4)
-    finished = subprocess.run(
-        [*command, "-serial", "stdio"],
-        cwd=tmp_path,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert finished.returncode == 0, finished.stderr + finished.stdout
-    assert finished.stdout.endswith("ok vectors right=3 of=3\n")
+    assert_vectors_are_right(program, EMULATED)
     assert heap_symbols(program) == []
 
 

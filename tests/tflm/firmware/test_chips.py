@@ -13,7 +13,12 @@ import numpy as np
 import pytest
 
 from tests.tflm.firmware.conftest import random_images
-from tests.tflm.firmware.test_application import heap_symbols, refusal, smooth_image
+from tests.tflm.firmware.test_application import (
+    assert_vectors_are_right,
+    heap_symbols,
+    refusal,
+    smooth_image,
+)
 from tflm.firmware import build
 from tflm.firmware.boards.emulated_board import EmulatedBoard
 from tflm.firmware.link.serial_client import DeviceRefused, SerialClient
@@ -382,15 +387,7 @@ def test_processor_without_floating_point_unit_computes_the_test_vectors(small_m
         definitions={"PROVIDER": "test_vectors"},
     )
     # Not by the board's class: the program ends, and what it wrote last may go with QEMU.
-    finished = subprocess.run(
-        [*emulator.machine_command(program, build.emulation(board).machine), "-serial", "stdio"],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert finished.returncode == 0, finished.stderr + finished.stdout
-    assert finished.stdout.endswith("ok vectors right=3 of=3\n")
+    assert_vectors_are_right(program, build.emulation(board).machine)
 
 
 def test_smallest_processor_compiles(small_model, tmp_path):
