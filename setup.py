@@ -83,6 +83,7 @@ setuptools.setup(
     ),
     package_data={
         "tflm.camera": ["source/*.[ch]", "example/*.[ch]"],
+        "tflm.cycles": ["*.toml", "*.c", "plugin/*"],
         "tflm.firmware": [
             "CMakeLists.txt",
             *[f"**/*.{suffix}" for suffix in ("c", "cc", "cmake", "h", "ld")],

@@ -30,6 +30,7 @@ ROOMS = {
         "graph",
         "camera",
         "kernels",
+        "cycles",
         "toolchains",
     ),
 }

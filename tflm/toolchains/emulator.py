@@ -29,11 +29,13 @@ _BOARDS_FOLDER = _FOLDER.parent / "firmware" / "platforms"
 COMPILER = "arm-none-eabi-gcc"
 ADDRESS_TO_LINE = "arm-none-eabi-addr2line"
 PROGRAM_SIZE = "arm-none-eabi-size"
+DISASSEMBLER = "arm-none-eabi-objdump"
 QEMU = "qemu-system-arm"
 DEBIAN_PACKAGES = {
     COMPILER: "gcc-arm-none-eabi libnewlib-arm-none-eabi",
     ADDRESS_TO_LINE: "binutils-arm-none-eabi",
     PROGRAM_SIZE: "binutils-arm-none-eabi",
+    DISASSEMBLER: "binutils-arm-none-eabi",
     QEMU: "qemu-system-arm",
     # What builds firmware, for a board or for this computer.
     "arm-none-eabi-g++": "gcc-arm-none-eabi libstdc++-arm-none-eabi-newlib",
@@ -195,7 +197,11 @@ def build(
 
 
 def run(
-    program: os.PathLike[str] | str, core: Core, data: bytes = b"", timeout: float = 60.0
+    program: os.PathLike[str] | str,
+    core: Core,
+    data: bytes = b"",
+    timeout: float = 60.0,
+    qemu_arguments: collections.abc.Sequence[str] = (),
 ) -> bytes:
     """Runs a program in QEMU.
 
@@ -205,6 +211,7 @@ def run(
         core: `Core`, the processor it was built for.
         data: bytes, which the program finds as its input.
         timeout: seconds of real time until the program is stopped.
+        qemu_arguments: words for QEMU besides its usual ones.
 
     Returns:
         The bytes that the program wrote, empty if it wrote none.
@@ -219,7 +226,7 @@ def run(
     with tempfile.TemporaryDirectory(prefix="emulator_") as folder_name:
         folder = pathlib.Path(folder_name)
         (folder / INPUT_NAME).write_bytes(data)
-        status, messages = _run_qemu(program, core, folder, timeout)
+        status, messages = _run_qemu(program, core, folder, timeout, qemu_arguments)
         check_end(program, status, folder, messages)
         output_file = folder / OUTPUT_NAME
         return output_file.read_bytes() if output_file.exists() else b""
@@ -279,9 +286,9 @@ def check_end(program: pathlib.Path, status: int, folder: pathlib.Path, messages
         )
 
 
-def _run_qemu(program, core, folder, timeout):
+def _run_qemu(program, core, folder, timeout, arguments):
     """Returns the exit status, and what the program and QEMU wrote to the standard output."""
-    command = [*qemu_command(program, core), "-serial", "none"]
+    command = [*qemu_command(program, core), "-serial", "none", *arguments]
     try:
         finished = subprocess.run(
             command,

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The memories that programs are read from on chips with a Cortex-M4: `memory_profiles.toml`."""
+
+import dataclasses
+import functools
+import pathlib
+import tomllib
+import typing
+
+_TABLE = pathlib.Path(__file__).with_name("memory_profiles.toml")
+
+
+@dataclasses.dataclass(frozen=True)
+class FlashCache:
+    """A cache between processor and flash.
+
+    Attributes:
+        lines: of the cache; 0 if there is none.
+        ways: lines of a set, of which the least recently used one is replaced.
+        line_bytes: size of a line.
+        fill_bytes: what one read of the flash brings.
+    """
+
+    lines: int
+    ways: int
+    line_bytes: int
+    fill_bytes: int
+
+
+@dataclasses.dataclass(frozen=True)
+class MemoryProfile:
+    """A chip's clock and flash.
+
+    Attributes:
+        name: what `--chip` takes.
+        title: of the chip, as its maker writes it.
+        megahertz: of the clock.
+        wait_states: cycles that each read of the flash takes beyond the first.
+        instruction_cache, data_cache: `FlashCache`s.
+        checked: whether cycles with this profile were compared with published ones of the chip.
+        source: where the figures are from.
+        note: what is not modelled.
+    """
+
+    name: str
+    title: str
+    megahertz: float
+    wait_states: int
+    instruction_cache: FlashCache
+    data_cache: FlashCache
+    checked: bool
+    source: str
+    note: str = ""
+
+    def changed(self, megahertz: float | None, wait_states: int | None) -> typing.Self:
+        """The same chip at another clock, or with other wait states; `None` keeps either."""
+        return dataclasses.replace(
+            self,
+            megahertz=self.megahertz if megahertz is None else megahertz,
+            wait_states=self.wait_states if wait_states is None else wait_states,
+        )
+
+    def milliseconds(self, cycles: int) -> float:
+        """Time of so many cycles."""
+        return cycles / self.megahertz / 1e3
+
+
+@functools.lru_cache(maxsize=1)
+def profiles() -> dict[str, MemoryProfile]:
+    """All of the table, by name."""
+    rows = tomllib.loads(_TABLE.read_text(encoding="utf-8"))["profiles"]
+    return {row["name"]: MemoryProfile(**{**row, **_caches(row)}) for row in rows}
+
+
+def _caches(row):
+    return {key: FlashCache(**row[key]) for key in ("instruction_cache", "data_cache")}
