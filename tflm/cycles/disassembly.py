@@ -101,7 +101,7 @@ class Listing:
         program: path of the ELF file.
     """
 
-    def __init__(self, program: os.PathLike[str] | str):
+    def __init__(self, program: os.PathLike[str] | str) -> None:
         """Disassembles.
 
         Args:
