@@ -5,8 +5,9 @@ Every variant as a static library (`c_library`) with 1000 classes runs on emulat
 M55 processors, with the whole image in memory and with one that comes row by row. Instructions (not
 cycles), bytes of the arena, of the stack and of the flash are counted exactly and are the same in
 every run. Weights are random and ranges made up: of millions of instructions, a few dozen depend on
-them. Each output must be that of the kernels' definitions in NumPy, byte for byte. `--write` stores
-the table and the figures that the tests compare with.
+them. For the Cortex-M4 cycles are estimated, too (`tflm.cycles`). Each output must be that of the
+kernels' definitions in NumPy, byte for byte. `--write` stores the table and the figures that the
+tests compare with.
 """
 
 import argparse
@@ -28,6 +29,9 @@ import keras_micronet
 from benchmarks import kernels
 from benchmarks.export_size import settle
 from benchmarks.results_file import RESULTS, write_text
+from tflm.cycles import execution_counts, memory_profiles
+from tflm.cycles.disassembly import Listing
+from tflm.cycles.estimate import estimate
 from tflm.sources import c_arrays
 from tflm.static import c_library
 from tflm.toolchains import emulator
@@ -45,6 +49,7 @@ _FUNCTIONS = (
     *("arena_size", "init", "run"),
     *("rows_arena_size", "rows_init", "rows_begin", "rows_push", "rows_run"),
 )
+_COUNTED = "count_image"  # the function of the program that runs the library once
 _RUN_LAYOUT = struct.Struct("<iiQ")  # of an arena, a stack, and instructions
 _IMAGES_TO_SETTLE = 8
 _LEAST_SPREAD = 20  # between the largest and the smallest output
@@ -82,6 +87,8 @@ class Measured:
         multiply_adds: of convolutions and dense layers.
         image, rows: `Run` with the whole image in the arena, and row by row.
         code_bytes, weight_bytes: of the flash.
+        cycles: estimated ones of the whole image on a Cortex-M4, by name of the chip; of others
+            none.
     """
 
     multiply_adds: int
@@ -89,6 +96,7 @@ class Measured:
     rows: Run
     code_bytes: int
     weight_bytes: int
+    cycles: dict[str, int] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -162,7 +170,11 @@ def measure(graph, name, cores, folder):
 
     def measure_on(core):
         runs = run_library(core, folder, sources, name, image, expected)
-        return Measured(multiply_adds, *runs, *flash_bytes(core, folder, sources, name))
+        sizes = flash_bytes(core, folder, sources, name)
+        cycles = {}
+        if core is Core.CORTEX_M4:
+            cycles = estimated_cycles(_build(core, folder, sources, name), image)
+        return Measured(multiply_adds, *runs, *sizes, cycles)
 
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         return dict(zip(cores, pool.map(measure_on, cores), strict=True))
@@ -187,17 +199,7 @@ def run_library(core, folder, sources, name, image, expected, compile_flags=()):
         MeasurementError: an output is another one.
         EmulatorError: the program cannot be built or run.
     """
-    program_source = folder / f"measure_{name}_{core.name}.c"
-    program_source.write_text(
-        f'#include "{name}_rows.h"\n'
-        f"#define LIBRARY(name) {name}_##name\n"
-        f"#define LIBRARY_CONSTANT(NAME) {name.upper()}_##NAME\n"
-        f'#include "{_PROGRAM.name}"\n'
-    )
-    includes = [folder, _PROGRAM.parent]
-    program = emulator.build(
-        core, [program_source, *sources], folder / core.name, includes, compile_flags=compile_flags
-    )
+    program = _build(core, folder, sources, name, compile_flags)
     answer = emulator.run(program, core, image.tobytes(), _TIMEOUT)
     length = _RUN_LAYOUT.size + expected.size
     if len(answer) != 2 * length:
@@ -216,6 +218,44 @@ def run_library(core, folder, sources, name, image, expected, compile_flags=()):
             )
         runs.append(Run(instructions, arena_bytes, stack_bytes))
     return runs
+
+
+def _build(core, folder, sources, name, compile_flags=()):
+    """Path of the program that measures a library."""
+    program_source = folder / f"measure_{name}_{core.name}.c"
+    program_source.write_text(
+        f'#include "{name}_rows.h"\n'
+        f"#define LIBRARY(name) {name}_##name\n"
+        f"#define LIBRARY_CONSTANT(NAME) {name.upper()}_##NAME\n"
+        f'#include "{_PROGRAM.name}"\n'
+    )
+    includes = [folder, _PROGRAM.parent]
+    return emulator.build(
+        core, [program_source, *sources], folder / core.name, includes, compile_flags=compile_flags
+    )
+
+
+def estimated_cycles(program, image):
+    """Cycles of a library with the whole image in the arena, on chips with a Cortex-M4.
+
+    Args:
+        program: path of the program that measures the library.
+        image: int8 array.
+
+    Returns:
+        Mapping from the names of the `memory_profiles` to cycles.
+    """
+    chips = memory_profiles.profiles()
+    listing = Listing(program)
+    counts = execution_counts.count(
+        program,
+        tuple(chips.values()),
+        function=listing.function(_COUNTED).start,
+        data=image.tobytes(),
+        timeout=_TIMEOUT,
+    )
+    taken = estimate(counts, listing).all
+    return {chip.name: taken.total(place, chip) for place, chip in enumerate(chips.values())}
 
 
 def reference_output(graph, image):
@@ -306,6 +346,12 @@ _HEAD_OF_CORE = """\
 | | size | multiply-adds | instructions, whole image | arena + stack \
 | instructions, row by row | arena + stack | code | weights |
 |---|---|---|---|---|---|---|---|---|"""
+_HEAD_OF_CYCLES = """\
+### Cycles of a Cortex-M4
+
+Estimated, for a whole image; `docs/cycles.md` tells how, and how the estimate was compared with
+published measurements. Where the memory never waits, the milliseconds are those of 100 MHz.
+"""
 _HEAD_OF_BARS = """## Bars
 
 What the project allows itself for M0 at 224x224 on a Cortex-M4.
@@ -366,7 +412,27 @@ def table(measured):
             if its_core is core
         ]
         lines.append("")
+        if core is Core.CORTEX_M4:
+            lines += _table_of_cycles(measured)
     return "\n".join([*lines, *_table_of_others(measured)])
+
+
+def _table_of_cycles(measured):
+    chips = memory_profiles.profiles().values()
+    heads = " | ".join(f"{chip.title}, {chip.megahertz:g} MHz" for chip in chips)
+    lines = [
+        _HEAD_OF_CYCLES,
+        f"| | size | instructions | {heads} |",
+        "|---" * (3 + len(chips)) + "|",
+    ]
+    for (variant, size, core), figures in measured.items():
+        if core is Core.CORTEX_M4:
+            cells = [variant, str(size), f"{figures.image.instructions:,}"]
+            for chip in chips:
+                cycles = figures.cycles[chip.name]
+                cells.append(f"{cycles:,}: {chip.milliseconds(cycles):.0f} ms")
+            lines.append(f"| {' | '.join(cells)} |")
+    return [*lines, ""]
 
 
 def _row(variant, size, figures):

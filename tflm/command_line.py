@@ -8,6 +8,7 @@ import pathlib
 
 from micronet_commands import console, extras, quiet_tensorflow
 from tflm import settings
+from tflm.cycles import memory_profiles
 from tflm.sources import model_name
 
 _PROGRAM = "python -m tflm"
@@ -61,6 +62,7 @@ def main(arguments: collections.abc.Sequence[str] | None = None) -> int:
 def _run(options):
     try:
         _check_percentages(options)
+        chips = memory_profiles.chosen(options.chip, options.clock, options.wait_states)
         if options.name is not None:
             model_name.check(options.name)
         extras.require(_EXTRA, _MODULES)
@@ -80,12 +82,12 @@ def _run(options):
             run = TrainedRun.load(options.run)
         except (ValueError, OSError) as error:
             return console.fail(_PROGRAM, error, _USAGE_ERROR)
-        return _export(run, kernels, folder, options)
+        return _export(run, kernels, folder, chips, options)
 
 
-def _export(run, kernels, folder, options):
+def _export(run, kernels, folder, chips, options):
     from tflm import exporter, next_steps
-    from tflm.report import verdict
+    from tflm.report import milliseconds, verdict
 
     try:
         export = exporter.export(
@@ -97,6 +99,7 @@ def _export(run, kernels, folder, options):
             options.output,
             options.name,
             options.keep_right,
+            chips,
         )
         written = _shown(folder.write(export.files, export.report.is_refused))
     except (ValueError, ImportError, OSError, *exporter.FAILURES) as error:
@@ -112,6 +115,8 @@ def _export(run, kernels, folder, options):
         return console.fail(_PROGRAM, refusal, _EXPORT_FAILED)
     costs = f"flash {made.runtime.flash}, RAM {made.runtime.ram}"
     print(f"{costs}, multiply-adds {verdict.multiply_adds(made)}")
+    if made.runtime.name == settings.STATIC:
+        print(milliseconds.summary(made))
     print(f"in C files, functions and constants begin with {made.runtime.library} (--name)")
     print(f"written to {written}; read {written / 'report.md'} first")
     return 0
@@ -171,6 +176,24 @@ def _parser():
         metavar="PERCENT",
         help="part of the right answers to the validation images that the threshold keeps, below "
         f'which the answer is "none of these" (default: {settings.KEEP_RIGHT:g})',
+    )
+    chips = parser.add_argument_group(
+        "time", "what an image takes, estimated for a static library on a Cortex-M4"
+    )
+    chips.add_argument(
+        "--chip",
+        choices=memory_profiles.profiles(),
+        default=memory_profiles.DEFAULT,
+        help=f"whose flash and clock (default: {memory_profiles.DEFAULT})",
+    )
+    chips.add_argument(
+        "--clock", type=float, metavar="MHZ", help="of that chip (default: its highest)"
+    )
+    chips.add_argument(
+        "--wait-states",
+        type=int,
+        metavar="CYCLES",
+        help="that a read of its flash takes beyond one (default: those of that clock)",
     )
     parser.add_argument(
         "--overwrite", action="store_true", help="replace an earlier export in that folder"

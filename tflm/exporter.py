@@ -12,6 +12,8 @@ import tensorflow as tf
 import keras_micronet
 from keras_micronet.quantization import QuantizeAwareModel, quantize_aware, recalibrated
 from tflm import next_steps
+from tflm.cycles.execution_counts import CountingError
+from tflm.cycles.memory_profiles import MemoryProfile
 from tflm.graph.costs import operation_costs
 from tflm.graph.graph import Graph, Quantization
 from tflm.micro import flatbuffer
@@ -26,11 +28,12 @@ from tflm.passes.quantization import quantize
 from tflm.recognition import thresholds
 from tflm.report import files, report, tensor_noise
 from tflm.runtimes import RUNTIMES
-from tflm.settings import FUSED, KEEP_RIGHT, MOST_POINTS_LOST, TFLM, check_keep_right
+from tflm.settings import FUSED, KEEP_RIGHT, MOST_POINTS_LOST, STATIC, TFLM, check_keep_right
 from tflm.sources import kernel_sources, model_name
 from tflm.sources.model_settings import ModelSettings, model_settings
 from tflm.sources.test_vectors import test_vectors
 from tflm.static import compiled_library
+from tflm.toolchains.emulator import EmulatorError
 from tflm.toolchains.host_compiler import HostCompilerError
 from tflm.trained_run import TrainedRun
 from tflm.verification import accuracy_cost, made_up_images, operation_check, verification
@@ -75,6 +78,7 @@ def export(
     output: os.PathLike[str] | str | None = None,
     name: str | None = None,
     keep_right: float = KEEP_RIGHT,
+    chips: collections.abc.Sequence[MemoryProfile] = (),
 ) -> Export:
     """Converts, runs, verifies and measures a trained model.
 
@@ -93,6 +97,8 @@ def export(
         name: what the model is called in C, see `sources.model_name`; `None` for the run's name.
         keep_right: percent of the right answers to validation images that the threshold of "none
             of these" keeps.
+        chips: `MemoryProfile`s that the static library's time is estimated for; where that cannot
+            be done, the report says why.
 
     Returns:
         An `Export`.
@@ -133,6 +139,7 @@ def export(
     made = _report(run, deployment, kernels, answers, verified, threshold, noise, target)
     made = dataclasses.replace(made, most_points_lost=most_points_lost)
     if not made.is_refused:
+        made = _timed(made, chips, announce)
         return Export(package.package(made, name, _parts_of(run, deployment, answers, made)), made)
     others = [other for other in target.kernels if other != kernels]
     given = None if runtime == TFLM else runtime
@@ -398,6 +405,19 @@ def _report(run, deployment, kernels, answers, verified, threshold, noise, targe
         noise=noise,
         is_own_model=run.is_own_model,
     )
+
+
+def _timed(made, chips, announce):
+    """The report with an estimate of the time, or with the reason why there is none."""
+    if made.runtime.name != STATIC:
+        return made
+    if not chips:
+        return dataclasses.replace(made, no_time="nobody asked for it")
+    announce("counting cycles on an emulated Cortex-M4")
+    try:
+        return dataclasses.replace(made, time=made.runtime.cycles(chips))
+    except (EmulatorError, CountingError, HostCompilerError) as error:
+        return dataclasses.replace(made, no_time=" ".join(str(error).split()))
 
 
 def _parts_of(run, deployment, answers, made):

@@ -8,6 +8,7 @@ import pytest
 
 from benchmarks import models
 from benchmarks.models import Measured, Run
+from tflm.cycles import memory_profiles
 from tflm.static import library_plan
 from tflm.toolchains.emulator import Core
 
@@ -59,6 +60,9 @@ def test_model_takes_no_more_than_before(stored, fresh):
             assert value <= before[figure] * models.MOST_GROWTH, (way, figure)
     assert fresh.code_bytes <= stored[CASE].code_bytes * models.MOST_GROWTH
     assert fresh.weight_bytes <= stored[CASE].weight_bytes * models.MOST_GROWTH
+    assert fresh.cycles.keys() == stored[CASE].cycles.keys() == memory_profiles.profiles().keys()
+    for chip, cycles in fresh.cycles.items():
+        assert cycles <= stored[CASE].cycles[chip] * models.MOST_GROWTH, chip
 
 
 def test_figures_are_those_of_the_graph(graph, fresh):

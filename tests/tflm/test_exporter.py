@@ -24,6 +24,7 @@ from tflm.micro.wheel_kernels import KernelLibraryError
 from tflm.recognition.c_files import recognition_sources
 from tflm.static import compiled_library
 from tflm.static.compiled_library import CompiledLibraryError
+from tflm.toolchains import emulator
 from tflm.toolchains.host_compiler import HostCompilerError
 from tflm.verification.verification import VerificationError
 
@@ -215,6 +216,42 @@ def test_report_of_a_library_tells_its_memory(deployed_static, deployed_fused):
     assert (report["runtime"], fused["runtime"]) == ("static", "tflm")
     for figure in ("int8_accuracy", "agreement", "flatbuffer_bytes", "multiply_adds"):
         assert report[figure] == fused[figure]
+
+
+@pytest.mark.emulator
+def test_time_of_a_library_is_the_sum_of_its_operations(deployed_static):
+    figures = json.loads((deployed_static / "report.json").read_text())
+    chip = figures["time"]["chips"][0]
+    assert chip["chip"] == "stm32l4r5"
+    assert sum(chip["operation_cycles"]) == chip["cycles"]
+    assert len(chip["operation_cycles"]) == len(figures["operations"])
+    assert min(chip["operation_cycles"]) > 0
+    milliseconds = float(f"{chip['cycles'] / 120e3:.2g}")
+    readme = (deployed_static / "README.md").read_text()
+    assert f"about {milliseconds:.0f} ms at 120 MHz on STM32L4R5" in readme
+
+
+def test_export_goes_on_without_an_emulator(run_copy, tmp_path, monkeypatch, capsys):
+    folder = tmp_path / "deployed"
+    find = shutil.which
+    arm = (emulator.COMPILER, emulator.QEMU)
+    monkeypatch.setattr(shutil, "which", lambda name: None if name in arm else find(name))
+    words = [str(run_copy), "--output", str(folder), "--runtime", "static"]
+    assert command_line.main(words) == 0
+    reason = "not estimated: arm-none-eabi-gcc must be installed"
+    assert reason in capsys.readouterr().out
+    for name in ("README.md", "report.md"):
+        text = (folder / name).read_text()
+        assert reason in text
+        assert "On Debian: apt-get install gcc-arm-none-eabi" in text
+
+
+def test_impossible_clocks_are_refused_before_any_work(tmp_path, capsys):
+    words = ["no run", "--runtime", "static", "--clock", "0", "--wait-states", "-1"]
+    assert command_line.main([*words, "--output", str(tmp_path / "deployed")]) == 2
+    complaints = capsys.readouterr().err
+    assert "Received: clock=0" in complaints
+    assert "Received: wait-states=-1" in complaints
 
 
 def test_constants_are_those_of_the_librarys_arrays(deployed_static):

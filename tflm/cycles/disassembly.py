@@ -18,6 +18,7 @@ _COMMENT = re.compile(r"\s*[@;].*$")
 _REGISTER = re.compile(r"\b(?:r1[0-5]|r[0-9]|sb|sl|fp|ip|sp|lr|pc)\b")
 _OTHER_NAMES = {"sb": "r9", "sl": "r10", "fp": "r11", "ip": "r12"}
 _RANGE = re.compile(r"([rsd])(\d+)(?:-[rsd](\d+))?")
+_TARGET = re.compile(r"(?:\w+, )?[0-9a-f]+ <([^+>]+)(?:\+0x[0-9a-f]+)?>")
 _WRITE_NOTHING = re.compile(r"(?:cmp|cmn|tst|teq|it[te]*|nop|vcmpe?|cps.*|msr|svc|bkpt|udf)\b.*")
 # Instructions with two results.
 _LONG_MULTIPLY = re.compile(r"[su]m(?:ull|lal(?:bb|bt|tb|tt|dx?)?|lsldx?|aal).*")
@@ -163,6 +164,26 @@ class Listing:
             found.append(self.instruction(address))
             address = found[-1].end
         return tuple(found)
+
+    def __contains__(self, function: str) -> bool:
+        """Whether there is a function of that name."""
+        return function in self._functions
+
+    def call_from(self, address: int) -> tuple[int, str] | None:
+        """The call that ends the block of code at an address.
+
+        Returns:
+            Address of the calling instruction, and name of the function; `None` if the block ends
+            otherwise.
+        """
+        while True:
+            instruction = self.instruction(address)
+            address = instruction.end
+            if match := _TARGET.fullmatch(instruction.operands):
+                is_call = instruction.mnemonic in ("bl", "b") and "+0x" not in instruction.operands
+                return (instruction.address, match[1]) if is_call else None
+            if instruction.writes_program_counter or instruction.mnemonic.startswith(("bx", "blx")):
+                return None
 
     def function(self, name: str) -> range:
         """The addresses of a function's code.

@@ -39,6 +39,10 @@ class Cycles:
         """Cycles in which the processor waits for the flash; arguments as for `total`."""
         return sum(self.reads[place]) * profile.wait_states
 
+    def none(self) -> "Cycles":
+        """No cycles, for as many profiles."""
+        return Cycles(0, 0, ((0, 0),) * len(self.reads))
+
     def __add__(self, other: "Cycles") -> "Cycles":
         pairs = zip(self.reads, other.reads, strict=True)
         return Cycles(

@@ -7,6 +7,8 @@ import typing
 
 import numpy as np
 
+from tflm.cycles.library_cycles import LibraryCycles
+from tflm.cycles.memory_profiles import MemoryProfile
 from tflm.graph.costs import live_bytes
 from tflm.graph.graph import Graph
 from tflm.micro.interpreter import ArenaUsage, MicroInterpreter, required_arena_bytes
@@ -90,6 +92,10 @@ class MicroRuntime:
     def planned_bytes(self) -> int:
         """RAM of the activations as they are laid over each other."""
         return self.arena.activation_bytes
+
+    def cycles(self, chips: collections.abc.Sequence[MemoryProfile]) -> LibraryCycles | None:
+        """`None`: of an interpreter nothing is estimated; see `Runtime`."""
+        return None
 
     def figures(self) -> dict[str, typing.Any]:
         """Flash and RAM for `report.json`."""

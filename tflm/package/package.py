@@ -19,7 +19,7 @@ from tflm.camera import camera_sources
 from tflm.package import build_files
 from tflm.recognition.c_files import recognition_sources
 from tflm.recognition.constants import recognition_constants
-from tflm.report import verdict
+from tflm.report import milliseconds, verdict
 from tflm.report.report import ExportReport
 from tflm.settings import STATIC
 from tflm.sources import c_arrays, generic_names, self_test
@@ -132,6 +132,7 @@ def _words(report, name, parts):
         "RAM": runtime.ram,
         "FLASH": runtime.flash,
         "MULTIPLY_ADDS": f"{report.multiply_adds:,}",
+        "TIME": milliseconds.row(report),
         "FIRMWARE": runtime.firmware(report.frame),
         "ARENA_BYTES": f"{runtime.least_arena_bytes}",
         "TEST_VECTORS": f"{parts.test_vectors}",

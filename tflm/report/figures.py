@@ -23,6 +23,7 @@ def to_json(report: ExportReport) -> str:
         "kernels": report.kernels,
         "runtime": report.runtime.name,
         **report.runtime.figures(),
+        "time": _time_figures(report.time),
         "multiply_adds": report.multiply_adds,
         "model_multiply_adds": report.model_multiply_adds,
         "operations_by_kind": report.operations_by_kind,
@@ -70,6 +71,26 @@ def _verification_figures(verification):
         "learned_kernels": verification.learned_kernels,
         "outputs": dataclasses.asdict(verification.outputs),
         "outputs_for_made_up_images": dataclasses.asdict(verification.made_up_outputs),
+    }
+
+
+def _time_figures(time):
+    """Of an estimate: null without one."""
+    if time is None:
+        return None
+    return {
+        "instructions": time.all.instructions,
+        "chips": [
+            {
+                "chip": chip.name,
+                "megahertz": chip.megahertz,
+                "wait_states": chip.wait_states,
+                "compared_with_this_chip": chip.checked,
+                "cycles": time.all.total(place, chip),
+                "operation_cycles": [each.total(place, chip) for each in time.operations],
+            }
+            for place, chip in enumerate(time.chips)
+        ],
     }
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """An `ExportReport` as Markdown, for engineers: verdict, budget, then where it goes."""
 
-from tflm.report import none_of_these
+from tflm.report import milliseconds, none_of_these
 from tflm.report.report import QUANTIZATION_AWARE, ExportReport
 from tflm.report.verdict import accuracy, agreement, multiply_adds, percent, points
 from tflm.sources.runtime import size_text
@@ -25,12 +25,12 @@ int8, input {height} x {width} x {channels}, {report.classes} classes.
 |---|---|
 {_accuracy_rows(report)}
 {_budget_rows(runtime)}
-| multiply-adds | {multiply_adds(report)} |
+{_time_row(report)}| multiply-adds | {multiply_adds(report)} |
 | operations | {len(report.costs)} |
 
 {runtime.budget_note()}
 {_refusal(report)}{_cost_section(report)}{_verification_section(report)}{_examples(report)}
-{none_of_these.section(report)}{_firmware_section(report)}## Memory over time
+{_more_sections(report)}## Memory over time
 
 ![activation memory at each operation](report_memory.png)
 
@@ -44,14 +44,20 @@ The peak is {size_text(max(report.live_bytes))} at operation {_peak(report)}. {r
 
 The {min(_PROMINENT_OPERATIONS, len(by_cost))} costliest operations:
 
-{_operations_table(by_cost[:_PROMINENT_OPERATIONS])}
+{_operations_table(report, by_cost[:_PROMINENT_OPERATIONS])}
 
 <details><summary>All {len(by_cost)} operations, costliest first</summary>
 
-{_operations_table(by_cost)}
+{_operations_table(report, by_cost)}
 
 </details>
 {_noise(report)}"""
+
+
+def _more_sections(report):
+    """What not every report has, or has in the same words."""
+    parts = (milliseconds.section, none_of_these.section, _firmware_section)
+    return "".join(part(report) for part in parts)
 
 
 def _refusal(report):
@@ -158,6 +164,11 @@ how this folder goes into a project.
 
 def _budget_rows(runtime):
     return "\n".join(f"| {label} | {text} |" for label, text in runtime.budget())
+
+
+def _time_row(report):
+    no_estimate = report.time is None and not report.no_time
+    return "" if no_estimate else f"| **time** of an image | {milliseconds.row(report)} |\n"
 
 
 def _examples(report):
@@ -280,7 +291,7 @@ def _kinds_table(report):
     return _table(heads, [*rows, totals])
 
 
-def _operations_table(costs):
+def _operations_table(report, costs):
     heads = (
         "#",
         "operation",
@@ -289,6 +300,7 @@ def _operations_table(costs):
         "multiply-adds",
         "constant bytes",
         "output bytes",
+        *milliseconds.operation_head(report),
     )
     return _table(
         heads,
@@ -301,9 +313,11 @@ def _operations_table(costs):
                 cost.multiply_adds,
                 cost.constant_bytes,
                 cost.output_bytes,
+                *milliseconds.operation_column(report, cost.position),
             )
             for cost in costs
         ],
+        milliseconds.operation_head(report),
     )
 
 

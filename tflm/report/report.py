@@ -6,6 +6,7 @@ import dataclasses
 
 import numpy as np
 
+from tflm.cycles.library_cycles import LibraryCycles
 from tflm.graph.costs import OperationCost
 from tflm.graph.graph import Shape
 from tflm.next_steps import NextStep
@@ -63,6 +64,8 @@ class ExportReport:
             it was not measured.
         is_own_model: whether the run's model was trained by other means than `python -m training`.
         most_points_lost: percentage points of accuracy that the device may lose.
+        time: `LibraryCycles`, estimated, if they were asked for and could be had.
+        no_time: why they could not, a sentence.
         next_steps: `next_steps.NextStep`s, if the export is refused.
     """
 
@@ -85,6 +88,8 @@ class ExportReport:
     noise: tuple[TensorNoise, ...] = ()
     is_own_model: bool = False
     most_points_lost: float = MOST_POINTS_LOST
+    time: LibraryCycles | None = None
+    no_time: str = ""
     next_steps: tuple[NextStep, ...] = ()
 
     @property

@@ -6,6 +6,8 @@ import typing
 
 import numpy as np
 
+from tflm.cycles.library_cycles import LibraryCycles
+from tflm.cycles.memory_profiles import MemoryProfile
 from tflm.graph.graph import Graph
 
 _BYTES_PER_KB = 1024
@@ -84,6 +86,19 @@ class Runtime(typing.Protocol):
             parts: pairs of the model's inputs and the interpreter's outputs.
             announce: function that is told of what is done, one line of text.
         """
+
+    def cycles(self, chips: collections.abc.Sequence[MemoryProfile]) -> LibraryCycles | None:
+        """Estimates what an image takes on Cortex-M4, or `None` if that is not done.
+
+        Args:
+            chips: `MemoryProfile`s, the one that was asked for first.
+
+        Raises:
+            EmulatorError: the compiler or the emulator is missing, or refuses the sources.
+            CountingError: the emulator cannot count what is executed.
+            HostCompilerError: there is no compiler for this computer.
+        """
+        ...
 
     def figures(self) -> dict[str, typing.Any]:
         """Flash and RAM for `report.json`."""

@@ -154,6 +154,19 @@ def kernel_name(index: int, operation: Operation, plan: memory_plan.MemoryPlan) 
     return kernel.name if form is None else form.name
 
 
+def called_functions(graph: Graph, plan: LibraryPlan) -> tuple[str, ...]:
+    """The function that each operation calls; of a stem that takes rows, what the names of its
+    functions begin with."""
+    names = [
+        kernel_name(index, operation, plan.image_plan)
+        for index, operation in enumerate(graph.operations)
+    ]
+    form = row_by_row.form(graph) if plan.takes_rows else None
+    if form is not None:
+        names[0] = form.name
+    return tuple(f"micronet_{name}" for name in names)
+
+
 def called_kernels(graph: Graph, plan: LibraryPlan) -> set[str]:
     """Names of all kernels that the library of a graph with a `LibraryPlan` calls."""
     names = {

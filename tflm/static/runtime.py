@@ -7,6 +7,9 @@ import typing
 
 import numpy as np
 
+from tflm.cycles import library_cycles
+from tflm.cycles.library_cycles import LibraryCycles
+from tflm.cycles.memory_profiles import MemoryProfile
 from tflm.graph.costs import operation_costs
 from tflm.graph.graph import Graph
 from tflm.settings import FUSED, STATIC
@@ -27,6 +30,7 @@ class StaticRuntime:
         rows_arena_bytes: RAM to run frames row by row, or `None` if the model's first
             operation does not take rows.
         live_bytes: see `Runtime`; with the kernels' buffers, as they lie in the arena.
+        called: see `library_plan.called_functions`.
         library, files: see `Runtime`.
     """
 
@@ -35,6 +39,7 @@ class StaticRuntime:
     arena_bytes: int
     rows_arena_bytes: int | None
     live_bytes: tuple[int, ...]
+    called: tuple[str, ...]
     library: str
     files: collections.abc.Mapping[str, str | bytes]
 
@@ -54,6 +59,7 @@ class StaticRuntime:
             arena_bytes=plan.arena_bytes,
             rows_arena_bytes=plan.rows_arena_bytes,
             live_bytes=library_plan.occupied_bytes(graph, plan),
+            called=library_plan.called_functions(graph, plan),
             library=library,
             files={**files, **library_headers(library, files)},
         )
@@ -72,6 +78,10 @@ class StaticRuntime:
         announce("compiling the C library for this computer, and verifying it on the same images")
         library = compiled_library.CompiledLibrary(self.files, self.library)
         compiled_library.require_equal_outputs(library, parts)
+
+    def cycles(self, chips: collections.abc.Sequence[MemoryProfile]) -> LibraryCycles | None:
+        """Estimates what an image takes on Cortex-M4; see `Runtime`."""
+        return library_cycles.measure(self.files, self.library, self.called, chips)
 
     @property
     def ends(self) -> str:

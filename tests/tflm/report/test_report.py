@@ -20,13 +20,16 @@ from tests.tflm.hand_made_graphs import (
     long_graph,
     residual,
 )
+from tflm.cycles import memory_profiles
+from tflm.cycles.estimate import Cycles
+from tflm.cycles.library_cycles import LibraryCycles
 from tflm.graph.costs import live_bytes, operation_costs
 from tflm.kernels.registry import KERNELS
 from tflm.micro.interpreter import ArenaUsage
 from tflm.micro.runtime import MicroRuntime
 from tflm.next_steps import NextStep
 from tflm.recognition.thresholds import Kept, ThresholdChoice, ThresholdRow
-from tflm.report import plots, report, verdict
+from tflm.report import milliseconds, plots, report, verdict
 from tflm.report.figures import to_json
 from tflm.report.files import report_files
 from tflm.report.markdown import to_markdown
@@ -53,6 +56,7 @@ STATIC = StaticRuntime(
     arena_bytes=2048,
     rows_arena_bytes=1536,
     live_bytes=(),
+    called=(),
     library="photos_model",
     files={},
 )
@@ -545,3 +549,77 @@ def test_plots_leave_matplotlib_as_it_was():
     plots.memory_png(make_report(residual()))
     assert dict(matplotlib.rcParams) == before
     assert ("matplotlib.pyplot" in sys.modules) == had_pyplot
+
+
+# Time
+
+
+def time_of(graph, **changes):
+    """Two million cycles in all, half of them waits, evenly on the graph's operations."""
+    chips = memory_profiles.chosen("stm32l4r5")
+    count = len(graph.operations)
+
+    def cycles(number):
+        reads = ((number // 10, number // 10), *((0, 0) for _ in chips[1:]))
+        return Cycles(number // 2, number, reads)
+
+    each = cycles(1_000_000 // count)
+    time = LibraryCycles(chips, cycles(1_000_000), (each,) * count)
+    return {"time": dataclasses.replace(time, **changes)}
+
+
+def test_time_is_told_with_chip_and_clock():
+    graph = residual()
+    made = make_report(graph, STATIC, **time_of(graph))
+    # 1,000,000 cycles, and 200,000 reads of the flash with 5 cycles of waiting each, at 120 MHz.
+    said = "about 17 ms at 120 MHz on STM32L4R5"
+    assert f"| **time** of an image | **{said}** (estimated), 60 images a second |" in (
+        to_markdown(made)
+    )
+    assert milliseconds.summary(made) == f"time {said} (estimated), 60 images a second"
+    assert "500,000 instructions were counted" in to_markdown(made)
+    assert "| STM32L4R5 | 120 | 5 | 2,000,000 | 17 | yes |" in to_markdown(made)
+    assert "| nRF52840 | 64 | 2 | 1,000,000 | 16 | no |" in to_markdown(made)
+
+
+def test_time_of_each_operation_stands_beside_it():
+    graph = residual()
+    made = make_report(graph, STATIC, **time_of(graph))
+    operations = to_markdown(made).partition("costliest operations:")[2]
+    heads, _, first = operations.strip().splitlines()[:3]
+    assert heads.endswith("| ms on STM32L4R5 |")
+    each = 2e6 / len(graph.operations) / 120e3
+    assert float(first.split("|")[-2]) == pytest.approx(each, abs=0.006)
+
+
+def test_time_on_a_chip_that_was_not_compared_says_so():
+    graph = residual()
+    chips = memory_profiles.chosen("nrf52840")
+    made = make_report(graph, STATIC, **time_of(graph, chips=chips))
+    assert "(estimated; not compared with this chip)" in to_markdown(made)
+
+
+def test_json_has_the_cycles_of_each_chip():
+    graph = residual()
+    figures = json.loads(to_json(make_report(graph, STATIC, **time_of(graph))))["time"]
+    first = figures["chips"][0]
+    assert figures["instructions"] == 500_000
+    assert (first["chip"], first["megahertz"], first["cycles"]) == ("stm32l4r5", 120, 2_000_000)
+    assert len(first["operation_cycles"]) == len(graph.operations)
+
+
+def test_missing_time_is_told_with_the_reason():
+    graph = residual()
+    reason = "qemu-system-arm must be installed. On Debian: apt-get install qemu-system-arm"
+    made = make_report(graph, STATIC, no_time=reason)
+    assert f"| **time** of an image | not estimated: {reason} |" in to_markdown(made)
+    assert milliseconds.summary(made) == f"time not estimated: {reason}"
+    assert json.loads(to_json(made))["time"] is None
+    assert "ms on" not in to_markdown(made)
+
+
+def test_a_runtime_that_is_not_estimated_says_nothing_of_time():
+    graph = residual()
+    text = to_markdown(make_report(graph))
+    assert "**time**" not in text
+    assert "## Time" not in text
