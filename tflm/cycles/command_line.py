@@ -98,7 +98,7 @@ def table(
         result: `Estimate`.
         profiles: `MemoryProfile`s that were counted.
     """
-    lines = [f"{result.all.instructions:,} instructions" + _calls(result), ""]
+    lines = [f"instructions: {result.all.instructions:,}{_calls(result)}", ""]
     lines += ["| chip | MHz | cycles | ms | checked against silicon |", "|---|---|---|---|---|"]
     for place, profile in enumerate(profiles):
         cycles = result.all.total(place, profile)
@@ -122,4 +122,4 @@ def table(
 
 
 def _calls(result):
-    return f" in {result.calls:,} calls" if result.calls else ""
+    return f", calls: {result.calls:,}" if result.calls else ""
