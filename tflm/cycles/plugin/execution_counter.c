@@ -31,7 +31,7 @@
 #endif
 __attribute__((visibility("default"))) int qemu_plugin_version = PLUGIN_VERSION;
 
-enum { MOST_CACHES = 8, MOST_RANGES = 16, MOST_INSTRUCTION_BYTES = 4 };
+enum { MOST_CACHES = 8, MOST_RANGES = 16, MOST_INSTRUCTION_BYTES = 4, WORD_BYTES = 4 };
 
 typedef struct {
   uint32_t first, end;
@@ -154,7 +154,9 @@ static void on_access(unsigned int processor, qemu_plugin_meminfo_t info, uint64
   if (current == NULL) return;
   const uint32_t address = (uint32_t)address64;
   const uint32_t bytes = 1u << qemu_plugin_mem_size_shift(info);
-  current->unaligned += (address & (bytes - 1)) != 0;
+  /* Some versions of QEMU tell of two words at once: they need the alignment of one. */
+  const uint32_t alignment = bytes < WORD_BYTES ? bytes : WORD_BYTES;
+  current->unaligned += (address & (alignment - 1)) != 0;
   if (qemu_plugin_mem_is_store(info) || !is_in(flash, address)) return;
   for (int i = 0; i < caches; ++i) {
     current->data_reads[i] += flash_cache_read(&data_cache[i], address, bytes);
