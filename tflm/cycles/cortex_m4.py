@@ -29,17 +29,28 @@ def rule(name: str) -> int:
 @functools.lru_cache(maxsize=1)
 def _patterns():
     rows = timings()["instructions"]
-    return tuple((re.compile(f"(?:{row['mnemonics']}){_CONDITIONS}"), row) for row in rows)
+    return tuple(
+        (
+            re.compile(f"(?:{row['mnemonics']}){_CONDITIONS}"),
+            re.compile(row.get("operands", ".*")),
+            row,
+        )
+        for row in rows
+    )
 
 
 @functools.lru_cache(maxsize=4096)
-def _row(mnemonic):
-    return next(row for pattern, row in _patterns() if pattern.fullmatch(mnemonic))
+def _row(mnemonic, operands):
+    return next(
+        row
+        for mnemonics, all_operands, row in _patterns()
+        if mnemonics.fullmatch(mnemonic) and all_operands.fullmatch(operands)
+    )
 
 
 def kind(instruction: Instruction) -> str:
     """What the rules know an instruction as: the table's `is`."""
-    return _row(instruction.mnemonic)["is"]
+    return _row(instruction.mnemonic, instruction.operands)["is"]
 
 
 def cycles(instruction: Instruction, previous: Instruction | None) -> int:
@@ -49,7 +60,7 @@ def cycles(instruction: Instruction, previous: Instruction | None) -> int:
         instruction: the one to execute.
         previous: the one before it, executed just then; `None` behind a branch.
     """
-    row = _row(instruction.mnemonic)
+    row = _row(instruction.mnemonic, instruction.operands)
     total = row["cycles"] + row.get("each", 0) * instruction.list_length
     if row["is"] == "store" and instruction.has_register_offset:
         total += rule("register_offset_store")

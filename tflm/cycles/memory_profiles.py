@@ -40,7 +40,7 @@ class MemoryProfile:
         megahertz: of the clock.
         wait_states: cycles that each read of the flash takes beyond the first.
         instruction_cache, data_cache: `FlashCache`s.
-        checked: whether cycles with this profile were compared with published ones of the chip.
+        checked: whether cycles with this profile met published ones (docs/cycles.md).
         source: where the figures are from.
         note: what is not modelled.
     """
