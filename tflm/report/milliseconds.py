@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How long an image takes on a chip, in words."""
 
+from tflm.cycles import validation
 from tflm.cycles.library_cycles import LibraryCycles
 from tflm.cycles.memory_profiles import MemoryProfile
 from tflm.report.report import ExportReport
@@ -19,8 +20,18 @@ def row(report: ExportReport) -> str:
     """The time for a table of what a model costs, in Markdown."""
     if report.time is None:
         return f"{_NOT_ESTIMATED}: {report.no_time}"
-    checked = "" if report.time.chip.checked else "; not compared with this chip"
-    return f"**{phrase(report.time)}** (estimated{checked}), {_frames(report.time)}"
+    return (
+        f"**{phrase(report.time)}** (estimated; {_agreement(report.time)}), {_frames(report.time)}"
+    )
+
+
+def _agreement(time):
+    """How far estimates were from silicon, if they were compared with such a chip."""
+    if not time.chip.checked:
+        return "not compared with this chip"
+    low, high = validation.error_range()
+    count = len(validation.published_measurements())
+    return f"{count} published measurements were met within {low:+.1f} to {high:+.1f}%"
 
 
 def phrase(time: LibraryCycles) -> str:
