@@ -14,6 +14,9 @@ from tflm.firmware.link.serial_port import SerialPort
 
 IMAGES = np.zeros((4, 6, 5, 3), np.uint8)
 LABELS = np.array([0, 1, 0, 1])
+STM32F405_EMULATION = build.Emulation(
+    "netduinoplus2", {"PLATFORM_ARENA_SECTION": "", "EMULATED_HERTZ": "168000000"}
+)
 
 
 @pytest.fixture
@@ -204,7 +207,7 @@ def test_emulated_board_needs_images(model, capsys):
     [
         ("host", None),
         ("mps3-an547", build.Emulation("mps3-an547", {})),
-        ("stm32f405", build.Emulation("netduinoplus2", {"PLATFORM_ARENA_SECTION": ""})),
+        ("stm32f405", STM32F405_EMULATION),
         ("rp2350", None),
     ],
 )
