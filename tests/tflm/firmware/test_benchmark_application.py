@@ -12,11 +12,12 @@ import subprocess
 
 import numpy as np
 import pytest
+from sklearn.metrics import roc_auc_score
 
 from tests.tflm.firmware.conftest import random_images
 from tests.tflm.firmware.reference_benchmark import START, ReferenceBenchmark, softmax
 from tests.tflm.firmware.test_application import FLAGS, SANITIZERS, heap_symbols, refusal
-from tflm.firmware import build
+from tflm.firmware import build, command_line
 from tflm.firmware.benchmark_tasks import task_named, task_of_model
 from tflm.firmware.boards.emulated_board import EmulatedBoard
 from tflm.firmware.boards.host_board import HostBoard
@@ -257,6 +258,36 @@ def test_runner_measures_an_emulated_board(models, benchmark, task, platform):
     )
     assert once > multiply_adds / 4 * INSTRUCTION_NS / 1000
     assert 0 < stamps[1] - stamps[0] < 10_000
+
+
+@pytest.mark.parametrize("platform", [build.HOST, EMULATED])
+def test_command_tells_what_the_kernels_definitions_give(
+    models, benchmark, platform, tmp_path, monkeypatch, capsys
+):
+    """From a run's images to the accuracy, by the firmware; half of the labels are the model's."""
+    model, program = models["ic01"], benchmark("ic01", platform)
+    images = random_images(20, 8, 3, (32, 32))
+    probabilities = np.array([softmax(model, image.tobytes()) for image in images]).round(3)
+    labels = np.where(np.arange(20) % 2, probabilities.argmax(axis=1), np.arange(20) // 2)
+    assert len(set(labels)) == 10
+    np.savez(tmp_path / "test.npz", images=images, labels=labels)
+    monkeypatch.setattr(build, "build", lambda *choices, **more: program)
+    words = [str(model.folder), "--platform", platform, "--images", str(tmp_path / "test.npz")]
+    words += ["--application", "mlperf-tiny"]
+    assert command_line.main([*words, "--mode", "accuracy"]) == 0
+    output = capsys.readouterr().out
+    right = 100 * np.mean(probabilities.argmax(axis=1) == labels)
+    top_1, area = map(float, re.search(r"top-1 (\S+)% of 20 inputs, AUC (\S+)", output).groups())
+    assert top_1 == pytest.approx(right) and 45 < right < 100
+    sums = probabilities.sum(axis=1, keepdims=True)
+    expected = roc_auc_score(labels, probabilities / sums, multi_class="ovr")
+    assert area == pytest.approx(expected, abs=0.01)
+    assert command_line.main([*words, "--inferences", "2", "--count", "3"]) == 0
+    output = capsys.readouterr().out
+    rates = [float(rate) for rate in re.findall(r"image \d: 2 .* ([\d.]+) a second", output)]
+    assert f"median of 3 downloads: {np.median(rates):.3f} inferences a second" in output
+    clock = "this computer's" if platform == build.HOST else "the emulator's, 64 ns an instruction"
+    assert f"The time is {clock}" in output and "not a result" in output
 
 
 def test_emulated_times_are_the_same_on_both_boards(models, benchmark):

@@ -41,6 +41,7 @@ _RESULTS = re.compile(r"m-results-\[([^]]+)\]")
 _PROBABILITY = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 _ERROR = re.compile(r"e-\[(.*)\]")
 _SHOWN_CHARACTERS = 80
+_SECONDS_OF_SILENCE = 0.3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,6 +128,14 @@ class BenchmarkRunner:
         self._send("")
         with contextlib.suppress(DeviceRefused):  # the end of a command from before
             self._answer()
+        # There may have been the end of another answer on the line, such as a start's.
+        end = time.monotonic() + self._answer_seconds
+        while data := self._received or self._stream.read(_SECONDS_OF_SILENCE):
+            self._received.clear()
+            if time.monotonic() > end:
+                raise DeviceTalkative(
+                    f"A device must be silent between commands. Received: {shorten(bytes(data))}"
+                )
 
     def identity(self) -> Identity:
         """Asks who the device is.
