@@ -195,8 +195,8 @@ matters for the time and says nothing of accuracy.
   board's timestamps, so within ten. What reads the image from the line is not timed.
 - **Flash, RAM**: bytes of the whole firmware, with the stack of an emulated board, 64 KB, and two
   copies of the image.
-- **Cycles, inferences/s**: estimated for an STM32L4R5 at {MEGAHERTZ} MHz; the published ones
-  were measured.
+- **Cycles, inferences/s**: estimated for an STM32L4R5 at {MEGAHERTZ} MHz; the published ones were
+  measured.
 - **Accuracy**: top-1 in percent of the int8 model after training, where
   [photographs.md](photographs.md) has it; else not claimed.
 - **Published**: by STMicroelectronics in round v1.2, closed division, the fastest of that chip.

@@ -52,7 +52,9 @@ def test_table_has_what_was_published_for_each_task():
 
 
 def test_stored_table_has_every_variant_at_every_task():
-    lines = mlperf_tiny.RESULT.read_text().splitlines()
+    stored, head = mlperf_tiny.RESULT.read_text(), mlperf_tiny.table([], PHOTOGRAPHS)
+    assert stored.startswith(head[: head.index("| image classification")])
+    lines = stored.splitlines()
     for task in TASKS:
         rows = [line for line in lines if line.startswith(f"| {task.title} | MicroNet ")]
         assert [row.split("|")[2].split()[-1] for row in rows] == list(mlperf_tiny.VARIANTS)

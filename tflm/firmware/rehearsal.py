@@ -8,6 +8,8 @@ from tflm.firmware import build
 from tflm.toolchains import emulator
 
 if typing.TYPE_CHECKING:  # what takes seconds to import
+    import numpy as np
+
     from tflm.firmware.link.mlperf_tiny_inputs import Inputs
     from tflm.firmware.link.serial_client import Stream
 
@@ -18,7 +20,11 @@ _INPUTS_BETWEEN_LINES = 50
 _RULE = "The inputs must be those of the model:"
 
 
-def read_inputs(folder: str | None, images: tuple | None, options: argparse.Namespace) -> "Inputs":
+def read_inputs(
+    folder: str | None,
+    images: "tuple[np.ndarray, np.ndarray] | None",
+    options: argparse.Namespace,
+) -> "Inputs":
     """The images to send, before anything is built.
 
     Args:
@@ -35,11 +41,12 @@ def read_inputs(folder: str | None, images: tuple | None, options: argparse.Name
 
     if options.mode == ACCURACY:
         mlperf_tiny_scores.require_scikit_learn()
-    if images is None:
+    if images is not None:
+        inputs = mlperf_tiny_inputs.of_arrays(*images, options.first)
+    else:
+        assert folder is not None
         count = DOWNLOADS if options.mode == PERFORMANCE else None
         inputs = mlperf_tiny_inputs.read_folder(folder, options.first, options.count or count)
-    else:
-        inputs = mlperf_tiny_inputs.of_arrays(*images, options.first)
     if options.model is not None and (task := task_of_model(options.model)) != inputs.task:
         raise ValueError(f"{_RULE} {task}. Received: {inputs.task}")
     return inputs

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the benchmark makes of a device's results: top-1 accuracy and the area under the curve."""
 
+import types
+
 import numpy as np
 
 
@@ -41,7 +43,7 @@ def area_under_curve(probabilities: np.ndarray, labels: np.ndarray) -> float | N
     return float(metrics.roc_auc_score(labels, shares, multi_class="ovr"))
 
 
-def require_scikit_learn():  # type: ignore[no-untyped-def]
+def require_scikit_learn() -> types.ModuleType:
     """Module `sklearn.metrics`.
 
     Raises:
