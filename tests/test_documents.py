@@ -33,6 +33,7 @@ REPEATED = [
     ("docs/train.md", "| network | size |", "photographs.md"),
     ("docs/quantize.md", "| dataset | model |", "quantization_accuracy.md"),
     ("docs/export.md", "| | | operations |", "export_size.md"),
+    ("docs/mlperf_tiny.md", "| task | network |", "mlperf_tiny.md"),
 ]
 PARSERS = {
     "training": training_command._make_parser,

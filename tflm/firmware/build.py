@@ -9,12 +9,15 @@ import pathlib
 import re
 import subprocess
 
+from tflm.firmware.benchmark_tasks import task_of_model
 from tflm.settings import RUNTIMES, STATIC, TFLM
 from tflm.toolchains import emulator
 
 SOURCES_FOLDER = pathlib.Path(__file__).resolve().parent
 APPLICATION_FOLDER = SOURCES_FOLDER / "app"
 HOST = "host"
+CAMERA, MLPERF_TINY = "camera", "mlperf-tiny"
+APPLICATIONS = (CAMERA, MLPERF_TINY)
 # What an export for a runtime has, and one for the other has not.
 _MODEL_FILES = {STATIC: "src/micronet_model.h", TFLM: "src/model_data.h"}
 _SETTINGS_FILE = "src/model_settings.h"
@@ -93,11 +96,14 @@ def check(
     platform: os.PathLike[str] | str,
     runtime: str,
     tflm_root: os.PathLike[str] | str | None = None,
+    application: str = CAMERA,
 ) -> None:
     """Raises `ValueError` unless there is a firmware of these; builds nothing.
 
     Args:
         model, platform, runtime, tflm_root: as for `build`.
+        application: one of `APPLICATIONS`; for "mlperf-tiny" the model must be for a task of that
+            benchmark.
     """
     if runtime not in RUNTIMES:
         raise ValueError(f"runtime must be one of {', '.join(RUNTIMES)}. Received: {runtime!r}")
@@ -117,6 +123,8 @@ def check(
             "The runtime tflm needs a folder with the sources of TensorFlow Lite Micro. "
             "Received: none"
         )
+    if application == MLPERF_TINY:
+        task_of_model(model)
 
 
 def check_folder(build_folder: os.PathLike[str] | str) -> None:
@@ -191,24 +199,26 @@ def build(
         build_folder: folder for all that is made; created if missing.
         tflm_root: folder with the sources of TensorFlow Lite Micro, for the runtime "tflm".
         definitions: mapping from names of CMake variables to their values, such as
-            `{"PROVIDER": "test_vectors"}`.
+            `{"PROVIDER": "test_vectors"}`. `APPLICATION` is one of `APPLICATIONS`.
 
     Returns:
         `pathlib.Path` of the program.
 
     Raises:
-        ValueError: there is no such model, platform or runtime.
+        ValueError: there is no such model, platform or runtime, or the model is not for the
+            application.
         emulator.ToolMissingError: CMake, its tool or the compiler is not installed.
         emulator.BuildError: it cannot be built; the message has the tools' messages.
     """
-    check(model, platform, runtime, tflm_root)
+    definitions = definitions or {}
+    check(model, platform, runtime, tflm_root, definitions.get("APPLICATION", CAMERA))
     build_folder = pathlib.Path(build_folder).resolve()
     variables = {
         "MODEL": pathlib.Path(model).resolve(),
         "PLATFORM": platform if platform in platforms() else pathlib.Path(platform).resolve(),
         "RUNTIME": runtime,
         **({} if tflm_root is None else {"TFLM_ROOT": pathlib.Path(tflm_root).resolve()}),
-        **(definitions or {}),
+        **definitions,
     }
     cmake = emulator.find_tool("cmake")
     is_here = is_for_this_computer(platform)

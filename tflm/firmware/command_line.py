@@ -8,7 +8,7 @@ import pathlib
 import tempfile
 
 from micronet_commands import console, quiet_tensorflow
-from tflm.firmware import build, settings
+from tflm.firmware import build, rehearsal, settings
 from tflm.firmware.boards.emulated_board import EmulatedBoard
 from tflm.firmware.boards.host_board import HostBoard
 from tflm.firmware.link.serial_port import SerialPort
@@ -20,12 +20,15 @@ _FAILED = 1
 _INTERRUPTED = 130
 _DEFAULT_PLATFORM = "mps2-an386"
 _DEFAULT_COUNT = 20
+_DEFAULT_INFERENCES, _DEFAULT_WARMUPS = 20, 5  # those of the benchmark's own scripts
+_MOST_INFERENCES = 1_000_000  # that the firmware takes
 
 _EPILOG = """\
 Builds the firmware of MODEL, starts it on a board that QEMU emulates and sends it images over the
-board's serial line; or, with --port, sends them to a board that runs it already. The counted
-instructions of an emulated board are the same every time; they are not cycles. For a board that
-QEMU does not emulate the firmware is built in --build, and that is all.
+board's serial line; or, with --port, sends them to a board that runs it already. With
+--application mlperf-tiny it plays that benchmark's runner. The counted instructions of an emulated
+board are the same every time; they are not cycles. For a board that QEMU does not emulate the
+firmware is built in --build, and that is all.
 """
 
 
@@ -54,11 +57,39 @@ def _run(options):
             return _build_only(options)
         # Only now: what reads the images safely imports TensorFlow, which takes seconds.
         quiet_tensorflow.import_tensorflow()
-        images, labels = _read_images(pathlib.Path(options.images), options.first, options.count)
-        names = _read_class_names(pathlib.Path(options.images))
+        work = _rehearsal(options) if _is_benchmark(options) else _recognitions(options)
     except (ValueError, ImportError) as error:
         return console.fail(_PROGRAM, error, _USAGE_ERROR)
-    return _reported(lambda resources: _recognize_all(options, images, labels, names, resources))
+    return _reported(work)
+
+
+def _is_benchmark(options):
+    return options.application == build.MLPERF_TINY
+
+
+def _recognitions(options):
+    """Reads the images; returns a function of an `ExitStack` that has them recognized."""
+    path = pathlib.Path(options.images)
+    images, labels = _read_images(path, options.first, options.count or _DEFAULT_COUNT)
+    names = _read_class_names(path)
+    return lambda resources: _recognize_all(options, images, labels, names, resources)
+
+
+def _rehearsal(options):
+    """Reads the inputs; returns a function of an `ExitStack` that has them measured."""
+    arrays = None
+    if options.inputs is None:
+        count = rehearsal.DOWNLOADS if options.mode == rehearsal.PERFORMANCE else None
+        path = pathlib.Path(options.images)
+        arrays = _read_images(path, options.first, options.count or count)
+    inputs = rehearsal.read_inputs(options.inputs, arrays, options)
+
+    def work(resources):
+        stream, program = _started(options, resources)
+        rehearsal.run(stream, inputs, options)
+        _print_size_of_board(program, options.platform)
+
+    return work
 
 
 def _is_run(options):
@@ -76,9 +107,12 @@ def _build_only(options):
     def work(resources):
         program = _build(options, resources, {})
         _print_size(program)
+        words = "--images FILE"
+        if _is_benchmark(options):
+            words = f"--application {options.application} --inputs FOLDER"
         print(
             f"{program} is for {options.platform}, which QEMU does not emulate. Write it to the "
-            f"board, then: {_PROGRAM} --port PORT --images FILE"
+            f"board, then: {_PROGRAM} --port PORT {words}"
         )
 
     return _reported(work)
@@ -112,14 +146,21 @@ def _parser():
         help="folder with an exported model, as `python -m tflm` writes it; not with --port",
     )
     parser.add_argument(
+        "--application",
+        choices=build.APPLICATIONS,
+        default=build.CAMERA,
+        help="what the firmware does: recognise images of any size, or answer the runner of the "
+        "benchmark MLPerf Tiny, which this command plays (default: camera)",
+    )
+    parser.add_argument(
         "--images",
         help="file with arrays `images`, raw RGB or gray, and `labels`, such as test.npz of a run",
     )
     parser.add_argument(
         "--count",
         type=int,
-        default=_DEFAULT_COUNT,
-        help=f"how many images to send (default: {_DEFAULT_COUNT})",
+        help=f"how many images to send (default: {_DEFAULT_COUNT}; mlperf-tiny: "
+        f"{rehearsal.DOWNLOADS} for {rehearsal.PERFORMANCE}, all for {rehearsal.ACCURACY})",
     )
     parser.add_argument("--first", type=int, default=0, help="the first of them (default: 0)")
     parser.add_argument(
@@ -139,6 +180,13 @@ def _parser():
     )
     parser.add_argument(
         "--build", help="folder to build in, kept for the next time (default: a temporary one)"
+    )
+    parser.add_argument(
+        "--bits-per-second",
+        type=int,
+        choices=settings.LINE_SPEEDS,
+        default=settings.LINE_SPEEDS[0],
+        help=f"of the serial line (default: {settings.LINE_SPEEDS[0]})",
     )
     parser.add_argument("--port", help="serial port of a real board, such as /dev/ttyACM0")
     parser.add_argument(
@@ -164,6 +212,29 @@ def _parser():
         metavar="COUNT",
         help=f"how much the board may write for an image (default: {settings.MOST_BYTES:,})",
     )
+    benchmark = parser.add_argument_group("for --application mlperf-tiny")
+    benchmark.add_argument(
+        "--inputs", help="folder with the benchmark's y_labels.csv and files, instead of --images"
+    )
+    benchmark.add_argument(
+        "--mode",
+        choices=rehearsal.MODES,
+        default=rehearsal.PERFORMANCE,
+        help="what is measured: inferences a second, or top-1 and AUC (default: performance)",
+    )
+    benchmark.add_argument(
+        "--inferences",
+        type=int,
+        default=_DEFAULT_INFERENCES,
+        help="how many a download is measured by; a submission's take at least 10 seconds "
+        f"(default: {_DEFAULT_INFERENCES})",
+    )
+    benchmark.add_argument(
+        "--warmups",
+        type=int,
+        default=_DEFAULT_WARMUPS,
+        help=f"how many come before (default: {_DEFAULT_WARMUPS})",
+    )
     return parser
 
 
@@ -173,7 +244,7 @@ def _check(options):
             "There must be either the folder of a model or a port. "
             f"Received: model={options.model}, port={options.port}"
         )
-    if options.count < 1 or options.first < 0:
+    if options.count is not None and options.count < 1 or options.first < 0:
         raise ValueError(
             "count must be at least 1, and first at least 0. "
             f"Received: count={options.count}, first={options.first}"
@@ -183,12 +254,25 @@ def _check(options):
         if not limit > 0:
             option = name.replace("_", "-")
             raise ValueError(f"{option} must be positive. Received: {option}={limit:g}")
+    _check_benchmark_options(options)
     if options.build is not None:
         build.check_folder(options.build)
     if options.model is not None:
-        build.check(options.model, options.platform, options.runtime, options.tflm_root)
+        build.check(
+            options.model,
+            options.platform,
+            options.runtime,
+            options.tflm_root,
+            options.application,
+        )
     if _is_run(options):
-        if options.images is None:
+        if _is_benchmark(options) and (options.images is None) == (options.inputs is None):
+            raise ValueError(
+                "There must be either a folder with the benchmark's files, --inputs FOLDER, or "
+                "images as large as the model's input, --images FILE. "
+                f"Received: inputs={options.inputs}, images={options.images}"
+            )
+        if not _is_benchmark(options) and options.images is None:
             raise ValueError(
                 "There must be a file with images to send: --images FILE. Received: no images"
             )
@@ -199,8 +283,28 @@ def _check(options):
         )
 
 
+def _check_benchmark_options(options):
+    if options.inputs is not None and not _is_benchmark(options):
+        raise ValueError(
+            "inputs must be those of --application mlperf-tiny; others are --images FILE. "
+            f"Received: inputs={options.inputs}"
+        )
+    if not 1 <= options.inferences <= _MOST_INFERENCES:
+        raise ValueError(
+            f"inferences must be from 1 to {_MOST_INFERENCES:,}. "
+            f"Received: inferences={options.inferences}"
+        )
+    if not 0 <= options.warmups <= _MOST_INFERENCES:
+        raise ValueError(
+            f"warmups must be from 0 to {_MOST_INFERENCES:,}. Received: warmups={options.warmups}"
+        )
+
+
 def _read_images(path, first, count):
-    """The chosen images and labels; `ValueError` if the file is none or has no such ones."""
+    """The chosen images and labels; `ValueError` if the file is none or has no such ones.
+
+    Without a count all from the first one on.
+    """
     import numpy as np
 
     from keras_micronet.files.archives import DamagedFileError, read_arrays
@@ -221,7 +325,7 @@ def _read_images(path, first, count):
                 f"The labels must be one integer for each of {shape[0]} images. "
                 f"Received: {label_dtype} of shape {label_shape}"
             )
-        if first + count > shape[0]:
+        if first + (count or 1) > shape[0]:
             raise ValueError(
                 f"first and count must choose among the {shape[0]} images of {path}. "
                 f"Received: first={first}, count={count}"
@@ -234,7 +338,7 @@ def _read_images(path, first, count):
             "images must be an .npz file with arrays `images` and `labels`. "
             f"Received: {path} ({error})"
         ) from error
-    chosen = slice(first, first + count)
+    chosen = slice(first, None if count is None else first + count)
     return arrays["images"][chosen], arrays["labels"][chosen]
 
 
@@ -250,14 +354,7 @@ def _read_class_names(images_path):
 def _recognize_all(options, images, labels, names, resources):
     from tflm.firmware.link import serial_client
 
-    program = None
-    if options.port is None:
-        emulation = build.emulation(options.platform)
-        program = _build(options, resources, emulation.definitions if emulation else {})
-        print(f"starting it on {options.platform}", flush=True)
-        stream = resources.enter_context(_board(program, options.platform))
-    else:
-        stream = resources.enter_context(SerialPort(options.port))
+    stream, program = _started(options, resources)
     client = serial_client.SerialClient(
         stream,
         options.answer_seconds,
@@ -283,7 +380,21 @@ def _recognize_all(options, images, labels, names, resources):
             flush=True,
         )
     print(_summary(recognitions, labels, unit))
-    if program is not None and not build.is_for_this_computer(options.platform):
+    _print_size_of_board(program, options.platform)
+
+
+def _started(options, resources):
+    """A running board as a stream, and its program, which is `None` of a real one."""
+    if options.port is not None:
+        return resources.enter_context(SerialPort(options.port, options.bits_per_second)), None
+    emulation = build.emulation(options.platform)
+    program = _build(options, resources, emulation.definitions if emulation else {})
+    print(f"starting it on {options.platform}", flush=True)
+    return resources.enter_context(_board(program, options.platform)), program
+
+
+def _print_size_of_board(program, platform):
+    if program is not None and not build.is_for_this_computer(platform):
         _print_size(program)
 
 
@@ -305,7 +416,12 @@ def _build(options, resources, definitions):
         options.runtime,
         folder,
         tflm_root=options.tflm_root,
-        definitions=definitions,
+        definitions={
+            # Always all of them: a folder that was built in before keeps what is not named.
+            "APPLICATION": options.application,
+            "BITS_PER_SECOND": str(options.bits_per_second),
+            **definitions,
+        },
     )
 
 

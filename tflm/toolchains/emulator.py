@@ -64,6 +64,7 @@ LINK_FLAGS = ("-nostartfiles", "-Wl,--gc-sections", "-Wl,--fatal-warnings")
 # Each instruction advances the virtual clock by 2 ** 6 = 64 ns, a period longer than a tick of the
 # timers that the instruction counters read. The virtual clock never waits for the real one.
 INSTRUCTION_CLOCK = "shift=6,align=off,sleep=off"
+INSTRUCTION_NS = 64
 
 INPUT_NAME = "input.bin"
 OUTPUT_NAME = "output.bin"

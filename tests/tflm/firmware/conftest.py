@@ -27,9 +27,11 @@ HEIGHT, WIDTH = 10, 8
 # What percent-encoding has to do with: spaces, its own sign, other letters, signs of C.
 CLASS_NAMES = ("plain", "two words", "100%", "a=b,c", "Übergröße", "日本", "'\"\\")
 _INPUT_SCALE, _INPUT_ZERO_POINT = 0.019, -5
-_OUTPUT_SCALE, _OUTPUT_ZERO_POINT = 0.25, 3
+_OUTPUT_ZERO_POINT = 3
+_CLASSES = len(CLASS_NAMES)
 _MODEL = b"stands for a flatbuffer, which the static runtime does not need"
 _TEST_VECTORS = 3
+_FEATURES = 160  # of images of HEIGHT x WIDTH
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,12 +43,12 @@ class SmallModel:
     Attributes:
         folder: the export for the static runtime.
         graph: quantized `Graph` of fused kernels.
-        channels: 3 for RGB, 1 for gray.
+        class_names: one for each score.
     """
 
     folder: pathlib.Path
     graph: Graph
-    channels: int = 3
+    class_names: tuple[str, ...] = CLASS_NAMES
 
     identifier = zlib.crc32(_MODEL)
 
@@ -56,8 +58,13 @@ class SmallModel:
         header = (self.folder / "src" / f"{LIBRARY}_rows.h").read_text()
         return int(header.split("#define SMALL_MODEL_ROWS_ARENA_BYTES ")[1].split()[0])
 
+    @property
+    def input_shape(self):
+        """(height, width, channels): 3 for RGB, 1 for gray."""
+        return self.graph.tensors[self.graph.inputs[0]].shape[1:]
+
     def scores(self, image):
-        """int8 scores, as a tuple of int, of raw uint8 `(HEIGHT, WIDTH, channels)`.
+        """int8 scores, as a tuple of int, of raw uint8 `input_shape`.
 
         Computed by the kernels' definitions in NumPy.
         """
@@ -68,21 +75,26 @@ class SmallModel:
         return functools.cache(self._compute_scores)
 
     def _compute_scores(self, pixels):
-        image = np.frombuffer(pixels, np.uint8).reshape(HEIGHT, WIDTH, self.channels)
+        image = np.frombuffer(pixels, np.uint8).reshape(self.input_shape)
         source, result = self.graph.inputs[0], self.graph.outputs[0]
         scale = self.graph.tensors[source].quantization
-        integers = _normalization(self.channels).quantized_images(image, scale)
+        integers = _normalization(self.input_shape[-1]).quantized_images(image, scale)
         return tuple(fused_models.run(self.graph, integers)[result].ravel().tolist())
 
     def score(self, value):
         """The real value of an int8 score."""
-        return (value - _OUTPUT_ZERO_POINT) * _OUTPUT_SCALE
+        return (value - _OUTPUT_ZERO_POINT) * self.output_scale
+
+    @property
+    def output_scale(self):
+        """What a score's step is worth."""
+        return float(self.graph.tensors[self.graph.outputs[0]].quantization.scale[0])
 
 
-def random_images(count, seed=0, channels=3):
-    """Raw RGB or gray, uint8 `(count, HEIGHT, WIDTH, channels)`."""
+def random_images(count, seed=0, channels=3, size=(HEIGHT, WIDTH)):
+    """Raw RGB or gray, uint8 `(count, height, width, channels)`."""
     generator = np.random.default_rng(seed)
-    return generator.integers(0, 256, (count, HEIGHT, WIDTH, channels)).astype(np.uint8)
+    return generator.integers(0, 256, (count, *size, channels)).astype(np.uint8)
 
 
 @pytest.fixture(scope="session")
@@ -94,7 +106,24 @@ def small_model(tmp_path_factory):
 @pytest.fixture(scope="session")
 def gray_model(tmp_path_factory):
     """A `SmallModel` of gray images."""
-    return _exported(SmallModel(tmp_path_factory.mktemp("gray_model"), _graph(1), 1))
+    return _exported(SmallModel(tmp_path_factory.mktemp("gray_model"), _graph((HEIGHT, WIDTH, 1))))
+
+
+@pytest.fixture(scope="session")
+def classifier_model(tmp_path_factory):
+    """A `SmallModel` with the ends of the benchmark's image classification."""
+    names = tuple(f"class {index}" for index in range(10))
+    graph = _graph((32, 32, 3), len(names), output_scale=0.02)
+    return _exported(SmallModel(tmp_path_factory.mktemp("classifier_model"), graph, names))
+
+
+@pytest.fixture(scope="session")
+def person_model(tmp_path_factory):
+    """A `SmallModel` with the ends of the benchmark's person detection."""
+    names = ("nobody", "person")
+    # As many features as a dense layer takes.
+    graph = _graph((96, 96, 3), len(names), output_scale=0.02, stride=3, channels=4)
+    return _exported(SmallModel(tmp_path_factory.mktemp("person_model"), graph, names))
 
 
 def _normalization(channels):
@@ -102,14 +131,15 @@ def _normalization(channels):
 
 
 def _exported(model):
-    graph, images = model.graph, random_images(_TEST_VECTORS, 1, model.channels)
+    *size, channels = model.input_shape
+    graph, images = model.graph, random_images(_TEST_VECTORS, 1, channels, size)
     input_quantization = graph.tensors[graph.inputs[0]].quantization
     settings = ModelSettings(
         input_shape=graph.tensors[graph.inputs[0]].shape,
-        class_names=CLASS_NAMES,
+        class_names=model.class_names,
         model=_MODEL,
         ends=f'#include "{LIBRARY}.h"\n',
-        raw_to_input=_normalization(model.channels).tables(input_quantization),
+        raw_to_input=_normalization(channels).tables(input_quantization),
     )
     outputs = np.array([model.scores(image) for image in images], np.int8)
     library = c_library.static_library(graph, LIBRARY, model.identifier)
@@ -120,7 +150,7 @@ def _exported(model):
         **generic_names.settings_header(LIBRARY),
     }
     vectors = {
-        **test_vectors(images, outputs, np.arange(_TEST_VECTORS), LIBRARY),
+        **test_vectors(images, outputs, np.arange(_TEST_VECTORS) % len(model.class_names), LIBRARY),
         **generic_names.test_vectors_header(LIBRARY),
     }
     c_arrays.write_files(sources, model.folder / "src")
@@ -152,7 +182,13 @@ def firmware(small_model, tmp_path_factory):
     return program
 
 
-def _graph(image_channels=3):
+def _graph(
+    input_shape=(HEIGHT, WIDTH, 3),
+    classes=_CLASSES,
+    output_scale=0.25,
+    stride=2,
+    channels=8,
+):
     generator = np.random.default_rng(0)
 
     def weights(*shape):
@@ -162,29 +198,31 @@ def _graph(image_channels=3):
         biases = generator.integers(-2000, 2000, outputs).astype(np.int32)
         return biases, np.full(outputs, factor * 2**32, np.int32)
 
-    middle, channels = 4, 8
+    middle = 4
     vertical_biases, vertical_multipliers = layer(middle, 0.004)
     horizontal_biases, horizontal_multipliers = layer(channels, 0.01)
     stem = FactorizedStem(
-        input_shape=(HEIGHT, WIDTH, image_channels),
-        vertical_weights=weights(middle, 3, image_channels),
+        input_shape=input_shape,
+        vertical_weights=weights(middle, 3, input_shape[-1]),
         vertical_biases=vertical_biases,
         vertical_multipliers=vertical_multipliers,
-        vertical_stride=2,
+        vertical_stride=stride,
         middle_zero_point=2,
         horizontal_weights=weights(channels, 3),
         horizontal_biases=horizontal_biases,
         horizontal_multipliers=horizontal_multipliers,
-        horizontal_stride=2,
+        horizontal_stride=stride,
         input_zero_point=_INPUT_ZERO_POINT,
         output_zero_point=-1,
         output_positions=np.arange(channels, dtype=np.int16),
     )
     features = int(np.prod(stem.output_shape))
-    biases, multipliers = layer(len(CLASS_NAMES), 0.0015)
+    # Sums of as many terms as there are features: larger images must not saturate all scores.
+    factor = 0.0015 * np.sqrt(_FEATURES / features)
+    biases, multipliers = layer(classes, factor)
     dense = Dense(
         bits=8,
-        weights=weights(len(CLASS_NAMES), features),
+        weights=weights(classes, features),
         biases=biases,
         multipliers=multipliers,
         input_zero_point=-1,
@@ -192,10 +230,10 @@ def _graph(image_channels=3):
     )
     graph = Graph()
     scale = quantization(_INPUT_SCALE, _INPUT_ZERO_POINT)
-    graph.inputs = [graph.add_tensor("image", (1, HEIGHT, WIDTH, image_channels), None, scale)]
+    graph.inputs = [graph.add_tensor("image", (1, *input_shape), None, scale)]
     graph.add_tensor("stem", (1, *stem.output_shape), None, quantization(0.1, -1))
-    scale = quantization(_OUTPUT_SCALE, _OUTPUT_ZERO_POINT)
-    graph.outputs = [graph.add_tensor("scores", (1, len(CLASS_NAMES)), None, scale)]
+    scale = quantization(output_scale, _OUTPUT_ZERO_POINT)
+    graph.outputs = [graph.add_tensor("scores", (1, classes), None, scale)]
     graph.operations = [
         Operation("MICRONET_FACTORIZED_STEM_S8", ["image"], ["stem"], {"integers": stem}),
         Operation("MICRONET_DENSE_S8", ["stem"], ["scores"], {"integers": dense}),

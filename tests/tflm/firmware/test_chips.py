@@ -4,6 +4,7 @@
 Also what platforms may choose of processors, and what becomes of faults.
 """
 
+import functools
 import re
 import shutil
 import struct
@@ -214,6 +215,7 @@ CLOCK_CHECK = """
 #include <sys/mman.h>
 
 #include "cortex_m.h"
+#include "platform.h"
 
 #define AT(address) (*(uint32_t *)(uintptr_t)(address))
 
@@ -224,7 +226,7 @@ int WaitForBits(const volatile uint32_t *address, uint32_t mask) {
 
 void FaultHandler(void) {}
 
-/* Prints some registers after the start, if RCC_CR has been `argv[1]` before. */
+/* Prints some registers and the clock after the start, if RCC_CR has been `argv[1]` before. */
 int main(int argc, char **argv) {
   const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE;
   void *const base = (void *)0x40000000;
@@ -237,6 +239,7 @@ int main(int argc, char **argv) {
        *address != 0; ++address) {
     printf("%08x\\n", (unsigned)AT(*address));
   }
+  printf("%08x\\n", (unsigned)PlatformCyclesPerSecond());
   return 0;
 }
 """
@@ -244,20 +247,30 @@ int main(int argc, char **argv) {
 
 @pytest.fixture(scope="module")
 def registers_after_start(tmp_path_factory):
-    """Function of RCC_CR: registers of the chip, which lie in this computer's memory."""
+    """Function of RCC_CR: registers of the chip, which lie in this computer's memory.
+
+    Also the clock that it counts by. The line has 115,200 bits a second, or as many as are named.
+    """
     folder = tmp_path_factory.mktemp("clocks")
     (folder / "check.c").write_text(CLOCK_CHECK)
     includes = [f"-I{build.SOURCES_FOLDER / name}" for name in ("cortex_m", "platforms")]
-    # This computer has no `wfi`: `__asm__ volatile(...)` becomes nothing.
-    chip_flags = ["-D__asm__=", "-Dvolatile(text)=", "-c", platform_folder(CHIP) / "stm32f405.c"]
-    check_flags = ["-D_GNU_SOURCE", folder / "check.c", folder / "chip.o"]
-    for flags, target in ((chip_flags, "chip.o"), (check_flags, "check")):
-        subprocess.run(["gcc", "-w", *includes, *flags, "-o", folder / target], check=True)
 
-    def registers(control):
-        command = [folder / "check", hex(control)]
+    @functools.cache
+    def program(bits_per_second):
+        # This computer has no `wfi`: `__asm__ volatile(...)` becomes nothing.
+        chip_flags = ["-D__asm__=", "-Dvolatile(text)=", "-c"]
+        chip_flags += [f"-DMICRONET_BITS_PER_SECOND={bits_per_second}"]
+        chip_flags += [platform_folder(CHIP) / "stm32f405.c"]
+        check_flags = ["-D_GNU_SOURCE", folder / "check.c", folder / "chip.o"]
+        check = f"check{bits_per_second}"
+        for flags, target in ((chip_flags, "chip.o"), (check_flags, check)):
+            subprocess.run(["gcc", "-w", *includes, *flags, "-o", folder / target], check=True)
+        return folder / check
+
+    def registers(control, bits_per_second=115_200):
+        command = [program(bits_per_second), hex(control)]
         finished = subprocess.run(command, capture_output=True, text=True, check=True)
-        names = ("PLLCFGR", "CFGR", "ACR", "BRR", "MODER", "AFRH")
+        names = ("PLLCFGR", "CFGR", "ACR", "BRR", "MODER", "AFRH", "hertz")
         return dict(zip(names, (int(line, 16) for line in finished.stdout.split()), strict=True))
 
     return registers
@@ -285,6 +298,12 @@ def test_clocks_are_those_of_the_reference_manual(registers_after_start):
     assert 84e6 / registers["BRR"] == pytest.approx(115_200, rel=0.002)
     assert registers["MODER"] >> 18 & 15 == 0b1010  # PA9, PA10: alternate function
     assert registers["AFRH"] >> 4 & 0xFF == 0x77  # of which 7 is USART1
+    assert registers["hertz"] == 168_000_000
+
+
+def test_line_may_be_slow(registers_after_start):
+    registers = registers_after_start(CRYSTAL_READY | PLL_READY, 9600)
+    assert 84e6 / registers["BRR"] == pytest.approx(9600, rel=0.002)
 
 
 def test_clocks_without_a_crystal(registers_after_start):
@@ -301,6 +320,7 @@ def test_clocks_without_a_pll(registers_after_start, control):
     registers = registers_after_start(control)
     assert registers["CFGR"] == 0
     assert 16e6 / registers["BRR"] == pytest.approx(115_200, rel=0.002)
+    assert registers["hertz"] == 16_000_000
 
 
 # Chips that nothing here emulates

@@ -4,14 +4,13 @@
 #include "application_settings.h"
 #include "image_provider.h"
 #include "micronet_image_resizer.h"
+#include "model_start.h"
 #include "platform.h"
 #include "recognition_responder.h"
 #include "recognizer.h"
 
 namespace micronet {
 namespace {
-
-constexpr int kFailure = 1;
 
 static_assert(kInputWidth <= MICRONET_IMAGE_RESIZER_MOST_SIZE &&
                   kInputHeight <= MICRONET_IMAGE_RESIZER_MOST_SIZE &&
@@ -23,39 +22,6 @@ alignas(4) uint8_t
 micronet_image_resizer resizer;
 alignas(4) int8_t input_row[kInputWidth * kInputChannels];
 uint64_t image_cycles;
-
-// Ends the program if there is an error.
-void RequireModel(const char *error) {
-  if (error == nullptr) return;
-  RespondError("model", error);
-  PlatformExit(kFailure);
-}
-
-void RequireArena() {
-  if (ArenaBytes() >= NeededArenaBytes()) return;
-  RespondError("arena", "needs # bytes, has #", {NeededArenaBytes(), ArenaBytes()});
-  PlatformExit(kFailure);
-}
-
-void RequireEqual(const char *sentence, int64_t settings, int64_t model) {
-  if (settings == model) return;
-  RespondError("model", sentence, {settings, model});
-  PlatformExit(kFailure);
-}
-
-// Files of different exports must not meet in one program.
-void RequireSettingsOf(const ModelDescription &model) {
-  RequireEqual("identifier must be that of model_settings.h, #, received #", kModelIdentifier,
-               model.identifier);
-  RequireEqual("input height must be that of model_settings.h, #, received #", kInputHeight,
-               model.input_height);
-  RequireEqual("input width must be that of model_settings.h, #, received #", kInputWidth,
-               model.input_width);
-  RequireEqual("input channels must be those of model_settings.h, #, received #", kInputChannels,
-               model.input_channels);
-  RequireEqual("scores must be as many as in model_settings.h, #, received #", kClassCount,
-               model.output_size);
-}
 
 // Calls a function of the recognizer, whose cycles count.
 template <typename Function>
@@ -89,10 +55,7 @@ Recognition Recognize() {
 }  // namespace
 
 void Setup() {
-  RequireArena();
-  ModelDescription model;
-  RequireModel(StartRecognizer(&model));
-  RequireSettingsOf(model);
+  const ModelDescription model = StartModel();
   // Sizes and memory are constants that fit.
   micronet_image_resizer_init(&resizer, kInputWidth, kInputHeight, kInputChannels, kLargestShrink,
                               resizer_memory, sizeof(resizer_memory));

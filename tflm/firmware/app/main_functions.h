@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// The application: recognizes what the image provider's frames show.
+// An application. Beside this file: recognizes what the image provider's frames show.
 #ifndef MICRONET_MAIN_FUNCTIONS_H
 #define MICRONET_MAIN_FUNCTIONS_H
 
 namespace micronet {
 
-// To be called once at the start. Ends the program, after one line that tells why, if the model
-// cannot work: "error arena ..." or "error model ...".
+// To be called once at the start. Ends the program, after one error that tells why, if the model
+// cannot work: "arena" or "model".
 void Setup();
 
-// To be called again and again. Works on one part of a frame, if there is one.
+// To be called again and again. Works on what the line or the image provider has next, if anything.
 void Loop();
 
 }  // namespace micronet

@@ -6,8 +6,7 @@
 
 #include <stdint.h>
 
-#include <initializer_list>
-
+#include "error_responder.h"
 #include "recognizer.h"
 
 namespace micronet {
@@ -38,11 +37,7 @@ void RespondRow(int32_t index);
 // percent-encoded UTF-8, its score real, with three decimals; the scores at the end are int8.
 void RespondRecognition(const Recognition &recognition);
 
-// error <code> <sentence>
-//
-// sentence: `numbers` take the places of its characters "#", one after the other.
-void RespondError(const char *code, const char *sentence,
-                  std::initializer_list<int64_t> numbers = {});
+// error_responder.h's RespondError writes: error <code> <sentence>
 
 }  // namespace micronet
 

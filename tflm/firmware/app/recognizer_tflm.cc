@@ -10,10 +10,10 @@
 
 #include "application_settings.h"
 #include "crc32.h"
+#include "error_responder.h"
 #include "model_data.h"
 #include "op_resolver.h"
 #include "platform.h"
-#include "recognition_responder.h"
 #include "tensorflow/lite/micro/debug_log.h"
 #include "tensorflow/lite/micro/micro_interpreter.h"
 #include "tensorflow/lite/schema/schema_generated.h"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the application needs of a board. Another board is another folder that defines these four
- * functions, and whose platform.cmake tells the build how; CMakeLists.txt says what it can set. */
+/* What the applications need of a board. Another board is another folder that defines these
+ * functions, and whose platform.cmake tells the build how; CMakeLists.txt says what it can set.
+ * MICRONET_BITS_PER_SECOND is the chosen speed of the serial line. */
 #ifndef MICRONET_PLATFORM_H
 #define MICRONET_PLATFORM_H
 
@@ -20,6 +21,10 @@ int PlatformReadCharacter(void);
 /* A counter that starts anywhere and never goes back: cycles of the processor, or what comes
  * nearest to them. */
 uint64_t PlatformCycles(void);
+
+/* How far that counter counts in a second, with the clock that the board has now. Only what tells
+ * times needs it: APPLICATION=mlperf-tiny. */
+uint32_t PlatformCyclesPerSecond(void);
 
 /* Ends the program. A board that has nobody to tell stops here for ever.
  *

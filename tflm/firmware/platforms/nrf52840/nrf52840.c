@@ -27,7 +27,7 @@ enum { TRANSMIT_PIN = 6, RECEIVE_PIN = 8 }; /* P0.06 and P0.08: the kit's USB se
 
 static const uint32_t kOutput = 3u;           /* DIR output, INPUT disconnected */
 static const uint32_t kInputWithPullUp = 12u; /* DIR input, INPUT connected, PULL up */
-static const uint32_t kBaud115200 = 0x01D7E000u;
+static const uint32_t kBaudRate = MICRONET_BITS_PER_SECOND == 9600 ? 0x00275000u : 0x01D7E000u;
 static const uint32_t kEnabled = 4u;
 
 /* The processor always has 64 MHz; from the crystal they are exact enough for a UART. */
@@ -43,7 +43,7 @@ static void StartSerialLine(void) {
   PIN_CNF(RECEIVE_PIN) = kInputWithPullUp;
   PSEL_TXD = TRANSMIT_PIN;
   PSEL_RXD = RECEIVE_PIN;
-  BAUDRATE = kBaud115200;
+  BAUDRATE = kBaudRate;
   ENABLE = kEnabled;
   TASKS_STARTRX = 1u;
   TASKS_STARTTX = 1u;
@@ -66,6 +66,8 @@ int PlatformReadCharacter(void) {
   EVENTS_RXDRDY = 0; /* before the reading, which may bring the next of six at once */
   return (int)(RXD & 0xFFu);
 }
+
+uint32_t PlatformCyclesPerSecond(void) { return 64000000u; }
 
 /* All characters have been sent: PlatformWriteCharacter waits for them. */
 void PlatformExit(int status) {

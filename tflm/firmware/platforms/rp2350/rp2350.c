@@ -47,6 +47,11 @@ static const uint32_t kIoBank0 = 1u << 6, kPadsBank0 = 1u << 9, kPllSys = 1u << 
 static const uint32_t kBusy = 1u << 3, kReceiveEmpty = 1u << 4, kTransmitFull = 1u << 5;
 
 enum { TRANSMIT_PIN = 0, RECEIVE_PIN = 1 };
+enum { CRYSTAL_HERTZ = 12000000, PLL_HERTZ = 150000000 };
+/* 64 times the UART's divider: UARTCLK / 16 / bits per second, rounded. */
+enum { DIVIDER = (4 * CRYSTAL_HERTZ + MICRONET_BITS_PER_SECOND / 2) / MICRONET_BITS_PER_SECOND };
+
+static uint32_t processor_hertz = CRYSTAL_HERTZ; /* until the PLL; of the ring oscillator, about */
 
 static void EndReset(uint32_t blocks) {
   RESET &= ~blocks;
@@ -70,14 +75,15 @@ static void StartClocks(void) {
   PLL_SYS->PWR &= ~(1u << 3);                       /* POSTDIVPD */
   CLK_SYS_CTRL = 1u;                                /* SRC: AUX, of which AUXSRC 0 is PLL_SYS */
   WaitForBits(&CLK_SYS_SELECTED, 1u << 1);
+  processor_hertz = PLL_HERTZ;
 }
 
 static void StartSerialLine(void) {
   CLK_PERI_CTRL = 4u << 5;            /* AUXSRC: XOSC */
   CLK_PERI_CTRL = 4u << 5 | 1u << 11; /* ENABLE */
   EndReset(kIoBank0 | kPadsBank0 | kUart0);
-  UART0->IBRD = 6u; /* 12 MHz / 16 / 115,200 = 6 + 33 / 64 */
-  UART0->FBRD = 33u;
+  UART0->IBRD = DIVIDER / 64;
+  UART0->FBRD = DIVIDER % 64;
   UART0->LCR_H = 3u << 5 | 1u << 4;        /* WLEN: 8 bits; FEN: 32 bytes are kept */
   UART0->CR = 1u << 0 | 1u << 8 | 1u << 9; /* UARTEN, TXE, RXE */
   for (uint32_t pin = TRANSMIT_PIN; pin <= RECEIVE_PIN; ++pin) {
@@ -100,6 +106,8 @@ void PlatformWriteCharacter(uint8_t character) {
 int PlatformReadCharacter(void) {
   return UART0->FR & kReceiveEmpty ? -1 : (int)(UART0->DR & 0xFFu);
 }
+
+uint32_t PlatformCyclesPerSecond(void) { return processor_hertz; }
 
 /* There is nobody to tell. */
 void PlatformExit(int status) {

@@ -46,8 +46,10 @@ enum {
   HSE_MEGAHERTZ = 8,  /* the crystal; another board's may be another */
   HSI_MEGAHERTZ = 16, /* the oscillator within the chip, which it starts with */
   PLL_MEGAHERTZ = 168,
-  BITS_PER_SECOND = 115200,
+  BITS_PER_SECOND = MICRONET_BITS_PER_SECOND,
 };
+
+static uint32_t processor_hertz = HSI_MEGAHERTZ * 1000000u;
 
 /* Of USART1's clock, which is that of APB2, rounded. */
 static uint32_t BaudRate(uint32_t hertz) { return (hertz + BITS_PER_SECOND / 2) / BITS_PER_SECOND; }
@@ -68,6 +70,7 @@ static uint32_t StartClocks(void) {
   if (!WaitForBits(&RCC->CR, kPllReady)) return HSI_MEGAHERTZ * 1000000u;
   RCC->CFGR = kBusDividers | kSystemClockPll;
   WaitForBits(&RCC->CFGR, kSystemClockIsPll);
+  processor_hertz = PLL_MEGAHERTZ * 1000000u;
   return PLL_MEGAHERTZ / 2 * 1000000u;
 }
 
@@ -94,6 +97,14 @@ void PlatformWriteCharacter(uint8_t character) {
 int PlatformReadCharacter(void) {
   /* Reading SR and then DR clears an overrun, too, which else keeps the receiver silent. */
   return USART1->SR & kReceived ? (int)(USART1->DR & 0xFFu) : -1;
+}
+
+uint32_t PlatformCyclesPerSecond(void) {
+#if defined(EMULATED_HERTZ)
+  return EMULATED_HERTZ;
+#else
+  return processor_hertz;
+#endif
 }
 
 /* There is nobody to tell. */

@@ -38,7 +38,14 @@ static const uint32_t kPllReady = 1u << 25; /* RCC_CR */
 static const uint32_t kOverrun = 1u << 3, kReceived = 1u << 5, kSent = 1u << 6,
                       kTransmitterEmpty = 1u << 7; /* USART_ISR */
 
-enum { HSI_HERTZ = 64000000, APB1_HERTZ = 100000000, BITS_PER_SECOND = 115200 };
+enum {
+  HSI_HERTZ = 64000000,
+  PLL_HERTZ = 400000000,
+  APB1_HERTZ = 100000000,
+  BITS_PER_SECOND = MICRONET_BITS_PER_SECOND,
+};
+
+static uint32_t processor_hertz = HSI_HERTZ;
 
 /* After a reset they are off, and what they hold is anything. */
 static void StartCaches(void) {
@@ -73,6 +80,7 @@ static uint32_t StartClocks(void) {
   RCC_D3CFGR = 4u << 4;           /* D3PPRE */
   RCC_CFGR = 3u;                  /* SW: PLL1 */
   WaitForBits(&RCC_CFGR, 3u << 3);
+  processor_hertz = PLL_HERTZ;
   return APB1_HERTZ;
 }
 
@@ -104,6 +112,8 @@ int PlatformReadCharacter(void) {
   if (status & kOverrun) USART3->ICR = kOverrun; /* else the receiver stays silent */
   return status & kReceived ? (int)(USART3->RDR & 0xFFu) : -1;
 }
+
+uint32_t PlatformCyclesPerSecond(void) { return processor_hertz; }
 
 /* There is nobody to tell. */
 void PlatformExit(int status) {
