@@ -16,6 +16,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_micronet import pyramid
 from keras_micronet.gray_weights import copy_to_gray
 from keras_micronet.image_statistics import channel_statistics
 from keras_micronet.layers import FactorizedStem, MicroBlock, arguments
@@ -28,6 +29,8 @@ from keras_micronet.weights import check_weights_argument, load_weights
 
 IMAGENET_CLASSES = 1000
 _DEFAULT_SIZE = 224
+_STEM_STRIDE, _WHOLE_STRIDE = 2, 32
+_OUTPUT_STRIDES = (8, 16, _WHOLE_STRIDE)
 
 _DOCUMENTATION = """Instantiates MicroNet-{name}, {top1}% top-1 on ImageNet by its authors.
 
@@ -61,6 +64,9 @@ _DOCUMENTATION = """Instantiates MicroNet-{name}, {top1}% top-1 on ImageNet by i
         full_rank: `True` for the paper's full-rank partner for mutual learning:
             the same widths and depth, dense pointwise and k x k depthwise
             convolutions. No checkpoints exist for it.
+        output_stride: without the top, 8 or 16 for features that are 4 or 2
+            times as fine as those of 32: later strides are 1, the weights the
+            same. Such blocks add no residual, as they had none.
         name: name of the model.
 
     Returns:
@@ -94,6 +100,16 @@ class MicroNet(SingleTrace, keras.Model):
         ValueError: if the outputs do not depend on the inputs alone.
     """
 
+    @property
+    def pyramid_outputs(self) -> dict[str, keras.KerasTensor]:
+        """The finest to the coarsest features, as keras-hub's backbones have them.
+
+        Keras tensors by level: `"P2"` is the output of the last block whose features have
+        1/4 of the images' height and width (rounded up), `"P3"` 1/8, up to the model's
+        output stride. In Keras's image data format at the time of reading.
+        """
+        return pyramid.outputs(self)
+
 
 def MicroNetM0(
     input_shape: Sequence[int | None] | None = None,
@@ -106,6 +122,7 @@ def MicroNetM0(
     dropout_rate: float | None = None,
     include_preprocessing: bool = True,
     full_rank: bool = False,
+    output_stride: int = 32,
     name: str = "micronet_m0",
 ) -> MicroNet:
     return _micronet(VARIANTS["M0"], **locals())
@@ -122,6 +139,7 @@ def MicroNetM1(
     dropout_rate: float | None = None,
     include_preprocessing: bool = True,
     full_rank: bool = False,
+    output_stride: int = 32,
     name: str = "micronet_m1",
 ) -> MicroNet:
     return _micronet(VARIANTS["M1"], **locals())
@@ -138,6 +156,7 @@ def MicroNetM2(
     dropout_rate: float | None = None,
     include_preprocessing: bool = True,
     full_rank: bool = False,
+    output_stride: int = 32,
     name: str = "micronet_m2",
 ) -> MicroNet:
     return _micronet(VARIANTS["M2"], **locals())
@@ -154,6 +173,7 @@ def MicroNetM3(
     dropout_rate: float | None = None,
     include_preprocessing: bool = True,
     full_rank: bool = False,
+    output_stride: int = 32,
     name: str = "micronet_m3",
 ) -> MicroNet:
     return _micronet(VARIANTS["M3"], **locals())
@@ -218,12 +238,14 @@ def _micronet(
     dropout_rate,
     include_preprocessing,
     full_rank,
+    output_stride,
     name,
 ):
     classes = arguments.positive_integer("classes", classes)
     dropout_rate = _checked_dropout_rate(variant, dropout_rate)
     _check_activation(classifier_activation)
     _check_choices(weights, include_top, classes, pooling, full_rank)
+    _check_output_stride(output_stride, include_top)
     check_weights_argument(weights)
     inputs = _image_input(input_shape, input_tensor, include_top)
     _check_channels(inputs, weights, include_preprocessing)
@@ -234,7 +256,7 @@ def _micronet(
         images = keras.layers.Permute((2, 3, 1), name="to_channels_last")(images)
     if include_preprocessing:
         images = _normalization(images.shape[-1])(images)
-    features = _features(variant, images, full_rank)
+    features = _features(variant, images, full_rank, output_stride)
     if include_top:
         outputs = _top(variant, features, classes, classifier_activation, dropout_rate)
     else:
@@ -262,16 +284,22 @@ def _imagenet_model(variant, include_top):
         dropout_rate=None,
         include_preprocessing=True,
         full_rank=False,
+        output_stride=_WHOLE_STRIDE,
         name=variant.name,
     )
 
 
-def _features(variant, images, full_rank):
+def _features(variant, images, full_rank, output_stride):
     common = {"full_rank": full_rank, "data_format": "channels_last"}
     features = FactorizedStem(variant.stem_channels, name="stem", **common)(images)
+    stride = _STEM_STRIDE
     for number, row in enumerate(variant.blocks, start=1):
+        has_its_stride = stride * row.strides <= output_stride
+        strides = row.strides if has_its_stride else 1
+        stride *= strides
         features = MicroBlock(
-            **dataclasses.asdict(row),
+            **{**dataclasses.asdict(row), "strides": strides},
+            residual=has_its_stride,
             initial_a=variant.initial_a,
             initial_b=variant.initial_b,
             name=f"block_{number}",
@@ -412,6 +440,19 @@ def _check_activation(classifier_activation):
             "`classifier_activation` must be None, a callable or the name of a Keras activation. "
             f"Received: classifier_activation={classifier_activation!r}"
         ) from error
+
+
+def _check_output_stride(output_stride, include_top):
+    if output_stride not in _OUTPUT_STRIDES:
+        raise ValueError(
+            f"`output_stride` must be one of {_OUTPUT_STRIDES}. "
+            f"Received: output_stride={output_stride!r}"
+        )
+    if include_top and output_stride != _WHOLE_STRIDE:
+        raise ValueError(
+            f"`output_stride` must be {_WHOLE_STRIDE} with the top, which pools the features; for "
+            f"finer ones use `include_top=False`. Received: output_stride={output_stride}"
+        )
 
 
 def _check_choices(weights, include_top, classes, pooling, full_rank):
