@@ -6,7 +6,6 @@ FLOPs", ICCV 2021 (arXiv 2108.05894; first version arXiv 2011.12289). Weights:
 the authors' and PaddleClas's ImageNet checkpoints, see `weights`.
 """
 
-import dataclasses
 import numbers
 import os
 from collections.abc import Callable, Sequence
@@ -16,21 +15,19 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_micronet import pyramid
+from keras_micronet import backbone, pyramid
 from keras_micronet.gray_weights import copy_to_gray
 from keras_micronet.image_statistics import channel_statistics
-from keras_micronet.layers import FactorizedStem, MicroBlock, arguments
+from keras_micronet.layers import arguments
 from keras_micronet.layers.image_layer import standardize_data_format
 from keras_micronet.layers.image_normalization import ImageNormalization
 from keras_micronet.layers.normalized_conv2d import NORMALIZATION_EPSILON, NORMALIZATION_MOMENTUM
 from keras_micronet.single_trace import SingleTrace
-from keras_micronet.variants import VARIANTS
+from keras_micronet.variants import VARIANTS, Variant
 from keras_micronet.weights import check_weights_argument, load_weights
 
 IMAGENET_CLASSES = 1000
 _DEFAULT_SIZE = 224
-_STEM_STRIDE, _WHOLE_STRIDE = 2, 32
-_OUTPUT_STRIDES = (8, 16, _WHOLE_STRIDE)
 
 _DOCUMENTATION = """Instantiates MicroNet-{name}, {top1}% top-1 on ImageNet by its authors.
 
@@ -247,22 +244,16 @@ def _micronet(
     _check_choices(weights, include_top, classes, pooling, full_rank)
     _check_output_stride(output_stride, include_top)
     check_weights_argument(weights)
-    inputs = _image_input(input_shape, input_tensor, include_top)
-    _check_channels(inputs, weights, include_preprocessing)
-
-    images = inputs
-    channels_first = standardize_data_format(None) == "channels_first"
-    if channels_first:
-        images = keras.layers.Permute((2, 3, 1), name="to_channels_last")(images)
-    if include_preprocessing:
-        images = _normalization(images.shape[-1])(images)
-    features = _features(variant, images, full_rank, output_stride)
+    inputs, images = image_input(
+        input_shape, include_preprocessing, weights, input_tensor, include_top
+    )
+    features = backbone.features(variant, images, full_rank=full_rank, output_stride=output_stride)
     if include_top:
         outputs = _top(variant, features, classes, classifier_activation, dropout_rate)
     else:
-        outputs = _pooled(features, pooling, channels_first)
+        outputs = _pooled(features, pooling)
 
-    model = MicroNet(_sources(inputs), outputs, name=name)
+    model = MicroNet(inputs, outputs, name=name)
     if weights == "imagenet" and images.shape[-1] == 1:
         copy_to_gray(_imagenet_model(variant, include_top), model)
     else:
@@ -270,13 +261,57 @@ def _micronet(
     return model
 
 
+def image_input(
+    input_shape: Sequence[int | None] | None,
+    include_preprocessing: bool,
+    weights: str | os.PathLike[str] | None,
+    input_tensor: keras.KerasTensor | None = None,
+    include_top: bool = False,
+) -> tuple[Any, keras.KerasTensor]:
+    """A model's inputs, and the normalized images with the channels last that they become.
+
+    Args:
+        input_shape, include_preprocessing, weights, input_tensor, include_top: as for `MicroNetM0`.
+
+    Raises:
+        ValueError: if an argument is not as described there.
+    """
+    images = inputs = _image_input(input_shape, input_tensor, include_top)
+    _check_channels(inputs, weights, include_preprocessing)
+    if standardize_data_format(None) == "channels_first":
+        images = keras.layers.Permute((2, 3, 1), name="to_channels_last")(images)
+    if include_preprocessing:
+        images = _normalization(images.shape[-1])(images)
+    return _sources(inputs), images
+
+
+def whole_backbone(
+    variant: Variant, weights: str | os.PathLike[str] | None, channels: int
+) -> MicroNet:
+    """A variant without the top, for images of any size.
+
+    Args:
+        variant: one of `VARIANTS`.
+        weights: as for `MicroNetM0`.
+        channels: of the images.
+    """
+    shape = (None, None, channels)
+    if standardize_data_format(None) == "channels_first":
+        shape = (channels, None, None)
+    return _built(variant, weights, input_shape=shape, include_top=False)
+
+
 def _imagenet_model(variant, include_top):
     """A variant with ImageNet's weights, for RGB images."""
+    return _built(variant, "imagenet", input_shape=None, include_top=include_top)
+
+
+def _built(variant, weights, input_shape, include_top):
     return _micronet(
         variant,
-        input_shape=None,
+        input_shape=input_shape,
         include_top=include_top,
-        weights="imagenet",
+        weights=weights,
         input_tensor=None,
         pooling=None,
         classes=IMAGENET_CLASSES,
@@ -284,28 +319,9 @@ def _imagenet_model(variant, include_top):
         dropout_rate=None,
         include_preprocessing=True,
         full_rank=False,
-        output_stride=_WHOLE_STRIDE,
+        output_stride=backbone.WHOLE_STRIDE,
         name=variant.name,
     )
-
-
-def _features(variant, images, full_rank, output_stride):
-    common = {"full_rank": full_rank, "data_format": "channels_last"}
-    features = FactorizedStem(variant.stem_channels, name="stem", **common)(images)
-    stride = _STEM_STRIDE
-    for number, row in enumerate(variant.blocks, start=1):
-        has_its_stride = stride * row.strides <= output_stride
-        strides = row.strides if has_its_stride else 1
-        stride *= strides
-        features = MicroBlock(
-            **{**dataclasses.asdict(row), "strides": strides},
-            residual=has_its_stride,
-            initial_a=variant.initial_a,
-            initial_b=variant.initial_b,
-            name=f"block_{number}",
-            **common,
-        )(features)
-    return features
 
 
 def _top(variant, features, classes, classifier_activation, dropout_rate):
@@ -336,7 +352,7 @@ def _normalized_dense(x, units, prefix):
     return keras.layers.Activation("hard_swish", name=f"{prefix}_activation")(x)
 
 
-def _pooled(features, pooling, channels_first):
+def _pooled(features, pooling):
     if pooling == "avg":
         return keras.layers.GlobalAveragePooling2D(data_format="channels_last", name="avg_pool")(
             features
@@ -345,7 +361,7 @@ def _pooled(features, pooling, channels_first):
         return keras.layers.GlobalMaxPooling2D(data_format="channels_last", name="max_pool")(
             features
         )
-    if channels_first:
+    if standardize_data_format(None) == "channels_first":
         return keras.layers.Permute((3, 1, 2), name="to_channels_first")(features)
     return features
 
@@ -443,15 +459,12 @@ def _check_activation(classifier_activation):
 
 
 def _check_output_stride(output_stride, include_top):
-    if output_stride not in _OUTPUT_STRIDES:
+    backbone.check_output_stride(output_stride)
+    if include_top and output_stride != backbone.WHOLE_STRIDE:
         raise ValueError(
-            f"`output_stride` must be one of {_OUTPUT_STRIDES}. "
-            f"Received: output_stride={output_stride!r}"
-        )
-    if include_top and output_stride != _WHOLE_STRIDE:
-        raise ValueError(
-            f"`output_stride` must be {_WHOLE_STRIDE} with the top, which pools the features; for "
-            f"finer ones use `include_top=False`. Received: output_stride={output_stride}"
+            f"`output_stride` must be {backbone.WHOLE_STRIDE} with the top, which pools the "
+            "features; for finer ones use `include_top=False`. "
+            f"Received: output_stride={output_stride}"
         )
 
 
