@@ -295,7 +295,7 @@ def whole_backbone(
         weights: as for `MicroNetM0`.
         channels: of the images.
     """
-    shape = (None, None, channels)
+    shape: tuple[int | None, ...] = (None, None, channels)
     if standardize_data_format(None) == "channels_first":
         shape = (channels, None, None)
     return _built(variant, weights, input_shape=shape, include_top=False)

@@ -3,6 +3,7 @@
 
 import dataclasses
 from collections.abc import Collection
+from typing import Any
 
 import keras
 
@@ -45,7 +46,7 @@ def features(
         shift_max_blocks: numbers of the blocks with Dynamic Shift-Max, from 1 on; `None` for all.
             Others have ReLU6.
     """
-    common = {"full_rank": full_rank, "data_format": "channels_last"}
+    common: dict[str, Any] = {"full_rank": full_rank, "data_format": "channels_last"}
     tensor = FactorizedStem(variant.stem_channels, name="stem", **common)(images)
     stride = STEM_STRIDE
     for number, row in enumerate(variant.blocks[:blocks], start=1):
