@@ -9,7 +9,7 @@ if keras.config.backend() != "tensorflow":
         f"Keras is imported. Received: backend={keras.config.backend()!r}"
     )
 
-from keras_micronet import layers, quantization
+from keras_micronet import grid, layers, quantization
 from keras_micronet.applications import (
     MicroNet,
     MicroNetM0,
@@ -54,6 +54,7 @@ __all__ = [
     "ModelSummary",
     "Variant",
     "decode_predictions",
+    "grid",
     "layers",
     "load_checkpoint",
     "load_torch_checkpoint",

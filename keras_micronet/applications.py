@@ -6,7 +6,6 @@ FLOPs", ICCV 2021 (arXiv 2108.05894; first version arXiv 2011.12289). Weights:
 the authors' and PaddleClas's ImageNet checkpoints, see `weights`.
 """
 
-import dataclasses
 import numbers
 import os
 from collections.abc import Callable, Sequence
@@ -16,14 +15,15 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_micronet import backbone, pyramid
 from keras_micronet.gray_weights import copy_to_gray
 from keras_micronet.image_statistics import channel_statistics
-from keras_micronet.layers import FactorizedStem, MicroBlock, arguments
+from keras_micronet.layers import arguments
 from keras_micronet.layers.image_layer import standardize_data_format
 from keras_micronet.layers.image_normalization import ImageNormalization
 from keras_micronet.layers.normalized_conv2d import NORMALIZATION_EPSILON, NORMALIZATION_MOMENTUM
 from keras_micronet.single_trace import SingleTrace
-from keras_micronet.variants import VARIANTS
+from keras_micronet.variants import VARIANTS, Variant
 from keras_micronet.weights import check_weights_argument, load_weights
 
 IMAGENET_CLASSES = 1000
@@ -61,6 +61,9 @@ _DOCUMENTATION = """Instantiates MicroNet-{name}, {top1}% top-1 on ImageNet by i
         full_rank: `True` for the paper's full-rank partner for mutual learning:
             the same widths and depth, dense pointwise and k x k depthwise
             convolutions. No checkpoints exist for it.
+        output_stride: without the top, 8 or 16 for features that are 4 or 2
+            times as fine as those of 32: later strides are 1, the weights the
+            same. Such blocks add no residual, as they had none.
         name: name of the model.
 
     Returns:
@@ -94,6 +97,16 @@ class MicroNet(SingleTrace, keras.Model):
         ValueError: if the outputs do not depend on the inputs alone.
     """
 
+    @property
+    def pyramid_outputs(self) -> dict[str, keras.KerasTensor]:
+        """The finest to the coarsest features, as keras-hub's backbones have them.
+
+        Keras tensors by level: `"P2"` is the output of the last block whose features have
+        1/4 of the images' height and width (rounded up), `"P3"` 1/8, up to the model's
+        output stride. In Keras's image data format at the time of reading.
+        """
+        return pyramid.outputs(self)
+
 
 def MicroNetM0(
     input_shape: Sequence[int | None] | None = None,
@@ -106,6 +119,7 @@ def MicroNetM0(
     dropout_rate: float | None = None,
     include_preprocessing: bool = True,
     full_rank: bool = False,
+    output_stride: int = 32,
     name: str = "micronet_m0",
 ) -> MicroNet:
     return _micronet(VARIANTS["M0"], **locals())
@@ -122,6 +136,7 @@ def MicroNetM1(
     dropout_rate: float | None = None,
     include_preprocessing: bool = True,
     full_rank: bool = False,
+    output_stride: int = 32,
     name: str = "micronet_m1",
 ) -> MicroNet:
     return _micronet(VARIANTS["M1"], **locals())
@@ -138,6 +153,7 @@ def MicroNetM2(
     dropout_rate: float | None = None,
     include_preprocessing: bool = True,
     full_rank: bool = False,
+    output_stride: int = 32,
     name: str = "micronet_m2",
 ) -> MicroNet:
     return _micronet(VARIANTS["M2"], **locals())
@@ -154,6 +170,7 @@ def MicroNetM3(
     dropout_rate: float | None = None,
     include_preprocessing: bool = True,
     full_rank: bool = False,
+    output_stride: int = 32,
     name: str = "micronet_m3",
 ) -> MicroNet:
     return _micronet(VARIANTS["M3"], **locals())
@@ -218,29 +235,25 @@ def _micronet(
     dropout_rate,
     include_preprocessing,
     full_rank,
+    output_stride,
     name,
 ):
     classes = arguments.positive_integer("classes", classes)
     dropout_rate = _checked_dropout_rate(variant, dropout_rate)
     _check_activation(classifier_activation)
     _check_choices(weights, include_top, classes, pooling, full_rank)
+    _check_output_stride(output_stride, include_top)
     check_weights_argument(weights)
-    inputs = _image_input(input_shape, input_tensor, include_top)
-    _check_channels(inputs, weights, include_preprocessing)
-
-    images = inputs
-    channels_first = standardize_data_format(None) == "channels_first"
-    if channels_first:
-        images = keras.layers.Permute((2, 3, 1), name="to_channels_last")(images)
-    if include_preprocessing:
-        images = _normalization(images.shape[-1])(images)
-    features = _features(variant, images, full_rank)
+    inputs, images = image_input(
+        input_shape, include_preprocessing, weights, input_tensor, include_top
+    )
+    features = backbone.features(variant, images, full_rank=full_rank, output_stride=output_stride)
     if include_top:
         outputs = _top(variant, features, classes, classifier_activation, dropout_rate)
     else:
-        outputs = _pooled(features, pooling, channels_first)
+        outputs = _pooled(features, pooling)
 
-    model = MicroNet(_sources(inputs), outputs, name=name)
+    model = MicroNet(inputs, outputs, name=name)
     if weights == "imagenet" and images.shape[-1] == 1:
         copy_to_gray(_imagenet_model(variant, include_top), model)
     else:
@@ -248,13 +261,57 @@ def _micronet(
     return model
 
 
+def image_input(
+    input_shape: Sequence[int | None] | None,
+    include_preprocessing: bool,
+    weights: str | os.PathLike[str] | None,
+    input_tensor: keras.KerasTensor | None = None,
+    include_top: bool = False,
+) -> tuple[Any, keras.KerasTensor]:
+    """A model's inputs, and the normalized images with the channels last that they become.
+
+    Args:
+        input_shape, include_preprocessing, weights, input_tensor, include_top: as for `MicroNetM0`.
+
+    Raises:
+        ValueError: if an argument is not as described there.
+    """
+    images = inputs = _image_input(input_shape, input_tensor, include_top)
+    _check_channels(inputs, weights, include_preprocessing)
+    if standardize_data_format(None) == "channels_first":
+        images = keras.layers.Permute((2, 3, 1), name="to_channels_last")(images)
+    if include_preprocessing:
+        images = _normalization(images.shape[-1])(images)
+    return _sources(inputs), images
+
+
+def whole_backbone(
+    variant: Variant, weights: str | os.PathLike[str] | None, channels: int
+) -> MicroNet:
+    """A variant without the top, for images of any size.
+
+    Args:
+        variant: one of `VARIANTS`.
+        weights: as for `MicroNetM0`.
+        channels: of the images.
+    """
+    shape: tuple[int | None, ...] = (None, None, channels)
+    if standardize_data_format(None) == "channels_first":
+        shape = (channels, None, None)
+    return _built(variant, weights, input_shape=shape, include_top=False)
+
+
 def _imagenet_model(variant, include_top):
     """A variant with ImageNet's weights, for RGB images."""
+    return _built(variant, "imagenet", input_shape=None, include_top=include_top)
+
+
+def _built(variant, weights, input_shape, include_top):
     return _micronet(
         variant,
-        input_shape=None,
+        input_shape=input_shape,
         include_top=include_top,
-        weights="imagenet",
+        weights=weights,
         input_tensor=None,
         pooling=None,
         classes=IMAGENET_CLASSES,
@@ -262,22 +319,9 @@ def _imagenet_model(variant, include_top):
         dropout_rate=None,
         include_preprocessing=True,
         full_rank=False,
+        output_stride=backbone.WHOLE_STRIDE,
         name=variant.name,
     )
-
-
-def _features(variant, images, full_rank):
-    common = {"full_rank": full_rank, "data_format": "channels_last"}
-    features = FactorizedStem(variant.stem_channels, name="stem", **common)(images)
-    for number, row in enumerate(variant.blocks, start=1):
-        features = MicroBlock(
-            **dataclasses.asdict(row),
-            initial_a=variant.initial_a,
-            initial_b=variant.initial_b,
-            name=f"block_{number}",
-            **common,
-        )(features)
-    return features
 
 
 def _top(variant, features, classes, classifier_activation, dropout_rate):
@@ -308,7 +352,7 @@ def _normalized_dense(x, units, prefix):
     return keras.layers.Activation("hard_swish", name=f"{prefix}_activation")(x)
 
 
-def _pooled(features, pooling, channels_first):
+def _pooled(features, pooling):
     if pooling == "avg":
         return keras.layers.GlobalAveragePooling2D(data_format="channels_last", name="avg_pool")(
             features
@@ -317,7 +361,7 @@ def _pooled(features, pooling, channels_first):
         return keras.layers.GlobalMaxPooling2D(data_format="channels_last", name="max_pool")(
             features
         )
-    if channels_first:
+    if standardize_data_format(None) == "channels_first":
         return keras.layers.Permute((3, 1, 2), name="to_channels_first")(features)
     return features
 
@@ -412,6 +456,16 @@ def _check_activation(classifier_activation):
             "`classifier_activation` must be None, a callable or the name of a Keras activation. "
             f"Received: classifier_activation={classifier_activation!r}"
         ) from error
+
+
+def _check_output_stride(output_stride, include_top):
+    backbone.check_output_stride(output_stride)
+    if include_top and output_stride != backbone.WHOLE_STRIDE:
+        raise ValueError(
+            f"`output_stride` must be {backbone.WHOLE_STRIDE} with the top, which pools the "
+            "features; for finer ones use `include_top=False`. "
+            f"Received: output_stride={output_stride}"
+        )
 
 
 def _check_choices(weights, include_top, classes, pooling, full_rank):

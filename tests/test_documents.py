@@ -165,6 +165,7 @@ def test_code_names_what_exists_with_the_arguments_that_it_has(block):
     names = {
         "keras": keras,
         "keras_micronet": keras_micronet,
+        "grid": keras_micronet.grid,
         "quantization": keras_micronet.quantization,
     }
     calls = [node for node in ast.walk(ast.parse(block)) if isinstance(node, ast.Call)]

@@ -28,7 +28,8 @@ class MicroBlock(ImageLayerSequence):
     expands, a factorized depthwise one, and a grouped pointwise one that
     compresses. The last row of a table is the expanding convolution alone. Each
     convolution may be followed by Dynamic Shift-Max and channel shuffles. The
-    input is added to the output where the shapes agree (stride 1).
+    input is added to the output where the shapes agree (stride 1), unless
+    `residual` says otherwise.
 
     Args:
         filters: number of output channels, c.
@@ -50,6 +51,8 @@ class MicroBlock(ImageLayerSequence):
         initial_b: initial coefficients b of activations with two fusions.
         full_rank: `True` for dense pointwise and k x k depthwise convolutions
             of the same widths: the full-rank partner of mutual learning.
+        residual: `False` for a block that never adds its input, such as one
+            whose stride was 2 when its weights were learned.
         data_format: `"channels_last"`, `"channels_first"` or `None`.
 
     Input shape: `(batch, height, width, channels)`.
@@ -74,6 +77,7 @@ class MicroBlock(ImageLayerSequence):
         initial_a: Sequence[float] = (1.0, 1.0),
         initial_b: Sequence[float] = (0.0, 0.0),
         full_rank: bool = False,
+        residual: bool = True,
         data_format: str | None = None,
         **kwargs: Any,
     ) -> None:
@@ -91,6 +95,7 @@ class MicroBlock(ImageLayerSequence):
         self.initial_a = arguments.finite_numbers("initial_a", initial_a, 2)
         self.initial_b = arguments.finite_numbers("initial_b", initial_b, 2)
         self.full_rank = bool(full_rank)
+        self.residual = bool(residual)
         self._check_structure()
         self.expand: GroupedPointwiseConv2D | None = None
         self.expand_activation: keras.layers.Layer | None = None
@@ -125,7 +130,8 @@ class MicroBlock(ImageLayerSequence):
 
     def build_channels_last(self, shape: ImageShape) -> None:
         channels = shape[-1]
-        self.has_residual = self.strides == 1 and channels == self.filters
+        agrees = self.strides == 1 and channels == self.filters
+        self.has_residual = self.residual and agrees
         hidden = channels * self.expansion[0] * self.expansion[1]
         if self.is_expansion_only:
             self._create_expansion_only()
@@ -164,6 +170,7 @@ class MicroBlock(ImageLayerSequence):
             "initial_a": list(self.initial_a),
             "initial_b": list(self.initial_b),
             "full_rank": self.full_rank,
+            "residual": self.residual,
         }
 
     def _create_block_a(self, hidden):

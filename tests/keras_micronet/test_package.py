@@ -97,6 +97,7 @@ def test_variants_have_one_signature():
             ("dropout_rate", None),
             ("include_preprocessing", True),
             ("full_rank", False),
+            ("output_stride", 32),
         ]
 
 
