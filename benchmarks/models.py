@@ -363,8 +363,8 @@ _HEAD_OF_PUBLISHED = """## Beside other runtimes
 int8, 1000 classes; images of 224x224 unless another size is named, and of their authors' own sizes
 for the MCUNets. To be compared with care:
 
-- **This library**: the tables above; RAM is arena and stack, with the whole image and row by row;
-  flash is code and weights.
+- **This library**: the tables above; milliseconds are estimated for an STM32L4R5 at 120 MHz; RAM is
+  arena and stack, with the whole image and row by row; flash is code and weights.
 - **TensorFlow Lite Micro** with CMSIS-NN, measured once in the same emulator: also instructions.
   RAM is the arena without the stack; flash is the model's file alone, without any code. The
   MicroNets there are a straightforward conversion of the same networks.
@@ -460,6 +460,10 @@ def _table_of_others(measured):
         name = f"| **MicroNet {variant}** | "
         multiply_adds = f" | {_millions(figures.multiply_adds)} | {_TOP_1[variant]} | "
         instructions = f"{_millions(figures.image.instructions)} instructions"
+        chip = memory_profiles.profiles()[memory_profiles.DEFAULT]
+        if chip.name in figures.cycles:
+            milliseconds = chip.milliseconds(figures.cycles[chip.name])
+            instructions += f", about {milliseconds:.0f} ms"
         on_m55 = measured.get((variant, 224, Core.CORTEX_M55))
         if on_m55 is not None:
             instructions += f" (M55: {_millions(on_m55.image.instructions)})"

@@ -120,6 +120,8 @@ def test_bullets_of_the_readme_have_the_figures_of_the_results():
     (cells,) = [line for line in text_of(RESULTS / "models.md").splitlines() if m0 in line]
     instructions, ram = (cell.strip() for cell in cells.split("|")[5:7])
     assert f"takes {instructions.split('M')[0]} million instructions of a Cortex-M4" in words
+    milliseconds = re.search(r"about (\d+) ms", instructions)[1]
+    assert f"(about {milliseconds} ms on an STM32L4R5, estimated)" in words
     assert f"and {ram.split(' or ')[1]} bytes of RAM" in words
 
 
