@@ -64,6 +64,10 @@ static inline uint32_t *micronet_store_2_words(uint32_t *destination, uint32_t f
   return destination + 2;
 }
 
+static inline uintptr_t micronet_add_low_half(uintptr_t base, uint32_t word) {
+  return base + (uint16_t)word;
+}
+
 static inline uint32_t *micronet_store_2_of_8_words(uint32_t *destination, uint32_t first,
                                                     uint32_t second) {
   destination[0] = first;

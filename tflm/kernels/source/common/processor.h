@@ -203,6 +203,13 @@ static inline uintptr_t micronet_add_twice(uintptr_t base, int32_t step) {
   return result;
 }
 
+/* base + the low halfword of `word`, without sign. */
+static inline uintptr_t micronet_add_low_half(uintptr_t base, uint32_t word) {
+  uintptr_t result;
+  __asm__("uxtah %0, %1, %2" : "=r"(result) : "r"(base), "r"(word));
+  return result;
+}
+
 /* Stores two words at `destination`, a multiple of 4 bytes; returns the address 8 words behind. */
 static inline uint32_t *micronet_store_2_of_8_words(uint32_t *destination, uint32_t first,
                                                     uint32_t second) {

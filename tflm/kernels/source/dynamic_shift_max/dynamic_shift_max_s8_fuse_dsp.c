@@ -17,10 +17,9 @@ typedef struct {
   const uint32_t *first;  /* coefficients of the first fusion */
   const uint32_t *second; /* of the second; with one fusion, the same */
   int32_t stride;         /* between pixels */
-  int32_t last;           /* from the first to the last pixel */
-  int is_odd;             /* whether the number of pixels is */
-  int32_t zero_point;     /* of the input */
-  uint32_t zero_points;   /* less than 0, in both halves */
+  int32_t pixels;
+  int32_t zero_point;   /* of the input */
+  uint32_t zero_points; /* less than 0, in both halves */
   int32_t offset; /* to add to the sums: the output's zero point, and the half that rounds */
 } fused_map;
 
@@ -32,6 +31,35 @@ typedef struct {
   uint32_t difference;    /* the first less the second */
   int is_difference_exact;
 } fused_channel;
+
+/* The loops hold one address, that of the input, and how far the others are from it: a register
+ * less. Another one holds the stride and, in its upper half, how many passes follow. */
+
+/* One pass more than `passes` is made; at most 2^15 of them. */
+static inline uint32_t describe_steps(int32_t stride, int32_t passes) {
+  return (uint32_t)stride | (uint32_t)passes << 16;
+}
+
+static inline int is_pass_left(uint32_t *steps) {
+  *steps -= 1u << 16;
+  return (int32_t)*steps >= 0;
+}
+
+static inline const int8_t *next_pixel(const int8_t *input, uint32_t steps) {
+  return (const int8_t *)micronet_add_low_half((uintptr_t)input, steps);
+}
+
+static inline intptr_t distance(const int8_t *input, const int8_t *other) {
+  return (intptr_t)((uintptr_t)other - (uintptr_t)input);
+}
+
+static inline const int8_t *at(const int8_t *input, intptr_t distance) {
+  return (const int8_t *)((uintptr_t)input + (uintptr_t)distance);
+}
+
+static inline void store(const int8_t *input, intptr_t distance, int32_t value) {
+  *(int8_t *)((uintptr_t)input + (uintptr_t)distance) = (int8_t)value;
+}
 
 /* -zero_point times the sum of both coefficients. */
 static inline int32_t without_zero_point(uint32_t coefficients, int32_t zero_point) {
@@ -53,114 +81,129 @@ static inline int32_t add_more(uint32_t second, uint32_t pair, int32_t differenc
   return micronet_smlad(second, pair, micronet_saturate_positive(difference));
 }
 
-/* The loops run from the last pixel to the first. Those with registers to spare fuse two pixels in
- * a pass; a pixel that is left over comes first. */
-
-static inline void fuse_element_1(const int8_t *input, const int8_t *partner, int8_t *output,
-                                  uint32_t first, int32_t start) {
-  const int32_t sum = micronet_smlad(first, load_pair(input, partner), start);
-  *output = (int8_t)micronet_saturate_int8_asr12(sum);
+static inline int32_t fuse_1(uint32_t first, uint32_t pair, int32_t start) {
+  return micronet_saturate_int8_asr12(micronet_smlad(first, pair, start));
 }
+
+static inline int32_t fuse_2(uint32_t second, uint32_t difference, uint32_t pair, int32_t start) {
+  const int32_t more = micronet_smuad(difference, pair);
+  return micronet_saturate_int8_asr12(add_more(second, pair, more) + start);
+}
+
+#define FUSE_ELEMENT_2(pair)                                                                   \
+  micronet_saturate_int8_asr12(                                                                \
+      add_more(second, pair, micronet_smlad(difference, pair, more_start)) + start)
 
 static void fuse_channel_1(const fused_map *map, const fused_channel *channel) {
-  const int8_t *input = channel->input, *partner = channel->partner;
-  int8_t *output = channel->output;
+  const int8_t *input = channel->input;
+  const intptr_t partner = distance(input, channel->partner);
+  const intptr_t output = distance(input, channel->output) - map->stride;
   const uint32_t first = channel->first;
   const int32_t start = without_zero_point(first, map->zero_point) + map->offset;
-  const int32_t stride = map->stride;
-  int32_t i = map->last;
-  if (map->is_odd) {
-    fuse_element_1(input + i, partner + i, output + i, first, start);
-    i -= stride;
+  uint32_t steps = describe_steps(map->stride, map->pixels / 2 - 1);
+  if (map->pixels % 2 != 0) {
+    const int32_t result = fuse_1(first, load_pair(input, at(input, partner)), start);
+    input = next_pixel(input, steps);
+    store(input, output, result);
+    if (map->pixels == 1) return;
   }
-  while (i >= 0) {
-    fuse_element_1(input + i, partner + i, output + i, first, start);
-    i = micronet_subtract(i, stride);
-    fuse_element_1(input + i, partner + i, output + i, first, start);
-    i -= stride;
-  }
-}
-
-static inline void fuse_element_2(const int8_t *input, const int8_t *partner, int8_t *output,
-                                  uint32_t second, uint32_t difference, int32_t start,
-                                  int32_t difference_start) {
-  const uint32_t pair = load_pair(input, partner);
-  const int32_t more = micronet_smlad(difference, pair, difference_start);
-  *output = (int8_t)micronet_saturate_int8_asr12(add_more(second, pair, more) + start);
+  do {
+    const int32_t result = fuse_1(first, load_pair(input, at(input, partner)), start);
+    input = next_pixel(input, steps);
+    const uint32_t pair = load_pair(input, at(input, partner));
+    store(input, output, result);
+    const int32_t second_result = fuse_1(first, pair, start);
+    input = next_pixel(input, steps);
+    store(input, output, second_result);
+  } while (is_pass_left(&steps));
 }
 
 static void fuse_channel_2(const fused_map *map, const fused_channel *channel) {
-  const int8_t *input = channel->input, *partner = channel->partner;
-  int8_t *output = channel->output;
+  const int8_t *input = channel->input;
+  const intptr_t partner = distance(input, channel->partner);
+  const intptr_t output = distance(input, channel->output) - map->stride;
   const uint32_t second = channel->second, difference = channel->difference;
   const int32_t start = without_zero_point(second, map->zero_point) + map->offset;
   const int32_t more_start = without_zero_point(difference, map->zero_point);
-  const int32_t stride = map->stride;
-  int32_t i = map->last;
-  if (map->is_odd) {
-    fuse_element_2(input + i, partner + i, output + i, second, difference, start, more_start);
-    i -= stride;
+  uint32_t steps = describe_steps(map->stride, map->pixels / 2 - 1);
+  if (map->pixels % 2 != 0) {
+    const int32_t result = FUSE_ELEMENT_2(load_pair(input, at(input, partner)));
+    input = next_pixel(input, steps);
+    store(input, output, result);
+    if (map->pixels == 1) return;
   }
-  while (i >= 0) {
-    fuse_element_2(input + i, partner + i, output + i, second, difference, start, more_start);
-    i = micronet_subtract(i, stride);
-    fuse_element_2(input + i, partner + i, output + i, second, difference, start, more_start);
-    i -= stride;
-  }
-}
-
-static inline void fuse_two_elements_1(const int8_t *input, const int8_t *partner, int8_t *output,
-                                       int8_t *next_output, uint32_t first, uint32_t next_first,
-                                       uint32_t zero_points, int32_t offset) {
-  const uint32_t word = load_two_pairs(input, partner);
-  const int32_t sum = micronet_smlad(first, micronet_sxtab16(zero_points, word), offset);
-  const int32_t next_sum =
-      micronet_smlad(next_first, micronet_sxtab16_ror8(zero_points, word), offset);
-  *output = (int8_t)micronet_saturate_int8_asr12(sum);
-  *next_output = (int8_t)micronet_saturate_int8_asr12(next_sum);
+  do {
+    const int32_t result = FUSE_ELEMENT_2(load_pair(input, at(input, partner)));
+    input = next_pixel(input, steps);
+    const uint32_t pair = load_pair(input, at(input, partner));
+    store(input, output, result);
+    const int32_t second_result = FUSE_ELEMENT_2(pair);
+    input = next_pixel(input, steps);
+    store(input, output, second_result);
+  } while (is_pass_left(&steps));
 }
 
 /* Two neighbouring channels with neighbouring partners. */
 static void fuse_two_channels_1(const fused_map *map, const fused_channel *channels) {
-  const int8_t *input = channels[0].input, *partner = channels[0].partner;
-  int8_t *output = channels[0].output, *next = channels[1].output;
+  const int8_t *input = channels[0].input;
+  const intptr_t partner = distance(input, channels[0].partner);
+  const intptr_t output = distance(input, channels[0].output) - map->stride;
+  const intptr_t next_output = distance(input, channels[1].output);
   const uint32_t first = channels[0].first, next_first = channels[1].first;
   const uint32_t zeros = map->zero_points;
-  const int32_t offset = map->offset, stride = map->stride;
-  int32_t i = map->last;
-  if (map->is_odd) {
-    fuse_two_elements_1(input + i, partner + i, output + i, next + i, first, next_first, zeros,
-                        offset);
-    i -= stride;
+  const int32_t offset = map->offset;
+  uint32_t steps = describe_steps(map->stride, map->pixels / 2 - 1);
+  if (map->pixels % 2 != 0) {
+    const uint32_t word = load_two_pairs(input, at(input, partner));
+    store(input, next_output, fuse_1(next_first, micronet_sxtab16_ror8(zeros, word), offset));
+    input = next_pixel(input, steps);
+    store(input, output, fuse_1(first, micronet_sxtab16(zeros, word), offset));
+    if (map->pixels == 1) return;
   }
-  while (i >= 0) {
-    fuse_two_elements_1(input + i, partner + i, output + i, next + i, first, next_first, zeros,
-                        offset);
-    i = micronet_subtract(i, stride);
-    fuse_two_elements_1(input + i, partner + i, output + i, next + i, first, next_first, zeros,
-                        offset);
-    i -= stride;
-  }
+  do {
+    uint32_t word = load_two_pairs(input, at(input, partner));
+    store(input, next_output, fuse_1(next_first, micronet_sxtab16_ror8(zeros, word), offset));
+    input = next_pixel(input, steps);
+    const int32_t result = fuse_1(first, micronet_sxtab16(zeros, word), offset);
+    word = load_two_pairs(input, at(input, partner));
+    store(input, output, result);
+    store(input, next_output, fuse_1(next_first, micronet_sxtab16_ror8(zeros, word), offset));
+    input = next_pixel(input, steps);
+    store(input, output, fuse_1(first, micronet_sxtab16(zeros, word), offset));
+  } while (is_pass_left(&steps));
 }
 
-/* One pixel in a pass: a second one would not leave registers for what the loop needs. */
 static void fuse_two_channels_2(const fused_map *map, const fused_channel *channels) {
-  const int8_t *input = channels[0].input, *partner = channels[0].partner;
-  int8_t *output = channels[0].output, *next_output = channels[1].output;
+  const int8_t *input = channels[0].input;
+  const intptr_t partner = distance(input, channels[0].partner);
+  const intptr_t output = distance(input, channels[0].output) - map->stride;
+  const intptr_t next_output = distance(input, channels[1].output);
   const uint32_t second = channels[0].second, difference = channels[0].difference;
   const uint32_t next_second = channels[1].second, next_difference = channels[1].difference;
-  const uint32_t zero_points = map->zero_points;
-  const int32_t offset = map->offset, stride = map->stride;
-  for (int32_t i = map->last; i >= 0; i -= stride) {
-    const uint32_t word = load_two_pairs(input + i, partner + i);
-    const uint32_t next_pair = micronet_sxtab16_ror8(zero_points, word);
-    const uint32_t pair = micronet_sxtab16(zero_points, word);
-    const int32_t next_sum =
-        add_more(next_second, next_pair, micronet_smuad(next_difference, next_pair)) + offset;
-    next_output[i] = (int8_t)micronet_saturate_int8_asr12(next_sum);
-    const int32_t sum = add_more(second, pair, micronet_smuad(difference, pair)) + offset;
-    output[i] = (int8_t)micronet_saturate_int8_asr12(sum);
+  const uint32_t zeros = map->zero_points;
+  const int32_t offset = map->offset;
+  uint32_t steps = describe_steps(map->stride, map->pixels / 2 - 1);
+  if (map->pixels % 2 != 0) {
+    const uint32_t word = load_two_pairs(input, at(input, partner));
+    store(input, next_output,
+          fuse_2(next_second, next_difference, micronet_sxtab16_ror8(zeros, word), offset));
+    input = next_pixel(input, steps);
+    store(input, output, fuse_2(second, difference, micronet_sxtab16(zeros, word), offset));
+    if (map->pixels == 1) return;
   }
+  do {
+    uint32_t word = load_two_pairs(input, at(input, partner));
+    store(input, next_output,
+          fuse_2(next_second, next_difference, micronet_sxtab16_ror8(zeros, word), offset));
+    input = next_pixel(input, steps);
+    const int32_t result = fuse_2(second, difference, micronet_sxtab16(zeros, word), offset);
+    word = load_two_pairs(input, at(input, partner));
+    store(input, output, result);
+    store(input, next_output,
+          fuse_2(next_second, next_difference, micronet_sxtab16_ror8(zeros, word), offset));
+    input = next_pixel(input, steps);
+    store(input, output, fuse_2(second, difference, micronet_sxtab16(zeros, word), offset));
+  } while (is_pass_left(&steps));
 }
 
 /* Whatever the other loops cannot do: other shifts and limits, coefficients far apart. */
@@ -172,7 +215,7 @@ static void fuse_channel_any(const fused_map *map, const fused_channel *channel,
   const int32_t start = without_zero_point(first, map->zero_point) + map->offset;
   const int32_t second_start = without_zero_point(second, map->zero_point) + map->offset;
   const int32_t stride = map->stride;
-  for (int32_t i = map->last; i >= 0; i -= stride) {
+  for (int32_t i = (map->pixels - 1) * stride; i >= 0; i -= stride) {
     const uint32_t pair = load_pair(input + i, partner + i);
     const int32_t sum = micronet_smlad(first, pair, start);
     const int32_t second_sum = micronet_smlad(second, pair, second_start);
@@ -194,8 +237,7 @@ static fused_map describe_map(const shift_max_params *params, const uint32_t *co
       .first = coefficients,
       .second = coefficients + (params->fusions - 1) * fusion_size,
       .stride = params->channels,
-      .last = (pixels - 1) * params->channels,
-      .is_odd = pixels % 2 != 0,
+      .pixels = pixels,
       .zero_point = params->input_zero_point,
       .zero_points = micronet_pack_low(zero_point, zero_point),
       .offset = params->output_zero_point * (1 << shift) + (1 << (shift - 1)),
