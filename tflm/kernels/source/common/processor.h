@@ -205,9 +205,61 @@ static inline uintptr_t micronet_add_twice(uintptr_t base, int32_t step) {
 
 /* base + the low halfword of `word`, without sign. */
 static inline uintptr_t micronet_add_low_half(uintptr_t base, uint32_t word) {
-  uintptr_t result;
-  __asm__("uxtah %0, %1, %2" : "=r"(result) : "r"(base), "r"(word));
+  __asm__("uxtah %0, %0, %1" : "+r"(base) : "r"(word));
+  return base;
+}
+
+/* The low halfword of `low` and, above it, bytes 1 and 2 of `word`. */
+static inline uint32_t micronet_pack_low_middle(uint32_t low, uint32_t word) {
+  uint32_t result;
+  __asm__("pkhbt %0, %1, %2, lsl #8" : "=r"(result) : "r"(low), "r"(word));
   return result;
+}
+
+/* Two bytes at `source`, and four that stand `distance` behind; returns `source` plus the low
+ * halfword of `steps`. One block of instructions, because loads in a row take less. */
+static inline const int8_t *micronet_load_2_and_4(const int8_t *source, intptr_t distance,
+                                                  uint32_t steps, uint32_t *two, uint32_t *four) {
+  uint32_t a, b;
+  __asm__("ldr %1, [%2, %3]\n\tldrh %0, [%2]\n\tuxtah %2, %2, %4"
+          : "=&l"(a), "=&r"(b), "+l"(source)
+          : "r"(distance), "r"(steps)
+          : "memory");
+  *two = a;
+  *four = b;
+  return source;
+}
+
+/* The same, and stores the lowest byte of `value` that many bytes behind the old `source`. */
+static inline const int8_t *micronet_store_1_load_2_and_4(const int8_t *source, intptr_t distance,
+                                                          uint32_t steps, uint32_t *two,
+                                                          uint32_t *four, int32_t value,
+                                                          intptr_t distance_1) {
+  uint32_t a, b;
+  __asm__("ldr %1, [%2, %3]\n\tldrh %0, [%2]\n\tstrb %5, [%2, %6]\n\tuxtah %2, %2, %4"
+          : "=&l"(a), "=&r"(b), "+l"(source)
+          : "r"(distance), "r"(steps), "r"(value), "r"(distance_1)
+          : "memory");
+  *two = a;
+  *four = b;
+  return source;
+}
+
+/* As `micronet_load_2_and_4`, but with a word of two bytes and one each that stands `distance` and
+ * `*distance_2` behind; the latter is read from memory each time, where registers are scarce. */
+static inline const int8_t *micronet_load_2_1_1(const int8_t *source, intptr_t distance,
+                                                const intptr_t *distance_2, uint32_t steps,
+                                                uint32_t *word) {
+  uint32_t a, b, c;
+  __asm__(
+      ".balign 4\n\tldr.w %2, %6\n\tldrb.w %1, [%3, %4]\n\tldrb.w %2, [%3, %2]\n\t"
+      "ldrh.w %0, [%3]\n\tuxtah %3, %3, %5\n\t"
+      "orr %0, %0, %1, lsl #16\n\torr %0, %0, %2, lsl #24"
+      : "=&r"(a), "=&r"(b), "=&r"(c), "+r"(source)
+      : "r"(distance), "r"(steps), "m"(*distance_2)
+      : "memory");
+  *word = a;
+  return source;
 }
 
 /* Stores two words at `destination`, a multiple of 4 bytes; returns the address 8 words behind. */
