@@ -2,7 +2,9 @@
 #include "micronet_optimize.h"
 
 #if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC optimize("no-schedule-insns,no-reorder-blocks") /* which would take more registers than there are */
+/* Scheduling would take more registers than there are; loops keep the order that they are written
+ * in, which takes the fewest branches. */
+#pragma GCC optimize("no-schedule-insns,no-reorder-blocks")
 #endif
 
 #include "dynamic_shift_max_s8_internal.h"
@@ -24,8 +26,8 @@ typedef struct {
   int32_t pixels;
   int32_t zero_point;   /* of the input */
   uint32_t zero_points; /* less than 0, in both halves */
-  int32_t offset; /* to add to the sums: the output's zero point, and the half that rounds */
-  uint32_t steps; /* see `is_pass_left` */
+  int32_t offset;       /* to add to the sums: the output's zero point, and the half that rounds */
+  uint32_t steps;       /* see `is_pass_left` */
 } fused_map;
 
 /* Two neighbouring channels. */
@@ -61,7 +63,9 @@ static inline int32_t without_zero_point(uint32_t coefficients, int32_t zero_poi
 
 /* The elements of two neighbouring channels and of two neighbouring partners, whose word begins one
  * byte before them: that is where it is aligned most often. Returns where the next pixel is. */
-static inline const int8_t *load_beside(const int8_t *input, const fused_channels *channels, const intptr_t *next_partner, uint32_t steps, uint32_t *word) {
+static inline const int8_t *load_beside(const int8_t *input, const fused_channels *channels,
+                                        const intptr_t *next_partner, uint32_t steps,
+                                        uint32_t *word) {
   uint32_t own, partners;
   (void)next_partner;
   input = micronet_load_2_and_4(input, channels->partner, steps, &own, &partners);
@@ -71,7 +75,8 @@ static inline const int8_t *load_beside(const int8_t *input, const fused_channel
 
 /* The same, and stores the result of the pixel before. */
 static inline const int8_t *store_and_load_beside(const int8_t *input,
-                                                  const fused_channels *channels, const intptr_t *next_partner, uint32_t steps,
+                                                  const fused_channels *channels,
+                                                  const intptr_t *next_partner, uint32_t steps,
                                                   uint32_t *word, int32_t result) {
   uint32_t own, partners;
   (void)next_partner;
@@ -82,12 +87,15 @@ static inline const int8_t *store_and_load_beside(const int8_t *input,
 }
 
 /* If the partners stand anywhere. */
-static inline const int8_t *load_apart(const int8_t *input, const fused_channels *channels, const intptr_t *next_partner, uint32_t steps, uint32_t *word) {
+static inline const int8_t *load_apart(const int8_t *input, const fused_channels *channels,
+                                       const intptr_t *next_partner, uint32_t steps,
+                                       uint32_t *word) {
   return micronet_load_2_1_1(input, channels->partner, next_partner, steps, word);
 }
 
 static inline const int8_t *store_and_load_apart(const int8_t *input,
-                                                 const fused_channels *channels, const intptr_t *next_partner, uint32_t steps,
+                                                 const fused_channels *channels,
+                                                 const intptr_t *next_partner, uint32_t steps,
                                                  uint32_t *word, int32_t result) {
   store(input, channels->output, result);
   return load_apart(input, channels, next_partner, steps, word);
@@ -120,27 +128,27 @@ static inline int32_t fuse_2(uint32_t second, uint32_t difference, uint32_t pair
   } while (0)
 
 /* All pixels; the first pass has one only, if their number is odd. */
-#define DEFINE_FUSE(name, FUSE_WORD, place)                                          \
-  static __attribute__((noinline)) void name(const fused_map *map,                   \
-                                             const fused_channels *channels) {       \
-    const fused_channels local = *channels;                                          \
-    const intptr_t next_partner = local.next_partner;                                \
-    const uint32_t zero_points = map->zero_points;                                   \
-    const int32_t offset = map->offset;                                              \
-    uint32_t steps = map->steps, word;                                               \
-    int32_t result;                                                                  \
+#define DEFINE_FUSE(name, FUSE_WORD, place)                                               \
+  static __attribute__((noinline)) void name(const fused_map *map,                        \
+                                             const fused_channels *channels) {            \
+    const fused_channels local = *channels;                                               \
+    const intptr_t next_partner = local.next_partner;                                     \
+    const uint32_t zero_points = map->zero_points;                                        \
+    const int32_t offset = map->offset;                                                   \
+    uint32_t steps = map->steps, word;                                                    \
+    int32_t result;                                                                       \
     const int8_t *input = load_##place(local.input, &local, &next_partner, steps, &word); \
-    if (map->pixels % 2 != 0) goto second;                                           \
-    goto first;                                                                      \
-    do {                                                                             \
+    if (map->pixels % 2 != 0) goto second;                                                \
+    goto first;                                                                           \
+    do {                                                                                  \
       input = store_and_load_##place(input, &local, &next_partner, steps, &word, result); \
-    first:                                                                           \
-      FUSE_WORD();                                                                   \
+    first:                                                                                \
+      FUSE_WORD();                                                                        \
       input = store_and_load_##place(input, &local, &next_partner, steps, &word, result); \
-    second:                                                                          \
-      FUSE_WORD();                                                                   \
-    } while (is_pass_left(&steps));                                                  \
-    store(input, local.output, result);                                              \
+    second:                                                                               \
+      FUSE_WORD();                                                                        \
+    } while (is_pass_left(&steps));                                                       \
+    store(input, local.output, result);                                                   \
   }
 
 DEFINE_FUSE(fuse_beside_1, FUSE_WORD_1, beside)
