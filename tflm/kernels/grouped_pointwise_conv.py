@@ -38,7 +38,7 @@ INPUT_ORDER = (0, 2, 1, 3)
 # Of the kernel's buffer.
 _MOST_TILE_PIXELS = 128
 _MOST_TILE_BYTES = 4096
-_MOST_RESIDENT_ROW_BYTES = 32
+_MOST_RESIDENT_ROW_BYTES = 16
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -116,7 +116,7 @@ def test_the_buffer_is_as_large_as_documented(kernel_cache):
     calls = [drawn_operation(generator, shape) for shape in shapes]
     calls = [(operation.packed(), (x,)) for operation, x in calls]
     results = kernel_runner.run(calls, Target.HOST, kernel_cache)
-    expected = [49 * 16, 49 * 32, 49 * 40 + 80, 128 * 16, 2 * 4096 + 4 * 4096]
+    expected = [49 * 16, 49 * 32 + 64, 49 * 40 + 80, 128 * 16, 2 * 4096 + 4 * 4096]
     assert [result.buffer_bytes for result in results] == expected
 
 

@@ -64,11 +64,43 @@ static inline uint32_t *micronet_store_2_words(uint32_t *destination, uint32_t f
   return destination + 2;
 }
 
-static inline uint32_t *micronet_store_2_of_8_words(uint32_t *destination, uint32_t first,
-                                                    uint32_t second) {
-  destination[0] = first;
-  destination[1] = second;
-  return destination + 8;
+static inline const uint32_t *micronet_load_4_words(const uint32_t *source, uint32_t *words) {
+  memcpy(words, source, 16);
+  return source + 4;
+}
+
+static inline int8_t *micronet_store_1(int8_t *destination, int32_t value, uint32_t step) {
+  *destination = (int8_t)(uint8_t)value;
+  return (int8_t *)((uintptr_t)destination + (uint16_t)step);
+}
+
+/* What stands `distance` behind an address. */
+static inline const int8_t *behind(const int8_t *source, intptr_t distance) {
+  return (const int8_t *)((uintptr_t)source + (uintptr_t)distance);
+}
+
+static inline const int8_t *micronet_load_2_and_4(const int8_t *source, intptr_t distance,
+                                                  uint32_t steps, uint32_t *two, uint32_t *four) {
+  *two = micronet_load_2(source);
+  *four = micronet_load_4(behind(source, distance));
+  return behind(source, (uint16_t)steps);
+}
+
+static inline const int8_t *micronet_store_1_load_2_and_4(const int8_t *source, intptr_t distance,
+                                                          uint32_t steps, uint32_t *two,
+                                                          uint32_t *four, int32_t value,
+                                                          intptr_t distance_1) {
+  const int8_t *next = micronet_load_2_and_4(source, distance, steps, two, four);
+  *(int8_t *)((uintptr_t)source + (uintptr_t)distance_1) = (int8_t)(uint8_t)value;
+  return next;
+}
+
+static inline const int8_t *micronet_load_2_1_1(const int8_t *source, intptr_t distance,
+                                                const intptr_t *distance_2, uint32_t steps,
+                                                uint32_t *word) {
+  *word = micronet_load_2(source) | (uint32_t)(uint8_t)*behind(source, distance) << 16 |
+          (uint32_t)(uint8_t)*behind(source, *distance_2) << 24;
+  return behind(source, (uint16_t)steps);
 }
 
 static inline uint32_t micronet_sxtb16(uint32_t word) {
@@ -110,6 +142,14 @@ static inline int32_t micronet_smlatt(uint32_t a, uint32_t b, int32_t sum) {
   return in_register((int64_t)high_half(a) * high_half(b) + sum);
 }
 
+static inline void micronet_add_products(int32_t *sum, uint32_t a, uint32_t b) {
+  *sum = micronet_smlad(a, b, *sum);
+}
+
+static inline uint32_t micronet_pack_low_middle(uint32_t low, uint32_t word) {
+  return (low & 0xFFFFu) | (word & 0xFFFF00u) << 8;
+}
+
 static inline uint32_t micronet_pack_low(uint32_t low, uint32_t high) {
   return join_halves(low_half(low), low_half(high));
 }
@@ -136,8 +176,6 @@ static inline uint32_t micronet_qsub16(uint32_t a, uint32_t b) {
   return join_halves(saturate(low_half(a) - low_half(b), INT16_MIN, INT16_MAX),
                      saturate(high_half(a) - high_half(b), INT16_MIN, INT16_MAX));
 }
-
-static inline int32_t micronet_subtract(int32_t a, int32_t b) { return a - b; }
 
 static inline uint32_t join_bytes(int32_t byte_0, int32_t byte_1, int32_t byte_2, int32_t byte_3) {
   return ((uint32_t)byte_0 & 0xFFu) | ((uint32_t)byte_1 & 0xFFu) << 8 |

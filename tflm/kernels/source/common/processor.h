@@ -80,6 +80,11 @@ static inline int32_t micronet_smlad(uint32_t a, uint32_t b, int32_t sum) {
   return result;
 }
 
+/* Adds the products of both halfwords to a sum, in its register: where none is left. */
+static inline void micronet_add_products(int32_t *sum, uint32_t a, uint32_t b) {
+  __asm__("smlad %0, %1, %2, %0" : "+r"(*sum) : "r"(a), "r"(b));
+}
+
 /* The sum of the products of both halfwords. */
 static inline int32_t micronet_smuad(uint32_t a, uint32_t b) {
   int32_t result;
@@ -203,22 +208,106 @@ static inline uintptr_t micronet_add_twice(uintptr_t base, int32_t step) {
   return result;
 }
 
-/* Stores two words at `destination`, a multiple of 4 bytes; returns the address 8 words behind. */
-static inline uint32_t *micronet_store_2_of_8_words(uint32_t *destination, uint32_t first,
-                                                    uint32_t second) {
-  uint32_t *next = destination;
-  __asm__("strd %2, %3, [%0], #32"
-          : "+r"(next), "=m"(*(uint32_t (*)[2])destination)
-          : "r"(first), "r"(second));
-  return next;
+/* The low halfword of `low` and, above it, bytes 1 and 2 of `word`. */
+static inline uint32_t micronet_pack_low_middle(uint32_t low, uint32_t word) {
+  uint32_t result;
+  __asm__("pkhbt %0, %1, %2, lsl #8" : "=r"(result) : "r"(low), "r"(word));
+  return result;
 }
 
-/* a - b, for an index of several arrays. The compiler does not look into it, and so does not
- * replace the index by a pointer to each array where there are no registers for them. */
-static inline int32_t micronet_subtract(int32_t a, int32_t b) {
-  int32_t result;
-  __asm__("sub %0, %1, %2" : "=r"(result) : "r"(a), "r"(b));
-  return result;
+/* In what follows unaligned accesses are made only if the compiler may make them, too. */
+
+/* Two bytes at `source`, and four that stand `distance` behind; returns `source` plus the low
+ * halfword of `steps`. One block of instructions, because loads in a row take less. */
+static inline const int8_t *micronet_load_2_and_4(const int8_t *source, intptr_t distance,
+                                                  uint32_t steps, uint32_t *two, uint32_t *four) {
+#if defined(__ARM_FEATURE_UNALIGNED)
+  uint32_t a, b;
+  __asm__ volatile("ldr %1, [%2, %3]\n\tldrh %0, [%2]\n\tuxtah %2, %2, %4"
+                   : "=&l"(a), "=&r"(b), "+l"(source)
+                   : "r"(distance), "r"(steps)
+                   : "memory");
+  *two = a;
+  *four = b;
+  return source;
+#else
+  *two = micronet_load_2(source);
+  *four = micronet_load_4(source + distance);
+  return source + (uint16_t)steps;
+#endif
+}
+
+/* The same, and stores the lowest byte of `value` that many bytes behind the old `source`. */
+static inline const int8_t *micronet_store_1_load_2_and_4(const int8_t *source, intptr_t distance,
+                                                          uint32_t steps, uint32_t *two,
+                                                          uint32_t *four, int32_t value,
+                                                          intptr_t distance_1) {
+#if defined(__ARM_FEATURE_UNALIGNED)
+  uint32_t a, b;
+  __asm__ volatile("ldr %1, [%2, %3]\n\tldrh %0, [%2]\n\tstrb %5, [%2, %6]\n\tuxtah %2, %2, %4"
+                   : "=&l"(a), "=&r"(b), "+l"(source)
+                   : "r"(distance), "r"(steps), "r"(value), "r"(distance_1)
+                   : "memory");
+  *two = a;
+  *four = b;
+  return source;
+#else
+  int8_t *target = (int8_t *)((uintptr_t)source + (uintptr_t)distance_1);
+  source = micronet_load_2_and_4(source, distance, steps, two, four);
+  *target = (int8_t)value;
+  return source;
+#endif
+}
+
+/* As `micronet_load_2_and_4`, but with a word of two bytes and one each that stands `distance` and
+ * `*distance_2` behind; the latter is read from memory each time, where registers are scarce. */
+static inline const int8_t *micronet_load_2_1_1(const int8_t *source, intptr_t distance,
+                                                const intptr_t *distance_2, uint32_t steps,
+                                                uint32_t *word) {
+#if defined(__ARM_FEATURE_UNALIGNED)
+  uint32_t a, b, c;
+  __asm__ volatile(
+      ".balign 4\n\tldr.w %2, %6\n\tldrb.w %1, [%3, %4]\n\tldrb.w %2, [%3, %2]\n\t"
+      "ldrh.w %0, [%3]\n\tuxtah %3, %3, %5\n\t"
+      "orr %0, %0, %1, lsl #16\n\torr %0, %0, %2, lsl #24"
+      : "=&r"(a), "=&r"(b), "=&r"(c), "+r"(source)
+      : "r"(distance), "r"(steps), "m"(*distance_2)
+      : "memory");
+  *word = a;
+  return source;
+#else
+  *word = micronet_load_2(source) | (uint32_t)(uint8_t)source[distance] << 16 |
+          (uint32_t)(uint8_t)source[*distance_2] << 24;
+  return source + (uint16_t)steps;
+#endif
+}
+
+/* Four words; returns the address behind them. Loads in a row take a cycle each, two each of
+ * micronet_load_2_words one more; aligned, as they do not where they are not.
+ *
+ * source: at a multiple of 4 bytes. */
+static inline const uint32_t *micronet_load_4_words(const uint32_t *source, uint32_t *words) {
+  uint32_t a, b, c, d;
+  __asm__ volatile(
+      ".balign 4\n\tldr.w %1, [%4, #4]\n\tldr.w %2, [%4, #8]\n\tldr.w %3, [%4, #12]\n\t"
+      "ldr.w %0, [%4], #16"
+      : "=&r"(a), "=&r"(b), "=&r"(c), "=&r"(d), "+r"(source)
+      :
+      : "memory");
+  words[0] = a;
+  words[1] = b;
+  words[2] = c;
+  words[3] = d;
+  return source;
+}
+
+/* Stores the lowest byte of `value`; returns `destination` plus the low halfword of `step`. */
+static inline int8_t *micronet_store_1(int8_t *destination, int32_t value, uint32_t step) {
+  __asm__ volatile("strb.w %1, [%0]\n\tuxtah %0, %0, %2"
+                   : "+r"(destination)
+                   : "r"(value), "r"(step)
+                   : "memory");
+  return destination;
 }
 
 /* The larger of each of four int8. Two instructions, because flags pass between them. */

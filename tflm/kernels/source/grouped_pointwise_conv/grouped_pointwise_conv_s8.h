@@ -42,7 +42,7 @@ micronet_status micronet_grouped_pointwise_conv_s8_bind(
 
 /* Bytes of the buffer that the kernel needs. With k = inputs rounded up to a multiple of four: 2 *
  * k for each of up to 128 pixels, if that many fit in 4096 bytes (one always does), and 4 * k more
- * if k > 16; at least four times the inputs rounded up to a multiple of 16. */
+ * if k > 8; at least four times the inputs rounded up to a multiple of 16. */
 int32_t micronet_grouped_pointwise_conv_s8_get_buffer_size(
     const micronet_grouped_pointwise_conv_s8_params *params);
 

@@ -2,9 +2,15 @@
 /* With SMLAD: two products of 16 bits an instruction. A tile of pixels is expanded to 16 bits in
  * the buffer, for all outputs of a group.
  *
- * Up to 16 inputs: each output passes over the tile with its weights in registers. More inputs:
- * its weights are expanded in the buffer, too, and each passes over four pixels' inputs at once. */
+ * Up to 8 inputs: each output passes over the tile with its weights in registers. More inputs: the
+ * weights of two outputs are expanded in the buffer, too, and pass over four pixels at once. */
 #include "micronet_optimize.h"
+
+#if defined(__GNUC__) && !defined(__clang__)
+/* Scheduling would take more registers than there are; loops keep the order that they are written
+ * in, which takes the fewest branches. */
+#pragma GCC optimize("no-schedule-insns,no-reorder-blocks")
+#endif
 
 #include "grouped_pointwise_conv_s8_internal.h"
 
@@ -33,14 +39,15 @@ INLINE int32_t requantize(int32_t sum, int32_t multiplier, int32_t zero_point) {
  * them or, if pixels are interleaved, behind the four of three more pixels. */
 INLINE uint32_t *expand_word(uint32_t word, uint32_t *expanded, int is_interleaved) {
   const uint32_t even = micronet_sxtb16(word), odd = micronet_sxtb16_ror8(word);
-  return is_interleaved ? micronet_store_2_of_8_words(expanded, even, odd)
-                        : micronet_store_2_words(expanded, even, odd);
+  if (!is_interleaved) return micronet_store_2_words(expanded, even, odd);
+  expanded[0] = even;
+  expanded[4] = odd;
+  return expanded + 8;
 }
 
 /* The inputs of one pixel; returns where the next go. */
 INLINE uint32_t *expand_pixel(const int8_t *input, int32_t inputs, uint32_t *expanded,
                               int is_interleaved) {
-  UNROLLED
   for (; inputs >= 4; inputs -= 4, input += 4) {
     expanded = expand_word(micronet_load_4(input), expanded, is_interleaved);
   }
@@ -53,33 +60,26 @@ INLINE uint32_t *expand_pixel(const int8_t *input, int32_t inputs, uint32_t *exp
   return expanded;
 }
 
-INLINE void expand_pixels(const int8_t *input, int32_t pixels, int32_t inputs, int32_t stride,
-                          uint32_t *expanded) {
-  do {
-    expanded = expand_pixel(input, inputs, expanded, 0);
-    input += stride;
-  } while (--pixels > 0);
-}
-
-/* Pixel after pixel. */
+/* Up to 8 inputs of each pixel, pixel after pixel. */
 static void expand_tile(const int8_t *input, int32_t pixels, int32_t inputs, int32_t stride,
                         uint32_t *expanded) {
-  switch (inputs) {
-    case 4:
-      expand_pixels(input, pixels, 4, stride, expanded);
-      break;
-    case 8:
-      expand_pixels(input, pixels, 8, stride, expanded);
-      break;
-    case 12:
-      expand_pixels(input, pixels, 12, stride, expanded);
-      break;
-    case 16:
-      expand_pixels(input, pixels, 16, stride, expanded);
-      break;
-    default:
-      expand_pixels(input, pixels, inputs, stride, expanded);
-      break;
+  if (inputs == 8) {
+    do {
+      const uint32_t first = micronet_load_4(input), second = micronet_load_4(input + 4);
+      expanded = expand_word(first, expanded, 0);
+      expanded = expand_word(second, expanded, 0);
+      input += stride;
+    } while (--pixels != 0);
+  } else if (inputs == 4) {
+    do {
+      expanded = expand_word(micronet_load_4(input), expanded, 0);
+      input += stride;
+    } while (--pixels != 0);
+  } else {
+    do {
+      expanded = expand_pixel(input, inputs, expanded, 0);
+      input += stride;
+    } while (--pixels != 0);
   }
 }
 
@@ -92,7 +92,7 @@ static void expand_interleaved(const int8_t *input, int32_t pixels, int32_t inpu
   }
   for (int32_t left = pixels & ~3; left > 0; --left, input += stride) {
     uint32_t *next = expand_pixel(input, inputs, expanded, 1);
-    expanded = (left & 3) == 1 ? next - 6 : expanded + 2;
+    expanded = (left & 3) == 1 ? next - 3 : expanded + 1;
   }
 }
 
@@ -109,45 +109,26 @@ INLINE void unpack_weights(const uint32_t *pairs, int is_second, int steps, uint
 
 /* `sum` and the products of a pixel; moves `expanded` on to the next pixel.
  *
- * steps: 1 to 4, a constant: fours of inputs. */
+ * steps: 1 or 2, a constant: fours of inputs. */
 INLINE int32_t add_pixel(const uint32_t **expanded, const uint32_t *weights, int steps,
                          int32_t sum) {
-  uint32_t even, odd;
-  *expanded = micronet_load_2_words(*expanded, &even, &odd);
-  sum = micronet_smlad(even, weights[0], sum);
-  sum = micronet_smlad(odd, weights[1], sum);
-  if (steps > 1) {
-    *expanded = micronet_load_2_words(*expanded, &even, &odd);
-    sum = micronet_smlad(even, weights[2], sum);
-    sum = micronet_smlad(odd, weights[3], sum);
+  uint32_t inputs[4];
+  if (steps == 1) {
+    *expanded = micronet_load_2_words(*expanded, &inputs[0], &inputs[1]);
+    sum = micronet_smlad(inputs[0], weights[0], sum);
+    return micronet_smlad(inputs[1], weights[1], sum);
   }
-  if (steps > 2) {
-    *expanded = micronet_load_2_words(*expanded, &even, &odd);
-    sum = micronet_smlad(even, weights[4], sum);
-    sum = micronet_smlad(odd, weights[5], sum);
-  }
-  if (steps > 3) {
-    *expanded = micronet_load_2_words(*expanded, &even, &odd);
-    sum = micronet_smlad(even, weights[6], sum);
-    sum = micronet_smlad(odd, weights[7], sum);
-  }
-  return sum;
+  *expanded = micronet_load_4_words(*expanded, inputs);
+  sum = micronet_smlad(inputs[0], weights[0], sum);
+  sum = micronet_smlad(inputs[1], weights[1], sum);
+  sum = micronet_smlad(inputs[2], weights[2], sum);
+  return micronet_smlad(inputs[3], weights[3], sum);
 }
 
-#define FINISH_PIXEL(target)                                        \
-  do {                                                              \
-    const int32_t sum = add_pixel(&expanded, weights, steps, bias); \
-    *(target) = (int8_t)requantize(sum, multiplier, zero_point);    \
-  } while (0)
-
-/* The empty instruction keeps the compiler from holding multiples of the stride in registers, of
- * which there are none left. */
-#define FINISH_TWO_PIXELS()        \
-  do {                             \
-    FINISH_PIXEL(output);          \
-    FINISH_PIXEL(output + stride); \
-    output += 2 * stride;          \
-    __asm__("" : "+r"(output));    \
+#define FINISH_PIXEL()                                                                       \
+  do {                                                                                       \
+    const int32_t sum = add_pixel(&expanded, weights, steps, bias);                          \
+    output = micronet_store_1(output, requantize(sum, multiplier, zero_point), stride_left); \
   } while (0)
 
 /* One output of a tile, its weights in registers. */
@@ -155,22 +136,22 @@ INLINE void convolve_resident(const pixel_tile *tile, const uint32_t *pairs, int
                               int steps, const int32_t *channel, int8_t *output) {
   uint32_t weights[2 * MOST_RESIDENT_STEPS];
   unpack_weights(pairs, is_second, steps, weights);
-  const int32_t bias = channel[0], multiplier = channel[1];
-  const int32_t zero_point = tile->zero_point, stride = tile->stride;
+  const int32_t bias = channel[0], multiplier = channel[1], zero_point = tile->zero_point;
   const uint32_t *expanded = tile->expanded;
+  /* The stride and, in the upper half, how many fours of pixels follow: a register less. */
+  uint32_t stride_left = (uint32_t)tile->stride | (uint32_t)(tile->pixels / 4 - 1) << 16;
   const uint32_t *end = expanded + (tile->pixels & 3) * 2 * steps;
-  while (expanded != end) {
-    FINISH_PIXEL(output);
-    output += stride;
-  }
-  end += (tile->pixels & ~3) * 2 * steps;
-  while (expanded != end) {
-    FINISH_TWO_PIXELS();
-    FINISH_TWO_PIXELS();
+  while (expanded != end) FINISH_PIXEL();
+  while ((int32_t)stride_left >= 0) {
+    FINISH_PIXEL();
+    FINISH_PIXEL();
+    FINISH_PIXEL();
+    FINISH_PIXEL();
+    stride_left -= 1u << 16;
   }
 }
 
-/* All outputs of a group; returns where the next group's weights are. steps: 1 to 4, a constant. */
+/* All outputs of a group; returns where the next group's weights are. steps: 1 or 2, a constant. */
 INLINE const uint32_t *convolve_resident_group(
     const micronet_grouped_pointwise_conv_s8_params *params, const pixel_tile *tile,
     const uint32_t *weights, const int32_t *channel, const int16_t *position, int steps) {
@@ -182,87 +163,107 @@ INLINE const uint32_t *convolve_resident_group(
   return outputs & 1 ? weights + 2 * steps : weights;
 }
 
-/* The sum of one output for one pixel, with many inputs; moves `expanded` on to the next pixel. */
-INLINE int32_t sum_pixel(const uint32_t **expanded, const uint32_t *weights, const uint32_t *end,
-                         int32_t sum) {
-  do {
-    uint32_t even, odd, even_weights, odd_weights;
-    weights = micronet_load_2_words(weights, &even_weights, &odd_weights);
-    *expanded = micronet_load_2_words(*expanded, &even, &odd);
-    sum = micronet_smlad(even, even_weights, sum);
-    sum = micronet_smlad(odd, odd_weights, sum);
-  } while (weights != end);
-  return sum;
-}
+/* Not inlined, as their loops need all registers. */
+#define DEFINE_CONVOLVE_RESIDENT(steps)                                                \
+  static __attribute__((noinline)) const uint32_t *convolve_resident_##steps(          \
+      const micronet_grouped_pointwise_conv_s8_params *params, const pixel_tile *tile, \
+      const uint32_t *weights, const int32_t *channel, const int16_t *position) {      \
+    return convolve_resident_group(params, tile, weights, channel, position, steps);   \
+  }
 
-/* A step of four pixels: 13 instructions for 16 products. */
-#define ADD_STEP()                                                                       \
-  do {                                                                                   \
-    uint32_t even, odd, even_weights, odd_weights;                                       \
-    weights = micronet_load_2_words(weights, &even_weights, &odd_weights);               \
-    expanded = micronet_load_2_words(expanded, &even, &odd);                             \
-    sum_0 = micronet_smlad(odd, odd_weights, micronet_smlad(even, even_weights, sum_0)); \
-    expanded = micronet_load_2_words(expanded, &even, &odd);                             \
-    sum_1 = micronet_smlad(odd, odd_weights, micronet_smlad(even, even_weights, sum_1)); \
-    expanded = micronet_load_2_words(expanded, &even, &odd);                             \
-    sum_2 = micronet_smlad(odd, odd_weights, micronet_smlad(even, even_weights, sum_2)); \
-    expanded = micronet_load_2_words(expanded, &even, &odd);                             \
-    sum_3 = micronet_smlad(odd, odd_weights, micronet_smlad(even, even_weights, sum_3)); \
+DEFINE_CONVOLVE_RESIDENT(1)
+DEFINE_CONVOLVE_RESIDENT(2)
+
+/* Half a step of two outputs and four pixels. */
+#define ADD_HALF_STEP()                                                        \
+  do {                                                                         \
+    uint32_t first_weights, second_weights, even, odd;                         \
+    weights = micronet_load_2_words(weights, &first_weights, &second_weights); \
+    expanded = micronet_load_2_words(expanded, &even, &odd);                   \
+    micronet_add_products(&first_0, even, first_weights);                      \
+    micronet_add_products(&second_0, even, second_weights);                    \
+    micronet_add_products(&first_1, odd, first_weights);                       \
+    micronet_add_products(&second_1, odd, second_weights);                     \
+    expanded = micronet_load_2_words(expanded, &even, &odd);                   \
+    micronet_add_products(&first_2, even, first_weights);                      \
+    micronet_add_products(&second_2, even, second_weights);                    \
+    micronet_add_products(&first_3, odd, first_weights);                       \
+    micronet_add_products(&second_3, odd, second_weights);                     \
   } while (0)
 
-/* One output of a tile, with many inputs. */
-static void convolve_interleaved(const pixel_tile *tile, const uint32_t *row, int32_t steps,
-                                 const int32_t *channel, int8_t *output) {
-  const uint32_t *expanded = tile->expanded, *end = row + 2 * steps;
-  const int32_t stride = tile->stride, zero_point = tile->zero_point;
-  for (int32_t left = tile->pixels & 3; left > 0; --left, output += stride) {
-    const int32_t sum = sum_pixel(&expanded, row, end, channel[0]);
-    *output = (int8_t)requantize(sum, channel[1], zero_point);
+#define FINISH_TWO(first_sum, second_sum)                                                     \
+  do {                                                                                        \
+    output[second_place] = (int8_t)requantize(second_sum, second_multiplier, zero_point);     \
+    output = micronet_store_1(output, requantize(first_sum, multiplier, zero_point), stride); \
+  } while (0)
+
+/* Two outputs of a tile, with many inputs.
+ *
+ * rows, end: the weights of both, see `unpack_rows`; second_place: how far the second output is
+ * from the first. */
+static __attribute__((noinline)) void convolve_interleaved(
+    const pixel_tile *tile, const uint32_t *rows, const uint32_t *end, const int32_t *channel,
+    const int32_t *second_channel, int8_t *output, int32_t second_place) {
+  const uint32_t *expanded = tile->expanded;
+  const uint32_t stride = (uint32_t)tile->stride;
+  const int32_t zero_point = tile->zero_point;
+  for (int32_t left = tile->pixels & 3; left > 0; --left) {
+    const uint32_t *weights = rows;
+    int32_t first = channel[0], second = second_channel[0];
+    do {
+      uint32_t words[4], even, odd;
+      weights = micronet_load_4_words(weights, words);
+      expanded = micronet_load_2_words(expanded, &even, &odd);
+      first = micronet_smlad(odd, words[2], micronet_smlad(even, words[0], first));
+      second = micronet_smlad(odd, words[3], micronet_smlad(even, words[1], second));
+    } while (weights != end);
+    const int32_t multiplier = channel[1], second_multiplier = second_channel[1];
+    FINISH_TWO(first, second);
   }
   for (int32_t left = tile->pixels & ~3; left > 0; left -= 4) {
-    const uint32_t *weights = row;
-    int32_t sum_0 = channel[0], sum_1 = sum_0, sum_2 = sum_0, sum_3 = sum_0;
-    if (steps & 1) ADD_STEP();
+    const uint32_t *weights = rows;
+    int32_t first_0 = channel[0], first_1 = first_0, first_2 = first_0, first_3 = first_0;
+    int32_t second_0 = second_channel[0], second_1 = second_0, second_2 = second_0;
+    int32_t second_3 = second_0;
     do {
-      ADD_STEP();
-      ADD_STEP();
+      ADD_HALF_STEP();
+      ADD_HALF_STEP();
     } while (weights != end);
-    const int32_t multiplier = channel[1];
-    output[0] = (int8_t)requantize(sum_0, multiplier, zero_point);
-    output[stride] = (int8_t)requantize(sum_1, multiplier, zero_point);
-    output += 2 * stride;
-    output[0] = (int8_t)requantize(sum_2, multiplier, zero_point);
-    output[stride] = (int8_t)requantize(sum_3, multiplier, zero_point);
-    output += 2 * stride;
+    const int32_t multiplier = channel[1], second_multiplier = second_channel[1];
+    FINISH_TWO(first_0, second_0);
+    FINISH_TWO(first_1, second_1);
+    FINISH_TWO(first_2, second_2);
+    FINISH_TWO(first_3, second_3);
   }
 }
 
-/* The weights of both outputs of a pair, each in its row. */
-static void unpack_rows(const uint32_t *pairs, int32_t words, uint32_t *first_row,
-                        uint32_t *second_row) {
+/* The weights of a pair of outputs: for each step the even ones of both, then the odd ones. Returns
+ * the end of the rows. */
+static uint32_t *unpack_rows(const uint32_t *pairs, int32_t words, uint32_t *rows) {
   const uint32_t *end = pairs + words;
   do {
     uint32_t pair_0, pair_1;
     pairs = micronet_load_2_words(pairs, &pair_0, &pair_1);
     const uint32_t second_0 = micronet_sxtb16(pair_0), second_1 = micronet_sxtb16(pair_1);
-    second_row = micronet_store_2_words(second_row, second_0, second_1);
-    first_row =
-        micronet_store_2_words(first_row, micronet_sxtb16_ror8(micronet_ssub16(pair_0, second_0)),
-                               micronet_sxtb16_ror8(micronet_ssub16(pair_1, second_1)));
+    rows = micronet_store_2_words(rows, micronet_sxtb16_ror8(micronet_ssub16(pair_0, second_0)),
+                                  second_0);
+    rows = micronet_store_2_words(rows, micronet_sxtb16_ror8(micronet_ssub16(pair_1, second_1)),
+                                  second_1);
   } while (pairs != end);
+  return rows;
 }
 
-/* All outputs of a group; returns where the next group's weights are. rows: of the buffer. */
+/* All outputs of a group; returns where the next group's weights are. rows: of the buffer. If the
+ * last output has none beside it, it is made twice, first with weights of 0. */
 static const uint32_t *convolve_interleaved_group(
     const micronet_grouped_pointwise_conv_s8_params *params, const pixel_tile *tile,
     const uint32_t *weights, const int32_t *channel, const int16_t *position, uint32_t *rows) {
-  const int32_t steps = micronet_pointwise_steps(params), words = 2 * steps;
+  const int32_t words = 2 * micronet_pointwise_steps(params);
   for (int32_t left = params->outputs; left > 0; left -= 2, channel += 4, position += 2) {
-    unpack_rows(weights, words, rows, rows + words);
-    convolve_interleaved(tile, rows, steps, channel, tile->output + position[0]);
-    if (left > 1) {
-      convolve_interleaved(tile, rows + words, steps, channel + 2, tile->output + position[1]);
-    }
+    const uint32_t *end = unpack_rows(weights, words, rows);
+    const int32_t second = left > 1;
+    convolve_interleaved(tile, rows, end, channel, channel + 2 * second, tile->output + position[0],
+                         position[second] - position[0]);
     weights += words;
   }
   return weights;
@@ -281,16 +282,8 @@ static const uint32_t *convolve_group(const micronet_grouped_pointwise_conv_s8_p
     return convolve_interleaved_group(params, tile, weights, channel, position, rows);
   }
   expand_tile(input, tile->pixels, params->inputs, stride, expanded);
-  switch (steps) {
-    case 1:
-      return convolve_resident_group(params, tile, weights, channel, position, 1);
-    case 2:
-      return convolve_resident_group(params, tile, weights, channel, position, 2);
-    case 3:
-      return convolve_resident_group(params, tile, weights, channel, position, 3);
-    default:
-      return convolve_resident_group(params, tile, weights, channel, position, 4);
-  }
+  return (steps == 1 ? convolve_resident_1 : convolve_resident_2)(params, tile, weights, channel,
+                                                                  position);
 }
 
 MICRONET_SHARED void micronet_grouped_pointwise_conv_s8_dsp(

@@ -7,7 +7,7 @@
 #include "processor.h"
 
 /* Steps of four inputs that make `grouped_pointwise_conv_s8_dsp` hold weights in registers. */
-#define MICRONET_POINTWISE_MOST_RESIDENT_STEPS 4
+#define MICRONET_POINTWISE_MOST_RESIDENT_STEPS 2
 #define MICRONET_POINTWISE_MOST_TILE_PIXELS 128
 #define MICRONET_POINTWISE_MOST_TILE_BYTES 4096
 
