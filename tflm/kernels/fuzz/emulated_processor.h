@@ -57,6 +57,12 @@ static inline const uint32_t *micronet_load_2_words(const uint32_t *source, uint
   return source + 2;
 }
 
+static inline void micronet_load_2_int8(const int8_t *source, int32_t step, int32_t *first,
+                                        int32_t *second) {
+  *first = source[0];
+  *second = source[step];
+}
+
 static inline uint32_t *micronet_store_2_words(uint32_t *destination, uint32_t first,
                                                uint32_t second) {
   destination[0] = first;

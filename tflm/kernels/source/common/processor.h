@@ -185,6 +185,17 @@ static inline uint32_t micronet_load_2(const int8_t *source) {
   return half;
 }
 
+/* Two int8, `step` bytes apart. Loads side by side take a cycle less. */
+static inline void micronet_load_2_int8(const int8_t *source, int32_t step, int32_t *first,
+                                        int32_t *second) {
+  int32_t a, b;
+  __asm__("ldrsb %0, [%2]\n\tldrsb %1, [%2, %3]"
+          : "=&r"(a), "=r"(b)
+          : "r"(source), "r"(step), "m"(source[0]), "m"(source[step]));
+  *first = a;
+  *second = b;
+}
+
 /* Stores two words at `destination`, a multiple of 4 bytes; returns the address behind them. */
 static inline uint32_t *micronet_store_2_words(uint32_t *destination, uint32_t first,
                                                uint32_t second) {

@@ -2,7 +2,7 @@
 #include "micronet_optimize.h"
 
 #if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC optimize("no-schedule-insns") /* which would take more registers than there are */
+#pragma GCC optimize("no-schedule-insns,no-schedule-insns2")
 #endif
 
 #include "factorized_conv_dsp.h"
@@ -157,15 +157,15 @@ static void vertical_row(const micronet_factorized_conv_params *params, const in
   }
 }
 
-#define LINE(name, taps, stride)                                                         \
+#define LINE(name, taps, stride, many)                                                         \
   static void name(const micronet_factorized_conv_params *params, int32_t channel,       \
                    const int16_t *pairs, int8_t *output) {                               \
-    factorized_lines(params, channel, pairs, PAIR_PITCH, 0, 1, output, taps, stride, 0); \
+    factorized_lines(params, channel, pairs, PAIR_PITCH, 0, 1, output, taps, stride, 0, many); \
   }
-LINE(line_3_1, 3, 1)
-LINE(line_3_2, 3, 2)
-LINE(line_5_1, 5, 1)
-LINE(line_5_2, 5, 2)
+LINE(line_3_1, 3, 1, 2)
+LINE(line_3_2, 3, 2, 8)
+LINE(line_5_1, 5, 1, 2)
+LINE(line_5_2, 5, 2, 2)
 
 typedef void (*line_function)(const micronet_factorized_conv_params *, int32_t, const int16_t *,
                               int8_t *);
