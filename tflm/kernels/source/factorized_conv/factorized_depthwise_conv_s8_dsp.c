@@ -137,33 +137,36 @@ FACTORIZED_INLINE void column(const factorized_filter *filter, int32_t taps, int
 }
 
 /* Whether a row is inside the input of which a column reads rows 0 .. needed - 1, or may be outside
- * and has to be looked up. Rows without a possible look-up are known to the compiler. */
-FACTORIZED_INLINE int is_inside(const row_strip *strip, int32_t taps, int32_t row, int32_t needed) {
-  const int32_t most_outside = taps / 2;
+ * and has to be looked up. Rows without a possible look-up are known to the compiler.
+ *
+ * most_outside: the most rows outside that a strip of this kind can have. */
+FACTORIZED_INLINE int is_inside(const row_strip *strip, int32_t most_outside, int32_t row,
+                                int32_t needed) {
   return row + most_outside < needed || row + strip->outside < needed;
 }
 
-/* One column of `rows` results, a number that the compiler knows.
- *
- * Returns `read` behind the rows that were read. */
-FACTORIZED_INLINE const int8_t *short_column(const factorized_filter *filter, int32_t taps,
-                                             int32_t stride, const int32_t rows,
-                                             const row_strip *strip, int32_t padding,
-                                             const int8_t *read, int32_t step, int16_t *write) {
+/* One column of `rows` results, a number that the compiler knows. */
+FACTORIZED_INLINE void short_column(const factorized_filter *filter, int32_t taps, int32_t stride,
+                                    const int32_t rows, const row_strip *strip,
+                                    int32_t most_outside, int32_t padding, const int8_t *read,
+                                    int32_t step, int16_t *write) {
   column_state state = begin(taps, stride, strip->is_top, padding, &read, step);
   const int32_t needed = stride == 1 ? rows : 2 * rows;
   FACTORIZED_UNROLL
   for (int32_t i = 0; i < needed; i += 2) {
     const int32_t is_single = i + 1 == needed;
     const int8_t *next = factorized_skip(read, step);
-    const int32_t low = is_inside(strip, taps, i, needed) ? read[0] : padding;
-    int32_t high = padding;
-    if (!is_single && is_inside(strip, taps, i + 1, needed)) high = read[step];
+    int32_t low, high = padding;
+    if (stride == 2 && i + 1 + most_outside < needed) {
+      micronet_load_2_int8(read, step, &low, &high);
+    } else {
+      low = is_inside(strip, most_outside, i, needed) ? read[0] : padding;
+      if (!is_single && is_inside(strip, most_outside, i + 1, needed)) high = read[step];
+    }
     read = next;
     advance(filter, taps, stride, is_single, &state, low, high, write);
     write += stride == 1 ? 4 : 2;
   }
-  return read;
 }
 
 /* The same for two channels, 3 taps and stride 2, which share what they read, all of it inside.
@@ -202,8 +205,9 @@ FACTORIZED_INLINE int16_t *next_column(int16_t *write) {
 /* All columns of one vertical channel.
  *
  * input_channel: the one that it reads.
- * short_rows: the strip's number of rows if the compiler is to know it, or 0.
- * is_map: whether the strip is all of a map with stride 1, or of an even height with stride 2. */
+ * short_rows: the strip's number of rows if the compiler is to know it, or 0; with stride 2 the
+ *     input's height is even then.
+ * is_map: whether the strip is all of a map. */
 FACTORIZED_INLINE void columns(const micronet_factorized_conv_params *params, int32_t input_channel,
                                int32_t channel, const row_strip *strip, int32_t taps,
                                int32_t stride, int32_t short_rows, int32_t is_map) {
@@ -215,13 +219,15 @@ FACTORIZED_INLINE void columns(const micronet_factorized_conv_params *params, in
   const int8_t *end = read + params->width * depth;
   int16_t *write = strip->write;
   row_strip known = *strip;
+  const int32_t most_outside = taps / 2 - (stride - 1);
   if (is_map) {
     known.is_top = 1;
-    known.outside = taps / 2 - (stride - 1);
+    known.outside = most_outside;
   }
   do {
     if (short_rows > 0) {
-      short_column(&filter, taps, stride, short_rows, &known, padding, read, step, write);
+      short_column(&filter, taps, stride, short_rows, &known, most_outside, padding, read, step,
+                   write);
     } else {
       column(&filter, taps, stride, &known, padding, read, step, write);
     }
@@ -313,13 +319,17 @@ static columns_plan plan_columns(const micronet_factorized_conv_params *params) 
   const int32_t height = factorized_output_height(params);
   const int32_t are_even = half->channels / params->channels % 2 == 0;
   if (half->stride == 2) {
-    if (half->taps == 3 && are_even && params->height % 2 == 0) {
-      if (height % 7 == 0) return (columns_plan){two_columns_3_2_of_7, 2, 7};
-      if (height % 6 == 0) return (columns_plan){two_columns_3_2_of_6, 2, 6};
+    if (half->taps == 3 && are_even && height % 7 == 0 && params->height % 2 == 0) {
+      return (columns_plan){two_columns_3_2_of_7, 2, 7};
     }
-    if (half->taps == 5) {
-      if (height % 7 == 0) return (columns_plan){columns_5_2_of_7, 1, 7};
-      if (height % 6 == 0) return (columns_plan){columns_5_2_of_6, 1, 6};
+    if (half->taps == 3 && are_even && height % 6 == 0 && params->height % 2 == 0) {
+      return (columns_plan){two_columns_3_2_of_6, 2, 6};
+    }
+    if (half->taps == 5 && height % 7 == 0 && params->height % 2 == 0) {
+      return (columns_plan){columns_5_2_of_7, 1, 7};
+    }
+    if (half->taps == 5 && height % 6 == 0 && params->height % 2 == 0) {
+      return (columns_plan){columns_5_2_of_6, 1, 6};
     }
     return (columns_plan){half->taps == 3 ? columns_3_2 : columns_5_2, 1, STRIP_ROWS};
   }
