@@ -264,14 +264,17 @@ FACTORIZED_INLINE void two_columns_3_2(const micronet_factorized_conv_params *pa
     columns(params, input_channel, channel, strip, taps, stride, short_rows, is_map);    \
   }
 COLUMNS(columns_3_1, 3, 1, 0, 0)
+COLUMNS(columns_3_1_map_of_3, 3, 1, 3, 1)
 COLUMNS(columns_3_1_of_6, 3, 1, 6, 0)
 COLUMNS(columns_3_1_of_7, 3, 1, 7, 0)
 COLUMNS(columns_3_2, 3, 2, 0, 0)
 COLUMNS(columns_5_1, 5, 1, 0, 0)
+COLUMNS(columns_5_1_map_of_3, 5, 1, 3, 1)
 COLUMNS(columns_5_1_map_of_6, 5, 1, 6, 1)
 COLUMNS(columns_5_1_map_of_7, 5, 1, 7, 1)
 COLUMNS(columns_5_1_map_of_14, 5, 1, 14, 1)
 COLUMNS(columns_5_2, 5, 2, 0, 0)
+COLUMNS(columns_5_2_map_of_3, 5, 2, 3, 1)
 COLUMNS(columns_5_2_of_6, 5, 2, 6, 0)
 COLUMNS(columns_5_2_of_7, 5, 2, 7, 0)
 
@@ -292,13 +295,17 @@ static void two_columns_3_2_of_7(const micronet_factorized_conv_params *params,
                      short_width, many);                                                  \
   }
 LINES(lines_3_1, 3, 1, 0, 4)
+LINES(lines_3_1_of_3, 3, 1, 3, 0)
 LINES(lines_3_1_of_7, 3, 1, 7, 0)
 LINES(lines_3_2, 3, 2, 0, 8)
 LINES(lines_5_1, 5, 1, 0, 6)
+LINES(lines_5_1_of_3, 5, 1, 3, 0)
 LINES(lines_5_1_of_6, 5, 1, 6, 0)
 LINES(lines_5_1_of_7, 5, 1, 7, 0)
 LINES(lines_5_1_of_14, 5, 1, 14, 0)
 LINES(lines_5_2, 5, 2, 0, 4)
+LINES(lines_5_2_of_3, 5, 2, 3, 0)
+LINES(lines_5_2_of_6, 5, 2, 6, 0)
 LINES(lines_5_2_of_7, 5, 2, 7, 0)
 LINES(lines_5_2_of_14, 5, 2, 14, 0)
 
@@ -317,30 +324,28 @@ typedef struct {
 static columns_plan plan_columns(const micronet_factorized_conv_params *params) {
   const micronet_factorized_half *half = &params->vertical;
   const int32_t height = factorized_output_height(params);
-  const int32_t are_even = half->channels / params->channels % 2 == 0;
+  const int32_t unit = height % 7 == 0 ? 7 : height % 6 == 0 ? 6 : 0; /* of short strips */
   if (half->stride == 2) {
-    if (half->taps == 3 && are_even && height % 7 == 0 && params->height % 2 == 0) {
-      return (columns_plan){two_columns_3_2_of_7, 2, 7};
+    const int32_t is_short = unit != 0 && params->height % 2 == 0;
+    if (half->taps == 3) {
+      if (is_short && half->channels / params->channels % 2 == 0) {
+        return (columns_plan){unit == 7 ? two_columns_3_2_of_7 : two_columns_3_2_of_6, 2, unit};
+      }
+      return (columns_plan){columns_3_2, 1, STRIP_ROWS};
     }
-    if (half->taps == 3 && are_even && height % 6 == 0 && params->height % 2 == 0) {
-      return (columns_plan){two_columns_3_2_of_6, 2, 6};
-    }
-    if (half->taps == 5 && height % 7 == 0 && params->height % 2 == 0) {
-      return (columns_plan){columns_5_2_of_7, 1, 7};
-    }
-    if (half->taps == 5 && height % 6 == 0 && params->height % 2 == 0) {
-      return (columns_plan){columns_5_2_of_6, 1, 6};
-    }
-    return (columns_plan){half->taps == 3 ? columns_3_2 : columns_5_2, 1, STRIP_ROWS};
+    if (params->height == 6) return (columns_plan){columns_5_2_map_of_3, 1, 3};
+    if (is_short) return (columns_plan){unit == 7 ? columns_5_2_of_7 : columns_5_2_of_6, 1, unit};
+    return (columns_plan){columns_5_2, 1, STRIP_ROWS};
   }
   if (half->taps == 3) {
-    if (height % 7 == 0) return (columns_plan){columns_3_1_of_7, 1, 7};
-    if (height % 6 == 0) return (columns_plan){columns_3_1_of_6, 1, 6};
+    if (height == 3) return (columns_plan){columns_3_1_map_of_3, 1, 3};
+    if (unit != 0) return (columns_plan){unit == 7 ? columns_3_1_of_7 : columns_3_1_of_6, 1, unit};
     return (columns_plan){columns_3_1, 1, STRIP_ROWS};
   }
   if (height == 14) return (columns_plan){columns_5_1_map_of_14, 1, 14};
   if (height == 7) return (columns_plan){columns_5_1_map_of_7, 1, 7};
   if (height == 6) return (columns_plan){columns_5_1_map_of_6, 1, 6};
+  if (height == 3) return (columns_plan){columns_5_1_map_of_3, 1, 3};
   return (columns_plan){columns_5_1, 1, STRIP_ROWS};
 }
 
@@ -349,14 +354,20 @@ static lines_function plan_lines(const micronet_factorized_conv_params *params) 
   const int32_t width = factorized_output_width(params);
   if (half->taps == 3) {
     if (half->stride == 2) return lines_3_2;
-    return width == 7 ? lines_3_1_of_7 : lines_3_1;
+    return width == 7 ? lines_3_1_of_7 : width == 3 ? lines_3_1_of_3 : lines_3_1;
   }
-  if (half->stride == 1) {
-    if (width == 14) return lines_5_1_of_14;
-    if (width == 7) return lines_5_1_of_7;
-    return width == 6 ? lines_5_1_of_6 : lines_5_1;
+  switch (width) {
+    case 14:
+      return half->stride == 1 ? lines_5_1_of_14 : lines_5_2_of_14;
+    case 7:
+      return half->stride == 1 ? lines_5_1_of_7 : lines_5_2_of_7;
+    case 6:
+      return half->stride == 1 ? lines_5_1_of_6 : lines_5_2_of_6;
+    case 3:
+      return half->stride == 1 ? lines_5_1_of_3 : lines_5_2_of_3;
+    default:
+      return half->stride == 1 ? lines_5_1 : lines_5_2;
   }
-  return width == 14 ? lines_5_2_of_14 : width == 7 ? lines_5_2_of_7 : lines_5_2;
 }
 
 static void clamp_middle(const micronet_factorized_conv_params *params, int16_t *buffer) {
