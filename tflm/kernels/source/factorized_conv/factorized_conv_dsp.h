@@ -86,7 +86,7 @@ FACTORIZED_INLINE uint32_t factorized_load_pair(const int16_t *pair) {
 /* The next results of a row, a number that the compiler knows. What the second of two results
  * loads and its store stand side by side, for the sake of Cortex-M4's pipeline.
  *
- * state: before them; becomes the one behind them, if they are an even number.
+ * state: before them; becomes the one behind them, unless they are an odd number with stride 1.
  * pairs: the first pair that is not in it; the others are `pitch` int16 apart.
  * Returns the channel's place behind them. */
 FACTORIZED_INLINE int8_t *factorized_results(const factorized_filter *filter, int32_t taps,
@@ -102,7 +102,11 @@ FACTORIZED_INLINE int8_t *factorized_results(const factorized_filter *filter, in
     int32_t second = 0;
     if (taps == 3) q1 = next;
     output[0] = (int8_t)factorized_even(filter, taps, q0, q1, next);
-    if (i + 1 == count) return output + step;
+    if (i + 1 == count) {
+      state->q0 = q1;
+      state->q1 = next;
+      return output + step;
+    }
     if (stride == 1) {
       second = factorized_odd(filter, taps, q0, q1, next);
     } else {
@@ -138,18 +142,27 @@ FACTORIZED_INLINE factorized_row_state factorized_begin_row(int32_t taps, const 
 /* One row of one horizontal channel.
  *
  * pairs: the padded row's first pair; the others are `pitch` int16 apart.
- * many: results without a loop, an even number.
+ * many: results without a loop, a number that the compiler knows; even, unless the stride is 2.
+ * has_rest: whether the width may be no multiple of it.
  * Returns the channel's place in the next row. */
 FACTORIZED_INLINE int8_t *factorized_line(const factorized_filter *filter, int32_t taps,
-                                          int32_t stride, int32_t many, const int16_t *pairs,
-                                          int32_t pitch, int32_t width, int8_t *output,
-                                          int32_t step) {
+                                          int32_t stride, const int32_t many, int32_t has_rest,
+                                          const int16_t *pairs, int32_t pitch, int32_t width,
+                                          int8_t *output, int32_t step) {
   const int32_t pairs_of_two = stride == 2 ? 2 * pitch : pitch;
   factorized_row_state state = factorized_begin_row(taps, pairs, pitch);
   pairs += taps / 2 * pitch;
+  if (!has_rest) {
+    do {
+      output = factorized_results(filter, taps, stride, many, &state, pairs, pitch, output, step);
+      pairs += many * pairs_of_two / 2;
+      width -= many;
+    } while (width > 0);
+    return output;
+  }
   for (; many > 2 && width >= many; width -= many) {
     output = factorized_results(filter, taps, stride, many, &state, pairs, pitch, output, step);
-    pairs += many / 2 * pairs_of_two;
+    pairs += many * pairs_of_two / 2;
   }
   for (; width >= 2; width -= 2) {
     output = factorized_results(filter, taps, stride, 2, &state, pairs, pitch, output, step);
@@ -172,23 +185,22 @@ FACTORIZED_INLINE int8_t *factorized_short_line(const factorized_filter *filter,
  *
  * pairs: pairs of the first row, `pitch` int16 apart; the next row begins `row_pitch` further.
  * output: the first row.
- * short_width: the output's width if the compiler is to know it, or 0.
- * many: else, results without a loop, an even number. */
+ * many, has_rest: as for `factorized_line`; or -1 for has_rest, if the width is `many`. */
 FACTORIZED_INLINE void factorized_lines(const micronet_factorized_conv_params *params,
                                         int32_t channel, const int16_t *pairs, int32_t pitch,
                                         int32_t row_pitch, int32_t rows, int8_t *output,
-                                        int32_t taps, int32_t stride, int32_t short_width,
-                                        int32_t many) {
+                                        int32_t taps, int32_t stride, const int32_t many,
+                                        int32_t has_rest) {
   const factorized_filter filter = factorized_load_filter(&params->horizontal, channel, taps);
-  const int32_t width = short_width > 0 ? short_width : factorized_output_width(params);
+  const int32_t width = factorized_output_width(params);
   const int32_t step = params->horizontal.channels;
   output += params->output_positions[channel];
   for (; rows > 0; --rows) {
-    if (short_width > 0) {
-      output =
-          factorized_short_line(&filter, taps, stride, pairs, pitch, short_width, output, step);
+    if (has_rest < 0) {
+      output = factorized_short_line(&filter, taps, stride, pairs, pitch, many, output, step);
     } else {
-      output = factorized_line(&filter, taps, stride, many, pairs, pitch, width, output, step);
+      output = factorized_line(&filter, taps, stride, many, has_rest, pairs, pitch, width, output,
+                               step);
     }
     pairs += row_pitch;
   }

@@ -257,7 +257,7 @@ FACTORIZED_INLINE void two_columns_3_2(const micronet_factorized_conv_params *pa
 }
 
 /* Each number of taps with each stride; and, without loops, the heights and widths of the maps that
- * MicroNets make of images of 224 pixels (7, 14) and of 96 (6). */
+ * MicroNets make of images of 224 pixels (7, 14) and of 96 (3, 6). */
 #define COLUMNS(name, taps, stride, short_rows, is_map)                                  \
   static void name(const micronet_factorized_conv_params *params, int32_t input_channel, \
                    int32_t channel, const row_strip *strip) {                            \
@@ -288,26 +288,25 @@ static void two_columns_3_2_of_7(const micronet_factorized_conv_params *params,
   two_columns_3_2(params, input_channel, channel, strip, 7);
 }
 
-#define LINES(name, taps, stride, short_width, many)                                      \
-  static void name(const micronet_factorized_conv_params *params, int32_t channel,        \
-                   const int16_t *pairs, int32_t rows, int8_t *output) {                  \
-    factorized_lines(params, channel, pairs, COLUMN_PITCH, 2, rows, output, taps, stride, \
-                     short_width, many);                                                  \
+#define LINES(name, taps, stride, many, has_rest)                                          \
+  static void name(const micronet_factorized_conv_params *params, int32_t channel,         \
+                   const int16_t *pairs, int32_t rows, int8_t *output) {                   \
+    factorized_lines(params, channel, pairs, COLUMN_PITCH, 2, rows, output, taps, stride, many, \
+                     has_rest);                                                            \
   }
-LINES(lines_3_1, 3, 1, 0, 4)
-LINES(lines_3_1_of_3, 3, 1, 3, 0)
-LINES(lines_3_1_of_7, 3, 1, 7, 0)
-LINES(lines_3_2, 3, 2, 0, 8)
-LINES(lines_5_1, 5, 1, 0, 6)
-LINES(lines_5_1_of_3, 5, 1, 3, 0)
-LINES(lines_5_1_of_6, 5, 1, 6, 0)
-LINES(lines_5_1_of_7, 5, 1, 7, 0)
-LINES(lines_5_1_of_14, 5, 1, 14, 0)
-LINES(lines_5_2, 5, 2, 0, 4)
-LINES(lines_5_2_of_3, 5, 2, 3, 0)
-LINES(lines_5_2_of_6, 5, 2, 6, 0)
-LINES(lines_5_2_of_7, 5, 2, 7, 0)
-LINES(lines_5_2_of_14, 5, 2, 14, 0)
+LINES(lines_3_1, 3, 1, 4, 1)
+LINES(lines_3_1_of_3, 3, 1, 3, -1)
+LINES(lines_3_1_of_7, 3, 1, 7, -1)
+LINES(lines_3_2, 3, 2, 8, 1)
+LINES(lines_5_1, 5, 1, 2, 1)
+LINES(lines_5_1_of_3, 5, 1, 3, -1)
+LINES(lines_5_1_of_6, 5, 1, 6, -1)
+LINES(lines_5_1_of_7, 5, 1, 7, -1)
+LINES(lines_5_1_of_14, 5, 1, 14, -1)
+LINES(lines_5_2, 5, 2, 2, 1)
+LINES(lines_5_2_of_3, 5, 2, 3, -1)
+LINES(lines_5_2_of_6, 5, 2, 6, -1)
+LINES(lines_5_2_by_7, 5, 2, 7, 0)
 
 typedef void (*columns_function)(const micronet_factorized_conv_params *, int32_t, int32_t,
                                  const row_strip *);
@@ -316,57 +315,63 @@ typedef void (*lines_function)(const micronet_factorized_conv_params *, int32_t,
 
 /* How the vertical results are computed. */
 typedef struct {
+  uint8_t taps;
+  uint8_t stride;
+  uint8_t rows;     /* of a strip: exactly that many, or up to STRIP_ROWS */
+  uint8_t is_map;   /* whether the strip must be the whole map */
+  uint8_t channels; /* at a time: reading the same input channel */
   columns_function compute;
-  int32_t channels; /* at a time */
-  int32_t rows;     /* of a strip, at most */
 } columns_plan;
 
-static columns_plan plan_columns(const micronet_factorized_conv_params *params) {
+/* The first that fits is taken. */
+static const columns_plan COLUMNS_PLANS[] = {
+    {3, 1, 3, 1, 1, columns_3_1_map_of_3},   {3, 1, 7, 0, 1, columns_3_1_of_7},
+    {3, 1, 6, 0, 1, columns_3_1_of_6},       {3, 1, STRIP_ROWS, 0, 1, columns_3_1},
+    {3, 2, 7, 0, 2, two_columns_3_2_of_7},   {3, 2, 6, 0, 2, two_columns_3_2_of_6},
+    {3, 2, STRIP_ROWS, 0, 1, columns_3_2},   {5, 1, 14, 1, 1, columns_5_1_map_of_14},
+    {5, 1, 7, 1, 1, columns_5_1_map_of_7},   {5, 1, 6, 1, 1, columns_5_1_map_of_6},
+    {5, 1, 3, 1, 1, columns_5_1_map_of_3},   {5, 1, STRIP_ROWS, 0, 1, columns_5_1},
+    {5, 2, 3, 1, 1, columns_5_2_map_of_3},   {5, 2, 7, 0, 1, columns_5_2_of_7},
+    {5, 2, 6, 0, 1, columns_5_2_of_6},       {5, 2, STRIP_ROWS, 0, 1, columns_5_2},
+};
+
+static const columns_plan *plan_columns(const micronet_factorized_conv_params *params) {
   const micronet_factorized_half *half = &params->vertical;
   const int32_t height = factorized_output_height(params);
-  const int32_t unit = height % 7 == 0 ? 7 : height % 6 == 0 ? 6 : 0; /* of short strips */
-  if (half->stride == 2) {
-    const int32_t is_short = unit != 0 && params->height % 2 == 0;
-    if (half->taps == 3) {
-      if (is_short && half->channels / params->channels % 2 == 0) {
-        return (columns_plan){unit == 7 ? two_columns_3_2_of_7 : two_columns_3_2_of_6, 2, unit};
-      }
-      return (columns_plan){columns_3_2, 1, STRIP_ROWS};
-    }
-    if (params->height == 6) return (columns_plan){columns_5_2_map_of_3, 1, 3};
-    if (is_short) return (columns_plan){unit == 7 ? columns_5_2_of_7 : columns_5_2_of_6, 1, unit};
-    return (columns_plan){columns_5_2, 1, STRIP_ROWS};
+  const int32_t multiplier = half->channels / params->channels;
+  for (const columns_plan *plan = COLUMNS_PLANS;; ++plan) {
+    if (plan->taps != half->taps || plan->stride != half->stride) continue;
+    if (plan->rows == STRIP_ROWS) return plan;
+    if (plan->stride == 2 && params->height % 2 != 0) continue;
+    if (multiplier % plan->channels != 0) continue;
+    if (plan->is_map ? height == plan->rows : height % plan->rows == 0) return plan;
   }
-  if (half->taps == 3) {
-    if (height == 3) return (columns_plan){columns_3_1_map_of_3, 1, 3};
-    if (unit != 0) return (columns_plan){unit == 7 ? columns_3_1_of_7 : columns_3_1_of_6, 1, unit};
-    return (columns_plan){columns_3_1, 1, STRIP_ROWS};
-  }
-  if (height == 14) return (columns_plan){columns_5_1_map_of_14, 1, 14};
-  if (height == 7) return (columns_plan){columns_5_1_map_of_7, 1, 7};
-  if (height == 6) return (columns_plan){columns_5_1_map_of_6, 1, 6};
-  if (height == 3) return (columns_plan){columns_5_1_map_of_3, 1, 3};
-  return (columns_plan){columns_5_1, 1, STRIP_ROWS};
 }
+
+/* How the horizontal results are computed. */
+typedef struct {
+  uint8_t taps;
+  uint8_t stride;
+  uint8_t width;   /* of the output; 0: any */
+  uint8_t is_unit; /* whether it may be a multiple */
+  lines_function compute;
+} lines_plan;
+
+static const lines_plan LINES_PLANS[] = {
+    {3, 1, 7, 0, lines_3_1_of_7}, {3, 1, 3, 0, lines_3_1_of_3},   {3, 1, 0, 0, lines_3_1},
+    {3, 2, 0, 0, lines_3_2},      {5, 1, 14, 0, lines_5_1_of_14}, {5, 1, 7, 0, lines_5_1_of_7},
+    {5, 1, 6, 0, lines_5_1_of_6}, {5, 1, 3, 0, lines_5_1_of_3},   {5, 1, 0, 0, lines_5_1},
+    {5, 2, 7, 1, lines_5_2_by_7}, {5, 2, 6, 0, lines_5_2_of_6},   {5, 2, 3, 0, lines_5_2_of_3},
+    {5, 2, 0, 0, lines_5_2},
+};
 
 static lines_function plan_lines(const micronet_factorized_conv_params *params) {
   const micronet_factorized_half *half = &params->horizontal;
   const int32_t width = factorized_output_width(params);
-  if (half->taps == 3) {
-    if (half->stride == 2) return lines_3_2;
-    return width == 7 ? lines_3_1_of_7 : width == 3 ? lines_3_1_of_3 : lines_3_1;
-  }
-  switch (width) {
-    case 14:
-      return half->stride == 1 ? lines_5_1_of_14 : lines_5_2_of_14;
-    case 7:
-      return half->stride == 1 ? lines_5_1_of_7 : lines_5_2_of_7;
-    case 6:
-      return half->stride == 1 ? lines_5_1_of_6 : lines_5_2_of_6;
-    case 3:
-      return half->stride == 1 ? lines_5_1_of_3 : lines_5_2_of_3;
-    default:
-      return half->stride == 1 ? lines_5_1 : lines_5_2;
+  for (const lines_plan *plan = LINES_PLANS;; ++plan) {
+    if (plan->taps != half->taps || plan->stride != half->stride) continue;
+    if (plan->width == 0 || plan->width == width) return plan->compute;
+    if (plan->is_unit && width % plan->width == 0) return plan->compute;
   }
 }
 
@@ -405,7 +410,7 @@ static void pad_buffer(const micronet_factorized_conv_params *params, int16_t *b
 MICRONET_SHARED void micronet_factorized_depthwise_conv_s8_dsp(
     const micronet_factorized_depthwise_conv_s8_params *params, const int8_t *input, int8_t *output,
     int16_t *buffer) {
-  const columns_plan plan = plan_columns(params);
+  const columns_plan plan = *plan_columns(params);
   const lines_function compute_lines = plan_lines(params);
   const int32_t height = factorized_output_height(params);
   const int32_t row_bytes = factorized_output_width(params) * params->horizontal.channels;

@@ -14,6 +14,9 @@
  * one of the other. */
 enum { TAPS = 3, DEPTH = 3, PAIR_PITCH = 4, SECOND_CHANNEL = 2 };
 
+/* From a result in the upper half of a pair to the one in the lower half of the next. */
+enum { SECOND_PIXEL = PAIR_PITCH - 1 };
+
 /* The numbers of two vertical channels in the order in which they are used, three by three: loaded
  * anew for each two pixels, since there are more than registers. The values of a pixel are called
  * 0, 1, 2; where there are two numbers of a kind, the first is the first channel's. */
@@ -97,9 +100,9 @@ FACTORIZED_INLINE pixel_sums add_row(pixel_sums sums, const int8_t *pixels,
 /* Two pixels of two vertical channels.
  *
  * rows: the first of them in the rows that the three taps meet.
- * write: the first pixel's result; the second pixel's is `distance` further. */
+ * write: the first pixel's result; the second pixel's is SECOND_PIXEL further. */
 FACTORIZED_INLINE void two_pixels(const uint32_t *numbers, const int8_t *const *rows,
-                                  int16_t *write, int32_t distance) {
+                                  int16_t *write) {
   uint32_t first, second, zero_point;
   micronet_load_words(numbers + BIASES, &first, &second);
   pixel_sums sums = {{(int32_t)first, (int32_t)first}, {(int32_t)second, (int32_t)second}};
@@ -110,52 +113,51 @@ FACTORIZED_INLINE void two_pixels(const uint32_t *numbers, const int8_t *const *
   micronet_load_3_words(numbers + MULTIPLIERS, &first, &second, &zero_point);
   write[0] = finish(sums.first[0], first, zero_point);
   write[SECOND_CHANNEL] = finish(sums.second[0], second, zero_point);
-  write[distance] = finish(sums.first[1], first, zero_point);
-  write[distance + SECOND_CHANNEL] = finish(sums.second[1], second, zero_point);
+  write[SECOND_PIXEL] = finish(sums.first[1], first, zero_point);
+  write[SECOND_PIXEL + SECOND_CHANNEL] = finish(sums.second[1], second, zero_point);
 }
 
-/* One row of two vertical channels.
+/* One row of two vertical channels, two pixels at a time: from the first pixel in the upper half of
+ * a pair. One in a lower half before it, and one behind the last two, are computed with a neighbour
+ * and moved to their places.
  *
- * offset: from the strip's first row of pixels.
- * distance: from an even pixel's result to the next one's, 1 or 3. */
-FACTORIZED_INLINE void all_pixels(const uint32_t *numbers, const factorized_stem_strip *strip,
-                                  int32_t offset, int32_t width, int16_t *write,
-                                  int32_t distance) {
-  const int8_t *rows[TAPS];
-  FACTORIZED_UNROLL
-  for (int32_t tap = 0; tap < TAPS; ++tap) rows[tap] = strip->rows[tap] + offset;
-  const int16_t *end = write + width / 2 * PAIR_PITCH;
-  for (; write != end; write += PAIR_PITCH) {
-    two_pixels(numbers, rows, write, distance);
-    FACTORIZED_UNROLL
-    for (int32_t tap = 0; tap < TAPS; ++tap) rows[tap] += 2 * DEPTH;
-  }
-  if (width % 2 == 1) { /* the last pixel with the one before it once more: none is behind it */
-    int16_t results[PAIR_PITCH];
-    FACTORIZED_UNROLL
-    for (int32_t tap = 0; tap < TAPS; ++tap) rows[tap] -= DEPTH;
-    two_pixels(numbers, rows, results, 1);
-    write[0] = results[1];
-    write[SECOND_CHANNEL] = results[1 + SECOND_CHANNEL];
-  }
-}
-
-static void vertical_row(const micronet_factorized_conv_params *params,
-                         const factorized_stem_strip *strip, int32_t offset,
-                         const uint32_t *numbers, int16_t *buffer) {
+ * offset: from the strip's first row of pixels. */
+FACTORIZED_INLINE void vertical_row(const micronet_factorized_conv_params *params,
+                                    const factorized_stem_strip *strip, int32_t offset,
+                                    const uint32_t *numbers, int16_t *buffer) {
   const int32_t before = params->horizontal.taps / 2;
-  int16_t *write = buffer + before / 2 * PAIR_PITCH + before % 2;
-  if (before % 2 == 0) {
-    all_pixels(numbers, strip, offset, params->width, write, 1);
-  } else {
-    all_pixels(numbers, strip, offset, params->width, write, PAIR_PITCH - 1);
+  const int32_t start = 1 - before % 2;
+  const int32_t pairs = (params->width - start) / 2;
+  const int32_t is_last_single = (params->width - start) % 2;
+  int16_t *const first_pair = buffer + (before + start) / 2 * PAIR_PITCH + 1;
+  int16_t results[SECOND_PIXEL + PAIR_PITCH];
+  for (int32_t part = start > 0 ? 0 : 1; part < 2 + is_last_single; ++part) {
+    const int32_t pixel = part == 0 ? 0 : part == 1 ? start : params->width - 2;
+    int16_t *write = part == 1 ? first_pair : results;
+    const int16_t *end = write + (part == 1 ? pairs : 1) * PAIR_PITCH;
+    const int8_t *rows[TAPS];
+    FACTORIZED_UNROLL
+    for (int32_t tap = 0; tap < TAPS; ++tap) {
+      rows[tap] = strip->rows[tap] + offset + pixel * DEPTH;
+    }
+    for (; write != end; write += PAIR_PITCH) {
+      two_pixels(numbers, rows, write);
+      FACTORIZED_UNROLL
+      for (int32_t tap = 0; tap < TAPS; ++tap) rows[tap] += 2 * DEPTH;
+    }
+    if (part != 1) {
+      const int16_t *single = part == 0 ? results : results + SECOND_PIXEL;
+      write = part == 0 ? first_pair - 1 : first_pair + pairs * PAIR_PITCH;
+      write[0] = single[0];
+      write[SECOND_CHANNEL] = single[SECOND_CHANNEL];
+    }
   }
 }
 
 #define LINE(name, taps, stride, many)                                                         \
   static void name(const micronet_factorized_conv_params *params, int32_t channel,       \
                    const int16_t *pairs, int8_t *output) {                               \
-    factorized_lines(params, channel, pairs, PAIR_PITCH, 0, 1, output, taps, stride, 0, many); \
+    factorized_lines(params, channel, pairs, PAIR_PITCH, 0, 1, output, taps, stride, many, 1); \
   }
 LINE(line_3_1, 3, 1, 2)
 LINE(line_3_2, 3, 2, 8)
