@@ -77,6 +77,12 @@ static inline void micronet_load_words_and_pixels(const uint32_t *source, const 
   memcpy(high, pixels + 2, 4);
 }
 
+static inline void micronet_copy_8_words(int8_t **destination, const int8_t **source) {
+  memcpy(*destination, *source, 32);
+  *destination += 32;
+  *source += 32;
+}
+
 static inline void micronet_load_2_int8(const int8_t *source, int32_t step, int32_t *first,
                                         int32_t *second) {
   *first = source[0];

@@ -206,6 +206,21 @@ static inline void micronet_load_words_and_pixels(const uint32_t *source, const 
   *high = e;
 }
 
+/* Copies eight words between multiples of 4 bytes, and moves both pointers behind them. Through
+ * registers that no compiler keeps for frames or for position-independent data. */
+static inline void micronet_copy_8_words(int8_t **destination, const int8_t **source) {
+  int8_t *to = *destination;
+  const int8_t *from = *source;
+  __asm__(
+      "ldmia %1!, {r2, r3, r4, r5, r6, r8, r10, r12}\n\t"
+      "stmia %0!, {r2, r3, r4, r5, r6, r8, r10, r12}"
+      : "+r"(to), "+r"(from), "=m"(*(int8_t (*)[32])*destination)
+      : "m"(*(const int8_t (*)[32])*source)
+      : "r2", "r3", "r4", "r5", "r6", "r8", "r10", "r12");
+  *destination = to;
+  *source = from;
+}
+
 /* value / 4096, rounded down and saturated to int8. */
 static inline int32_t micronet_saturate_int8_asr12(int32_t value) {
   int32_t result;

@@ -375,14 +375,13 @@ static lines_function plan_lines(const micronet_factorized_conv_params *params) 
   }
 }
 
-static void clamp_middle(const micronet_factorized_conv_params *params, int16_t *buffer) {
+static void clamp_middle(const micronet_factorized_conv_params *params, int16_t *values) {
   const micronet_factorized_half *half = &params->vertical;
-  const int32_t before = params->horizontal.taps / 2;
-  for (int32_t x = before; x < before + params->width; ++x) {
-    int16_t *values = buffer + (x / 2) * COLUMN_PITCH + x % 2;
+  for (int32_t x = params->width; x > 0; --x) {
     for (int32_t row = 0; row < STRIP_ROWS; ++row) {
       values[2 * row] = (int16_t)micronet_clamp(values[2 * row], half->lowest, half->highest);
     }
+    values = next_column(values);
   }
 }
 
@@ -396,14 +395,16 @@ static void clamp_output(const micronet_factorized_conv_params *params, int8_t *
 }
 
 /* Zero points in the columns before and behind those of the input; nothing else writes there. */
-static void pad_buffer(const micronet_factorized_conv_params *params, int16_t *buffer) {
-  const int32_t before = params->horizontal.taps / 2;
+static void pad_buffer(const micronet_factorized_conv_params *params, int16_t *write) {
+  const int32_t before = params->horizontal.taps / 2, behind = before + params->width;
   const int32_t columns = 2 * factorized_column_pairs(params);
   for (int32_t x = 0; x < columns; ++x) {
-    if (x == before) x += params->width;
-    for (int32_t row = 0; row < STRIP_ROWS; ++row) {
-      buffer[x / 2 * COLUMN_PITCH + x % 2 + 2 * row] = (int16_t)params->horizontal.padding;
+    if (x < before || x >= behind) {
+      for (int32_t row = 0; row < STRIP_ROWS; ++row) {
+        write[2 * row] = (int16_t)params->horizontal.padding;
+      }
     }
+    write = next_column(write);
   }
 }
 
@@ -429,7 +430,7 @@ MICRONET_SHARED void micronet_factorized_depthwise_conv_s8_dsp(
     int32_t output_channel = 0;
     for (int32_t channel = 0; channel < params->vertical.channels; channel += plan.channels) {
       plan.compute(params, channel / depth_multiplier, channel, &strip);
-      if (!is_full_range) clamp_middle(params, buffer);
+      if (!is_full_range) clamp_middle(params, strip.write);
       for (int32_t j = 0; j < plan.channels; ++j) {
         const int16_t *pairs = buffer + j * SECOND_CHANNEL;
         for (int32_t end = output_channel + multiplier; output_channel < end; ++output_channel) {
