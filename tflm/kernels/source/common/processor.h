@@ -214,8 +214,8 @@ static inline void micronet_copy_8_words(int8_t **destination, const int8_t **so
   __asm__(
       "ldmia %1!, {r2, r3, r4, r5, r6, r8, r10, r12}\n\t"
       "stmia %0!, {r2, r3, r4, r5, r6, r8, r10, r12}"
-      : "+r"(to), "+r"(from), "=m"(*(int8_t (*)[32])*destination)
-      : "m"(*(const int8_t (*)[32])*source)
+      : "+r"(to), "+r"(from), "=m"(*(int8_t (*)[32]) * destination)
+      : "m"(*(const int8_t (*)[32]) * source)
       : "r2", "r3", "r4", "r5", "r6", "r8", "r10", "r12");
   *destination = to;
   *source = from;

@@ -139,20 +139,27 @@ FACTORIZED_INLINE factorized_row_state factorized_begin_row(int32_t taps, const 
   return state;
 }
 
+/* The widths of output that a function is for: any, or multiples of a number, or that number. */
+typedef enum { FACTORIZED_ANY_WIDTH, FACTORIZED_MULTIPLES, FACTORIZED_ONE_WIDTH } factorized_widths;
+
 /* One row of one horizontal channel.
  *
  * pairs: the padded row's first pair; the others are `pitch` int16 apart.
- * many: results without a loop, a number that the compiler knows; even, unless the stride is 2.
- * has_rest: whether the width may be no multiple of it.
+ * widths: the compiler is to know it.
+ * many: results without a loop, a number that the compiler knows; even, unless the stride is 2 or
+ *     it is the width.
  * Returns the channel's place in the next row. */
 FACTORIZED_INLINE int8_t *factorized_line(const factorized_filter *filter, int32_t taps,
-                                          int32_t stride, const int32_t many, int32_t has_rest,
-                                          const int16_t *pairs, int32_t pitch, int32_t width,
-                                          int8_t *output, int32_t step) {
+                                          int32_t stride, factorized_widths widths,
+                                          const int32_t many, const int16_t *pairs, int32_t pitch,
+                                          int32_t width, int8_t *output, int32_t step) {
   const int32_t pairs_of_two = stride == 2 ? 2 * pitch : pitch;
   factorized_row_state state = factorized_begin_row(taps, pairs, pitch);
   pairs += taps / 2 * pitch;
-  if (!has_rest) {
+  if (widths == FACTORIZED_ONE_WIDTH) {
+    return factorized_results(filter, taps, stride, many, &state, pairs, pitch, output, step);
+  }
+  if (widths == FACTORIZED_MULTIPLES) {
     do {
       output = factorized_results(filter, taps, stride, many, &state, pairs, pitch, output, step);
       pairs += many * pairs_of_two / 2;
@@ -172,36 +179,23 @@ FACTORIZED_INLINE int8_t *factorized_line(const factorized_filter *filter, int32
   return factorized_results(filter, taps, stride, 1, &state, pairs, pitch, output, step);
 }
 
-/* The same for a width that the compiler knows, without a loop. */
-FACTORIZED_INLINE int8_t *factorized_short_line(const factorized_filter *filter, int32_t taps,
-                                                int32_t stride, const int16_t *pairs, int32_t pitch,
-                                                const int32_t width, int8_t *output, int32_t step) {
-  factorized_row_state state = factorized_begin_row(taps, pairs, pitch);
-  pairs += taps / 2 * pitch;
-  return factorized_results(filter, taps, stride, width, &state, pairs, pitch, output, step);
-}
-
 /* Rows of one horizontal channel.
  *
  * pairs: pairs of the first row, `pitch` int16 apart; the next row begins `row_pitch` further.
  * output: the first row.
- * many, has_rest: as for `factorized_line`; or -1 for has_rest, if the width is `many`. */
+ * widths, many: as for `factorized_line`. */
 FACTORIZED_INLINE void factorized_lines(const micronet_factorized_conv_params *params,
                                         int32_t channel, const int16_t *pairs, int32_t pitch,
                                         int32_t row_pitch, int32_t rows, int8_t *output,
-                                        int32_t taps, int32_t stride, const int32_t many,
-                                        int32_t has_rest) {
+                                        int32_t taps, int32_t stride, factorized_widths widths,
+                                        const int32_t many) {
   const factorized_filter filter = factorized_load_filter(&params->horizontal, channel, taps);
   const int32_t width = factorized_output_width(params);
   const int32_t step = params->horizontal.channels;
   output += params->output_positions[channel];
   for (; rows > 0; --rows) {
-    if (has_rest < 0) {
-      output = factorized_short_line(&filter, taps, stride, pairs, pitch, many, output, step);
-    } else {
-      output = factorized_line(&filter, taps, stride, many, has_rest, pairs, pitch, width, output,
-                               step);
-    }
+    output =
+        factorized_line(&filter, taps, stride, widths, many, pairs, pitch, width, output, step);
     pairs += row_pitch;
   }
 }

@@ -2,6 +2,7 @@
 #include "micronet_optimize.h"
 
 #if defined(__GNUC__) && !defined(__clang__)
+/* More registers than there are would be needed, and loads would not stay side by side. */
 #pragma GCC optimize("no-schedule-insns,no-schedule-insns2")
 #endif
 
@@ -22,15 +23,15 @@ enum {
 /* What one strip of vertical results reads and writes. Behind the rows that the first results read
  * besides, each step reads two more. */
 typedef struct {
-  const int8_t *read; /* the first row that is inside the input */
-  int32_t step;       /* from there to the next row */
-  int32_t is_top;     /* whether zero points are read before it */
-  int32_t outside;    /* rows that are read behind the input's last row: 0 to 2 */
-  int32_t rows;       /* of results */
-  int32_t full_steps; /* which read two rows inside the input */
-  int32_t half_steps; /* which then read one and zero points: 0 or 1 */
+  const int8_t *read;  /* the first row that is inside the input */
+  int32_t step;        /* from there to the next row */
+  int32_t is_top;      /* whether zero points are read before it */
+  int32_t outside;     /* rows that are read behind the input's last row: 0 to 2 */
+  int32_t rows;        /* of results */
+  int32_t full_steps;  /* which read two rows inside the input */
+  int32_t half_steps;  /* which then read one and zero points: 0 or 1 */
   int32_t empty_steps; /* which then read zero points alone: 0 or 1 */
-  int16_t *write;     /* the first result of the first column */
+  int16_t *write;      /* the first result of the first column */
 } row_strip;
 
 static row_strip strip_at(const micronet_factorized_conv_params *params, const int8_t *input,
@@ -288,25 +289,25 @@ static void two_columns_3_2_of_7(const micronet_factorized_conv_params *params,
   two_columns_3_2(params, input_channel, channel, strip, 7);
 }
 
-#define LINES(name, taps, stride, many, has_rest)                                          \
-  static void name(const micronet_factorized_conv_params *params, int32_t channel,         \
-                   const int16_t *pairs, int32_t rows, int8_t *output) {                   \
-    factorized_lines(params, channel, pairs, COLUMN_PITCH, 2, rows, output, taps, stride, many, \
-                     has_rest);                                                            \
+#define LINES(name, taps, stride, widths, many)                                           \
+  static void name(const micronet_factorized_conv_params *params, int32_t channel,        \
+                   const int16_t *pairs, int32_t rows, int8_t *output) {                  \
+    factorized_lines(params, channel, pairs, COLUMN_PITCH, 2, rows, output, taps, stride, \
+                     FACTORIZED_##widths, many);                                          \
   }
-LINES(lines_3_1, 3, 1, 4, 1)
-LINES(lines_3_1_of_3, 3, 1, 3, -1)
-LINES(lines_3_1_of_7, 3, 1, 7, -1)
-LINES(lines_3_2, 3, 2, 8, 1)
-LINES(lines_5_1, 5, 1, 2, 1)
-LINES(lines_5_1_of_3, 5, 1, 3, -1)
-LINES(lines_5_1_of_6, 5, 1, 6, -1)
-LINES(lines_5_1_of_7, 5, 1, 7, -1)
-LINES(lines_5_1_of_14, 5, 1, 14, -1)
-LINES(lines_5_2, 5, 2, 2, 1)
-LINES(lines_5_2_of_3, 5, 2, 3, -1)
-LINES(lines_5_2_of_6, 5, 2, 6, -1)
-LINES(lines_5_2_by_7, 5, 2, 7, 0)
+LINES(lines_3_1, 3, 1, ANY_WIDTH, 4)
+LINES(lines_3_1_of_3, 3, 1, ONE_WIDTH, 3)
+LINES(lines_3_1_of_7, 3, 1, ONE_WIDTH, 7)
+LINES(lines_3_2, 3, 2, ANY_WIDTH, 8)
+LINES(lines_5_1, 5, 1, ANY_WIDTH, 2)
+LINES(lines_5_1_of_3, 5, 1, ONE_WIDTH, 3)
+LINES(lines_5_1_of_6, 5, 1, ONE_WIDTH, 6)
+LINES(lines_5_1_of_7, 5, 1, ONE_WIDTH, 7)
+LINES(lines_5_1_of_14, 5, 1, ONE_WIDTH, 14)
+LINES(lines_5_2, 5, 2, ANY_WIDTH, 2)
+LINES(lines_5_2_of_3, 5, 2, ONE_WIDTH, 3)
+LINES(lines_5_2_of_6, 5, 2, ONE_WIDTH, 6)
+LINES(lines_5_2_by_7, 5, 2, MULTIPLES, 7)
 
 typedef void (*columns_function)(const micronet_factorized_conv_params *, int32_t, int32_t,
                                  const row_strip *);
@@ -325,14 +326,14 @@ typedef struct {
 
 /* The first that fits is taken. */
 static const columns_plan COLUMNS_PLANS[] = {
-    {3, 1, 3, 1, 1, columns_3_1_map_of_3},   {3, 1, 7, 0, 1, columns_3_1_of_7},
-    {3, 1, 6, 0, 1, columns_3_1_of_6},       {3, 1, STRIP_ROWS, 0, 1, columns_3_1},
-    {3, 2, 7, 0, 2, two_columns_3_2_of_7},   {3, 2, 6, 0, 2, two_columns_3_2_of_6},
-    {3, 2, STRIP_ROWS, 0, 1, columns_3_2},   {5, 1, 14, 1, 1, columns_5_1_map_of_14},
-    {5, 1, 7, 1, 1, columns_5_1_map_of_7},   {5, 1, 6, 1, 1, columns_5_1_map_of_6},
-    {5, 1, 3, 1, 1, columns_5_1_map_of_3},   {5, 1, STRIP_ROWS, 0, 1, columns_5_1},
-    {5, 2, 3, 1, 1, columns_5_2_map_of_3},   {5, 2, 7, 0, 1, columns_5_2_of_7},
-    {5, 2, 6, 0, 1, columns_5_2_of_6},       {5, 2, STRIP_ROWS, 0, 1, columns_5_2},
+    {3, 1, 3, 1, 1, columns_3_1_map_of_3}, {3, 1, 7, 0, 1, columns_3_1_of_7},
+    {3, 1, 6, 0, 1, columns_3_1_of_6},     {3, 1, STRIP_ROWS, 0, 1, columns_3_1},
+    {3, 2, 7, 0, 2, two_columns_3_2_of_7}, {3, 2, 6, 0, 2, two_columns_3_2_of_6},
+    {3, 2, STRIP_ROWS, 0, 1, columns_3_2}, {5, 1, 14, 1, 1, columns_5_1_map_of_14},
+    {5, 1, 7, 1, 1, columns_5_1_map_of_7}, {5, 1, 6, 1, 1, columns_5_1_map_of_6},
+    {5, 1, 3, 1, 1, columns_5_1_map_of_3}, {5, 1, STRIP_ROWS, 0, 1, columns_5_1},
+    {5, 2, 3, 1, 1, columns_5_2_map_of_3}, {5, 2, 7, 0, 1, columns_5_2_of_7},
+    {5, 2, 6, 0, 1, columns_5_2_of_6},     {5, 2, STRIP_ROWS, 0, 1, columns_5_2},
 };
 
 static const columns_plan *plan_columns(const micronet_factorized_conv_params *params) {
@@ -353,7 +354,7 @@ typedef struct {
   uint8_t taps;
   uint8_t stride;
   uint8_t width;   /* of the output; 0: any */
-  uint8_t is_unit; /* whether it may be a multiple */
+  uint8_t is_unit; /* whether multiples of it will do */
   lines_function compute;
 } lines_plan;
 

@@ -2,6 +2,7 @@
 #include "micronet_optimize.h"
 
 #if defined(__GNUC__) && !defined(__clang__)
+/* More registers than there are would be needed, and loads would not stay side by side. */
 #pragma GCC optimize("no-schedule-insns,no-schedule-insns2")
 #endif
 
@@ -21,7 +22,7 @@ enum { SECOND_PIXEL = PAIR_PITCH - 1 };
  * anew for each two pixels, since there are more than registers. The values of a pixel are called
  * 0, 1, 2; where there are two numbers of a kind, the first is the first channel's. */
 enum {
-  ROWS = 0, /* of each row: weights of values 0 and 2, as a pair, of both channels; */
+  ROWS = 0,        /* of each row: weights of values 0 and 2, as a pair, of both channels; */
   ROW_MIDDLES = 2, /* then weights of value 1: a pair of both channels */
   ROW_NUMBERS = 3,
   MULTIPLIERS = ROWS + TAPS * ROW_NUMBERS,
@@ -154,10 +155,11 @@ FACTORIZED_INLINE void vertical_row(const micronet_factorized_conv_params *param
   }
 }
 
-#define LINE(name, taps, stride, many)                                                         \
-  static void name(const micronet_factorized_conv_params *params, int32_t channel,       \
-                   const int16_t *pairs, int8_t *output) {                               \
-    factorized_lines(params, channel, pairs, PAIR_PITCH, 0, 1, output, taps, stride, many, 1); \
+#define LINE(name, taps, stride, many)                                               \
+  static void name(const micronet_factorized_conv_params *params, int32_t channel,   \
+                   const int16_t *pairs, int8_t *output) {                           \
+    factorized_lines(params, channel, pairs, PAIR_PITCH, 0, 1, output, taps, stride, \
+                     FACTORIZED_ANY_WIDTH, many);                                    \
   }
 LINE(line_3_1, 3, 1, 2)
 LINE(line_3_2, 3, 2, 8)
