@@ -57,6 +57,38 @@ static inline const uint32_t *micronet_load_2_words(const uint32_t *source, uint
   return source + 2;
 }
 
+static inline void micronet_load_3_words(const uint32_t *source, uint32_t *first, uint32_t *second,
+                                         uint32_t *third) {
+  *first = source[0];
+  *second = source[1];
+  *third = source[2];
+}
+
+static inline void micronet_load_words(const uint32_t *source, uint32_t *first, uint32_t *second) {
+  *first = source[0];
+  *second = source[1];
+}
+
+static inline void micronet_load_words_and_pixels(const uint32_t *source, const int8_t *pixels,
+                                                  uint32_t *first, uint32_t *second,
+                                                  uint32_t *third, uint32_t *low, uint32_t *high) {
+  micronet_load_3_words(source, first, second, third);
+  memcpy(low, pixels, 4);
+  memcpy(high, pixels + 2, 4);
+}
+
+static inline void micronet_copy_8_words(int8_t **destination, const int8_t **source) {
+  memcpy(*destination, *source, 32);
+  *destination += 32;
+  *source += 32;
+}
+
+static inline void micronet_load_2_int8(const int8_t *source, int32_t step, int32_t *first,
+                                        int32_t *second) {
+  *first = source[0];
+  *second = source[step];
+}
+
 static inline uint32_t *micronet_store_2_words(uint32_t *destination, uint32_t first,
                                                uint32_t second) {
   destination[0] = first;

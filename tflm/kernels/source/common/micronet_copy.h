@@ -20,6 +20,9 @@ static inline void micronet_copy(int8_t *to, const int8_t *from, int32_t bytes) 
   }
 #else
   if (((uintptr_t)to | (uintptr_t)from) % sizeof(uint32_t) == 0) {
+#if defined(MICRONET_DSP)
+    for (; bytes >= 32; bytes -= 32) micronet_copy_8_words(&to, &from);
+#else
     for (; bytes >= 32; bytes -= 32) {
       const micronet_copied_words *read = (const micronet_copied_words *)from;
       micronet_copied_words *write = (micronet_copied_words *)to;
@@ -28,6 +31,7 @@ static inline void micronet_copy(int8_t *to, const int8_t *from, int32_t bytes) 
       to += 32;
       from += 32;
     }
+#endif
   }
 #endif
   if (bytes > 0) memcpy(to, from, (size_t)bytes);

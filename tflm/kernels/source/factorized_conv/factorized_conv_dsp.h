@@ -25,13 +25,15 @@ FACTORIZED_INLINE uint32_t factorized_pair(int32_t low, int32_t high) {
 FACTORIZED_INLINE factorized_filter factorized_load_filter(const micronet_factorized_half *half,
                                                            int32_t channel, int32_t taps) {
   const int8_t *weights = half->weights + channel * taps;
+  const int32_t first = weights[0], second = weights[1], third = weights[2];
   factorized_filter filter = {{0}, 0, 0, 0};
-  filter.weights[0] = factorized_pair(weights[0], weights[1]);
-  filter.weights[1] = factorized_pair(weights[1], weights[2]);
   if (taps == 5) {
-    filter.weights[2] = factorized_pair(weights[2], weights[3]);
-    filter.weights[3] = factorized_pair(weights[3], weights[4]);
+    const int32_t fourth = weights[3], fifth = weights[4];
+    filter.weights[2] = factorized_pair(third, fourth);
+    filter.weights[3] = factorized_pair(fourth, fifth);
   }
+  filter.weights[0] = factorized_pair(first, second);
+  filter.weights[1] = factorized_pair(second, third);
   filter.bias = half->requantization[2 * channel];
   filter.multiplier = half->requantization[2 * channel + 1];
   filter.zero_point = half->zero_point;
@@ -69,148 +71,131 @@ FACTORIZED_INLINE const int8_t *factorized_skip(const int8_t *pointer, int32_t s
   return (const int8_t *)micronet_add_twice((uintptr_t)pointer, step);
 }
 
-/* The next pair of a row. */
-FACTORIZED_INLINE uint32_t factorized_next(const int16_t **pairs, int32_t pitch) {
-  uint32_t pair;
-  memcpy(&pair, *pairs, sizeof(pair));
-  *pairs += pitch;
-  return pair;
+/* Pairs that the next windows of a row begin with, all but their last one: q1 with 5 taps only. */
+typedef struct {
+  uint32_t q0;
+  uint32_t q1;
+} factorized_row_state;
+
+FACTORIZED_INLINE uint32_t factorized_load_pair(const int16_t *pair) {
+  uint32_t word;
+  memcpy(&word, pair, sizeof(word));
+  return word;
 }
 
-/* Two results of stride 1. */
-FACTORIZED_INLINE int8_t *factorized_two(const factorized_filter *filter, int32_t taps, uint32_t q0,
-                                         uint32_t q1, uint32_t q2, int8_t *output, int32_t step) {
-  output[0] = (int8_t)factorized_even(filter, taps, q0, q1, q2);
-  output[step] = (int8_t)factorized_odd(filter, taps, q0, q1, q2);
-  return (int8_t *)micronet_add_twice((uintptr_t)output, step);
+/* The next results of a row, a number that the compiler knows. What the second of two results
+ * loads and its store stand side by side, for the sake of Cortex-M4's pipeline.
+ *
+ * state: before them; becomes the one behind them, unless they are an odd number with stride 1.
+ * pairs: the first pair that is not in it; the others are `pitch` int16 apart.
+ * Returns the channel's place behind them. */
+FACTORIZED_INLINE int8_t *factorized_results(const factorized_filter *filter, int32_t taps,
+                                             int32_t stride, const int32_t count,
+                                             factorized_row_state *state, const int16_t *pairs,
+                                             int32_t pitch, int8_t *output, int32_t step) {
+  uint32_t q0 = state->q0, q1 = state->q1;
+  uint32_t next = factorized_load_pair(pairs), behind = 0;
+  if (stride == 2 && count > 1) behind = factorized_load_pair(pairs + pitch);
+  FACTORIZED_UNROLL
+  for (int32_t i = 0; i < count; i += 2) {
+    uint32_t then = 0, then_behind = 0;
+    int32_t second = 0;
+    if (taps == 3) q1 = next;
+    output[0] = (int8_t)factorized_even(filter, taps, q0, q1, next);
+    if (i + 1 == count) {
+      state->q0 = q1;
+      state->q1 = next;
+      return output + step;
+    }
+    if (stride == 1) {
+      second = factorized_odd(filter, taps, q0, q1, next);
+    } else {
+      second = factorized_even(filter, taps, q1, taps == 3 ? behind : next, behind);
+    }
+    pairs += stride == 1 ? pitch : 2 * pitch;
+    if (i + 2 < count) then = factorized_load_pair(pairs);
+    if (stride == 2 && i + 3 < count) then_behind = factorized_load_pair(pairs + pitch);
+    output[step] = (int8_t)second;
+    output = (int8_t *)micronet_add_twice((uintptr_t)output, step);
+    if (stride == 1) {
+      q0 = q1;
+      q1 = next;
+    } else {
+      q0 = taps == 3 ? behind : next;
+      q1 = behind;
+    }
+    next = then;
+    behind = then_behind;
+  }
+  state->q0 = q0;
+  state->q1 = q1;
+  return output;
 }
 
-/* One row of one horizontal channel, stride 1.
+FACTORIZED_INLINE factorized_row_state factorized_begin_row(int32_t taps, const int16_t *pairs,
+                                                            int32_t pitch) {
+  factorized_row_state state = {factorized_load_pair(pairs), 0};
+  if (taps == 5) state.q1 = factorized_load_pair(pairs + pitch);
+  return state;
+}
+
+/* The widths of output that a function is for: any, or multiples of a number, or that number. */
+typedef enum { FACTORIZED_ANY_WIDTH, FACTORIZED_MULTIPLES, FACTORIZED_ONE_WIDTH } factorized_widths;
+
+/* One row of one horizontal channel.
  *
  * pairs: the padded row's first pair; the others are `pitch` int16 apart.
+ * widths: the compiler is to know it.
+ * many: results without a loop, a number that the compiler knows; even, unless the stride is 2 or
+ *     it is the width.
  * Returns the channel's place in the next row. */
-FACTORIZED_INLINE int8_t *factorized_line_1(const factorized_filter filter, int32_t taps,
-                                            const int16_t *pairs, int32_t pitch, int32_t width,
-                                            int8_t *output, int32_t step) {
-  uint32_t q0 = factorized_next(&pairs, pitch), q1 = 0, q2 = 0;
-  if (taps == 3) {
-    for (; width >= 4; width -= 4) {
-      q1 = factorized_next(&pairs, pitch);
-      output = factorized_two(&filter, 3, q0, q1, q1, output, step);
-      q0 = factorized_next(&pairs, pitch);
-      output = factorized_two(&filter, 3, q1, q0, q0, output, step);
-    }
-  } else {
-    q1 = factorized_next(&pairs, pitch);
-    for (; width >= 6; width -= 6) {
-      q2 = factorized_next(&pairs, pitch);
-      output = factorized_two(&filter, 5, q0, q1, q2, output, step);
-      q0 = factorized_next(&pairs, pitch);
-      output = factorized_two(&filter, 5, q1, q2, q0, output, step);
-      q1 = factorized_next(&pairs, pitch);
-      output = factorized_two(&filter, 5, q2, q0, q1, output, step);
-    }
+FACTORIZED_INLINE int8_t *factorized_line(const factorized_filter *filter, int32_t taps,
+                                          int32_t stride, factorized_widths widths,
+                                          const int32_t many, const int16_t *pairs, int32_t pitch,
+                                          int32_t width, int8_t *output, int32_t step) {
+  const int32_t pairs_of_two = stride == 2 ? 2 * pitch : pitch;
+  factorized_row_state state = factorized_begin_row(taps, pairs, pitch);
+  pairs += taps / 2 * pitch;
+  if (widths == FACTORIZED_ONE_WIDTH) {
+    return factorized_results(filter, taps, stride, many, &state, pairs, pitch, output, step);
+  }
+  if (widths == FACTORIZED_MULTIPLES) {
+    do {
+      output = factorized_results(filter, taps, stride, many, &state, pairs, pitch, output, step);
+      pairs += many * pairs_of_two / 2;
+      width -= many;
+    } while (width > 0);
+    return output;
+  }
+  for (; many > 2 && width >= many; width -= many) {
+    output = factorized_results(filter, taps, stride, many, &state, pairs, pitch, output, step);
+    pairs += many * pairs_of_two / 2;
   }
   for (; width >= 2; width -= 2) {
-    q2 = factorized_next(&pairs, pitch);
-    if (taps == 3) q1 = q2;
-    output = factorized_two(&filter, taps, q0, q1, q2, output, step);
-    q0 = q1;
-    q1 = q2;
+    output = factorized_results(filter, taps, stride, 2, &state, pairs, pitch, output, step);
+    pairs += pairs_of_two;
   }
-  if (width > 0) {
-    q2 = factorized_next(&pairs, pitch);
-    if (taps == 3) q1 = q2;
-    *output = (int8_t)factorized_even(&filter, taps, q0, q1, q2);
-    output += step;
-  }
-  return output;
-}
-
-/* The same with stride 2. */
-FACTORIZED_INLINE int8_t *factorized_line_2(const factorized_filter filter, int32_t taps,
-                                            const int16_t *pairs, int32_t pitch, int32_t width,
-                                            int8_t *output, int32_t step) {
-  uint32_t q0 = factorized_next(&pairs, pitch), q1 = 0, q2 = 0;
-  if (taps == 3) {
-    for (; width >= 4; width -= 4) {
-      FACTORIZED_UNROLL
-      for (int32_t i = 0; i < 2; ++i) {
-        q1 = factorized_next(&pairs, pitch);
-        output[0] = (int8_t)factorized_even(&filter, 3, q0, q1, q1);
-        q0 = factorized_next(&pairs, pitch);
-        output[step] = (int8_t)factorized_even(&filter, 3, q1, q0, q0);
-        output = (int8_t *)micronet_add_twice((uintptr_t)output, step);
-      }
-    }
-  } else {
-    q1 = factorized_next(&pairs, pitch);
-    for (; width >= 3; width -= 3) {
-      q2 = factorized_next(&pairs, pitch);
-      output[0] = (int8_t)factorized_even(&filter, 5, q0, q1, q2);
-      q0 = factorized_next(&pairs, pitch);
-      output[step] = (int8_t)factorized_even(&filter, 5, q1, q2, q0);
-      output = (int8_t *)micronet_add_twice((uintptr_t)output, step);
-      q1 = factorized_next(&pairs, pitch);
-      *output = (int8_t)factorized_even(&filter, 5, q2, q0, q1);
-      output += step;
-    }
-  }
-  for (; width > 0; --width) {
-    q2 = factorized_next(&pairs, pitch);
-    if (taps == 3) q1 = q2;
-    *output = (int8_t)factorized_even(&filter, taps, q0, q1, q2);
-    output += step;
-    q0 = q1;
-    q1 = q2;
-  }
-  return output;
-}
-
-/* The same for a width that the compiler knows, without a loop. */
-FACTORIZED_INLINE int8_t *factorized_short_line(const factorized_filter filter, int32_t taps,
-                                                int32_t stride, const int16_t *pairs, int32_t pitch,
-                                                const int32_t width, int8_t *output, int32_t step) {
-  uint32_t q0 = factorized_next(&pairs, pitch), q1 = 0, q2 = 0;
-  if (taps == 5) q1 = factorized_next(&pairs, pitch);
-  const int32_t steps = stride == 1 ? (width + 1) / 2 : width;
-  FACTORIZED_UNROLL
-  for (int32_t i = 0; i < steps; ++i) {
-    q2 = factorized_next(&pairs, pitch);
-    if (taps == 3) q1 = q2;
-    if (stride == 1 && 2 * i + 1 < width) {
-      output = factorized_two(&filter, taps, q0, q1, q2, output, step);
-    } else {
-      *output = (int8_t)factorized_even(&filter, taps, q0, q1, q2);
-      output += step;
-    }
-    q0 = q1;
-    q1 = q2;
-  }
-  return output;
+  if (width == 0) return output;
+  return factorized_results(filter, taps, stride, 1, &state, pairs, pitch, output, step);
 }
 
 /* Rows of one horizontal channel.
  *
  * pairs: pairs of the first row, `pitch` int16 apart; the next row begins `row_pitch` further.
  * output: the first row.
- * short_width: the output's width if the compiler is to know it, or 0. */
+ * widths, many: as for `factorized_line`. */
 FACTORIZED_INLINE void factorized_lines(const micronet_factorized_conv_params *params,
                                         int32_t channel, const int16_t *pairs, int32_t pitch,
                                         int32_t row_pitch, int32_t rows, int8_t *output,
-                                        int32_t taps, int32_t stride, int32_t short_width) {
+                                        int32_t taps, int32_t stride, factorized_widths widths,
+                                        const int32_t many) {
   const factorized_filter filter = factorized_load_filter(&params->horizontal, channel, taps);
   const int32_t width = factorized_output_width(params);
   const int32_t step = params->horizontal.channels;
   output += params->output_positions[channel];
   for (; rows > 0; --rows) {
-    if (short_width > 0) {
-      output = factorized_short_line(filter, taps, stride, pairs, pitch, short_width, output, step);
-    } else if (stride == 1) {
-      output = factorized_line_1(filter, taps, pairs, pitch, width, output, step);
-    } else {
-      output = factorized_line_2(filter, taps, pairs, pitch, width, output, step);
-    }
+    output =
+        factorized_line(&filter, taps, stride, widths, many, pairs, pitch, width, output, step);
     pairs += row_pitch;
   }
 }
