@@ -10,10 +10,8 @@ typedef micronet_dynamic_shift_max_s8_params shift_max_params;
 
 enum { BLOCK = MICRONET_DYNAMIC_SHIFT_MAX_S8_BLOCK };
 
-/* Four int16 in the order in which SXTB16 takes weights out of a word: 0, 2, 1, 3. */
-static inline void store_block(uint32_t *words, int32_t v0, int32_t v1, int32_t v2, int32_t v3) {
-  words[0] = micronet_pack_low((uint32_t)v0, (uint32_t)v2);
-  words[1] = micronet_pack_low((uint32_t)v1, (uint32_t)v3);
+static uint32_t pack_both(int32_t half) {
+  return micronet_pack_low((uint32_t)half, (uint32_t)half);
 }
 
 static void average(const shift_max_params *params, const int8_t *input, uint32_t *means) {
@@ -28,85 +26,130 @@ static void average(const shift_max_params *params, const int8_t *input, uint32_
       sums[i] = micronet_dynamic_shift_max_s8_mean(sums[i] - zero_point_sum, pixels);
     }
     for (int32_t i = 0; i < count; i += BLOCK, means += BLOCK / 2) {
-      store_block(means, sums[i], sums[i + 1], sums[i + 2], sums[i + 3]);
+      means[0] = micronet_pack_low((uint32_t)sums[i], (uint32_t)sums[i + 1]);
+      means[1] = micronet_pack_low((uint32_t)sums[i + 2], (uint32_t)sums[i + 3]);
     }
   }
 }
 
-/* The biases of 4 rows and the products of their blocks with `values`, scaled. Not inlined, as the
- * loop needs all registers.
- *
- * values, end: pairs of int16, two words a block. */
-static __attribute__((noinline)) void multiply_rows(const uint32_t *blocks, const int32_t *biases,
-                                                    const int32_t *multipliers,
-                                                    const uint32_t *values, const uint32_t *end,
-                                                    int32_t *results) {
-  int32_t sum0 = biases[0], sum1 = biases[1], sum2 = biases[2], sum3 = biases[3];
+/* A dense layer, and which of its rows are next. */
+typedef struct {
+  const uint32_t *blocks;     /* of weights */
+  const int32_t *biases;      /* the rows' */
+  const int32_t *multipliers; /* the rows' */
+  int32_t multiplier_step;    /* to those of the next 4 rows */
+  const uint32_t *values;     /* pairs of int16 */
+  const uint32_t *values_end;
+  uint32_t partners;        /* the products of all values and their partners */
+  uint32_t lowest, highest; /* of results: pairs, of even and of odd rows */
+  int32_t offset;           /* of results */
+  uint32_t *results;        /* pairs of int16 */
+  uint32_t *results_end;
+} dense_layer;
+
+static uint32_t multiply_partners(const uint32_t *values, const uint32_t *end) {
+  int32_t sum = 0;
+  for (; values != end; values += 2) sum = micronet_smlad(values[0], values[1], sum);
+  return (uint32_t)sum;
+}
+
+/* 4 values and 4 weights of a row, with the products of partners: see dynamic_shift_max_s8.h. */
+static inline int32_t add_row(uint32_t first, uint32_t second, uint32_t weights, int32_t sum) {
+  return micronet_smlad(micronet_sxtab16(second, weights), micronet_sxtab16_ror8(first, weights),
+                        sum);
+}
+
+/* A block; moves both pointers behind it. */
+static inline void add_block(const uint32_t **values, const uint32_t **blocks, int32_t *sums) {
+  uint32_t words[6];
+  micronet_load_2_and_4_words(values, blocks, words);
+  sums[0] = add_row(words[0], words[1], words[2], sums[0]);
+  sums[1] = add_row(words[0], words[1], words[3], sums[1]);
+  sums[2] = add_row(words[0], words[1], words[4], sums[2]);
+  sums[3] = add_row(words[0], words[1], words[5], sums[3]);
+}
+
+static inline uint32_t finish_two_rows(const int32_t *sums, const int32_t *multipliers,
+                                       int32_t offset, uint32_t lowest, uint32_t highest) {
+  const int32_t even = micronet_scale(sums[0], multipliers[0], offset);
+  const int32_t odd = micronet_scale(sums[1], multipliers[1], offset);
+  const uint32_t both = micronet_pack_low((uint32_t)micronet_saturate_int16(even),
+                                          (uint32_t)micronet_saturate_int16(odd));
+  return micronet_minimum_2(micronet_maximum_2(both, lowest), highest);
+}
+
+/* All rows, 4 at a time. Not inlined, as the loop needs all registers. */
+static __attribute__((noinline)) void multiply(dense_layer *layer) {
+  const uint32_t *blocks = layer->blocks;
+  layer->partners = multiply_partners(layer->values, layer->values_end);
   do {
-    uint32_t even, odd, first, second;
-    values = micronet_load_2_words(values, &even, &odd);
-    blocks = micronet_load_2_words(blocks, &first, &second);
-    sum0 = micronet_smlad(micronet_sxtb16(first), even, sum0);
-    sum0 = micronet_smlad(micronet_sxtb16_ror8(first), odd, sum0);
-    sum1 = micronet_smlad(micronet_sxtb16(second), even, sum1);
-    sum1 = micronet_smlad(micronet_sxtb16_ror8(second), odd, sum1);
-    blocks = micronet_load_2_words(blocks, &first, &second);
-    sum2 = micronet_smlad(micronet_sxtb16(first), even, sum2);
-    sum2 = micronet_smlad(micronet_sxtb16_ror8(first), odd, sum2);
-    sum3 = micronet_smlad(micronet_sxtb16(second), even, sum3);
-    sum3 = micronet_smlad(micronet_sxtb16_ror8(second), odd, sum3);
-  } while (values != end);
-  results[0] = micronet_scale(sum0, multipliers[0], 0);
-  results[1] = micronet_scale(sum1, multipliers[1], 0);
-  results[2] = micronet_scale(sum2, multipliers[2], 0);
-  results[3] = micronet_scale(sum3, multipliers[3], 0);
+    micronet_forget_memory();
+    int32_t sums[BLOCK];
+    const int32_t *biases = layer->biases;
+    const uint32_t partners = layer->partners;
+#pragma GCC unroll 4
+    for (int i = 0; i < BLOCK; ++i) sums[i] = (int32_t)((uint32_t)biases[i] - partners);
+    layer->biases = biases + BLOCK;
+    const uint32_t *values = layer->values, *end = layer->values_end;
+    if ((end - values) % BLOCK != 0) add_block(&values, &blocks, sums);
+    while (values != end) {
+      add_block(&values, &blocks, sums);
+      add_block(&values, &blocks, sums);
+    }
+    micronet_forget_memory();
+    const int32_t *multipliers = layer->multipliers;
+    layer->multipliers = multipliers + layer->multiplier_step;
+    const int32_t offset = layer->offset;
+    const uint32_t lowest = layer->lowest, highest = layer->highest;
+    uint32_t *results = layer->results;
+    const uint32_t first = finish_two_rows(sums, multipliers, offset, lowest, highest);
+    const uint32_t second = finish_two_rows(sums + 2, multipliers + 2, offset, lowest, highest);
+    results[0] = first;
+    results[1] = second;
+    layer->results = results + 2;
+  } while (layer->results != layer->results_end);
+  layer->blocks = blocks;
 }
 
 static void squeeze(const shift_max_params *params, const uint32_t *means, uint32_t *hidden) {
   const int32_t columns = micronet_dynamic_shift_max_s8_rounded_up(params->channels);
-  const uint32_t *blocks = (const uint32_t *)params->squeeze_weights;
-  const int32_t *biases = params->squeeze_constants;
-  const int32_t *multipliers =
-      biases + micronet_dynamic_shift_max_s8_rounded_up(params->squeeze_channels);
-  for (int32_t row = 0; row < params->squeeze_channels; row += BLOCK) {
-    int32_t results[BLOCK];
-    multiply_rows(blocks, biases + row, multipliers + row, means, means + columns / 2, results);
-#pragma GCC unroll 4
-    for (int i = 0; i < BLOCK; ++i) results[i] = micronet_clamp(results[i], 0, INT16_MAX);
-    store_block(hidden, results[0], results[1], results[2], results[3]);
-    blocks += columns; /* 4 rows of bytes */
-    hidden += BLOCK / 2;
-  }
+  const int32_t rows = micronet_dynamic_shift_max_s8_rounded_up(params->squeeze_channels);
+  dense_layer layer = {
+      .blocks = (const uint32_t *)params->squeeze_weights,
+      .biases = params->squeeze_constants,
+      .multipliers = params->squeeze_constants + rows,
+      .multiplier_step = BLOCK,
+      .values = means,
+      .values_end = means + columns / 2,
+      .lowest = pack_both(-MICRONET_DYNAMIC_SHIFT_MAX_S8_MIDDLE),
+      .highest = pack_both(INT16_MAX - MICRONET_DYNAMIC_SHIFT_MAX_S8_MIDDLE),
+      .offset = -MICRONET_DYNAMIC_SHIFT_MAX_S8_MIDDLE,
+      .results = hidden,
+      .results_end = hidden + rows / 2,
+  };
+  multiply(&layer);
 }
 
-static inline uint32_t coefficients_of(const int32_t *results, const int32_t *limits) {
-  const int32_t a = micronet_clamp(results[0], limits[0], limits[1]);
-  const int32_t b = micronet_clamp(results[1], limits[2], limits[3]);
-  return micronet_pack_low((uint32_t)a, (uint32_t)b);
-}
-
-/* Words of a and b, those of two channels at a time. */
+/* Words of a and b. */
 static void excite(const shift_max_params *params, const uint32_t *hidden, uint32_t *coefficients) {
   const int32_t columns = micronet_dynamic_shift_max_s8_rounded_up(params->squeeze_channels);
   const int32_t channels = micronet_dynamic_shift_max_s8_rounded_up(params->channels);
-  const uint32_t *blocks = (const uint32_t *)params->excite_weights;
-  const int32_t *biases = params->excite_constants;
-  const int32_t *multipliers = biases + 2 * params->fusions * channels;
-  const int32_t step = params->excite_multiplier_each ? BLOCK : 0;
+  dense_layer layer = {
+      .blocks = (const uint32_t *)params->excite_weights,
+      .biases = params->excite_constants,
+      .multipliers = params->excite_constants + 2 * params->fusions * channels,
+      .multiplier_step = params->excite_multiplier_each ? BLOCK : 0,
+      .values = hidden,
+      .values_end = hidden + columns / 2,
+      .results = coefficients,
+  };
   for (int32_t k = 0; k < params->fusions; ++k) {
-    const int16_t *source = params->coefficient_limits + 4 * k;
-    const int32_t limits[4] = {source[0], source[1], source[2], source[3]};
-    for (int32_t channel = 0; channel < channels; channel += BLOCK / 2) {
-      int32_t results[BLOCK];
-      multiply_rows(blocks, biases, multipliers, hidden, hidden + columns / 2, results);
-      coefficients[0] = coefficients_of(results, limits);
-      coefficients[1] = coefficients_of(results + 2, limits);
-      blocks += columns;
-      biases += BLOCK;
-      multipliers += step;
-      coefficients += BLOCK / 2;
-    }
-    multipliers += BLOCK - step; /* those of one scale stand once for each fusion */
+    const int16_t *limits = params->coefficient_limits + 4 * k;
+    layer.lowest = micronet_pack_low((uint32_t)limits[0], (uint32_t)limits[2]);
+    layer.highest = micronet_pack_low((uint32_t)limits[1], (uint32_t)limits[3]);
+    layer.results_end = layer.results + channels;
+    multiply(&layer);
+    layer.multipliers += BLOCK - layer.multiplier_step; /* one scale: they stand once a fusion */
   }
 }
 
