@@ -38,12 +38,12 @@ static inline const uint32_t *sum_block(const uint32_t *expanded, const uint32_t
                                         int32_t steps, int32_t partners,
                                         micronet_dense_s8_sums *sums) {
   two_sums first = {0, 0}, next = {0, 0};
-  while (steps >= 2) {
-    const int32_t piece = steps < MICRONET_DENSE_S8_PIECE ? steps & ~1 : MICRONET_DENSE_S8_PIECE;
-    const uint32_t *end = expanded + piece * STEP_WORDS;
+  while (steps > 0) {
+    const int32_t piece = steps < MICRONET_DENSE_S8_PIECE ? steps : MICRONET_DENSE_S8_PIECE;
+    const uint32_t *end = expanded + piece / 2 * (2 * STEP_WORDS);
     first.both = 0;
     next.both = 0;
-    do {
+    while (expanded != end) {
 #pragma GCC unroll 4
       for (int i = 0; i < STEP_WORDS; ++i) {
         uint32_t words[6];
@@ -53,21 +53,18 @@ static inline const uint32_t *sum_block(const uint32_t *expanded, const uint32_t
       }
       expanded += 2 * STEP_WORDS;
       weights += 4 * STEP_WORDS;
-    } while (expanded != end);
+      __asm__("" : "+r"(weights)); /* else it is computed anew behind the loop */
+    }
+    if (piece % 2 != 0) {
+      for (int i = 0; i < STEP_WORDS; ++i) {
+        first = add_inputs(expanded[i], weights[i], first);
+        next = add_inputs(expanded[i], weights[i + STEP_WORDS], next);
+      }
+      weights += 2 * STEP_WORDS;
+    }
     micronet_dense_s8_add_piece(&sums[0], first.both);
     micronet_dense_s8_add_piece(&sums[1], next.both);
     steps -= piece;
-  }
-  if (steps > 0) {
-    first.both = 0;
-    next.both = 0;
-    for (int i = 0; i < STEP_WORDS; ++i, ++expanded, ++weights) {
-      first = add_inputs(expanded[0], weights[0], first);
-      next = add_inputs(expanded[0], weights[STEP_WORDS], next);
-    }
-    weights += STEP_WORDS;
-    micronet_dense_s8_add_piece(&sums[0], first.both);
-    micronet_dense_s8_add_piece(&sums[1], next.both);
   }
   sums[0].second = (uint32_t)first.second - (uint32_t)partners;
   sums[1].second = (uint32_t)next.second - (uint32_t)partners;
