@@ -205,6 +205,25 @@ static inline void micronet_load_partners(const uint32_t *inputs, const uint32_t
   words[5] = f;
 }
 
+/* Eight int8 of one place and eight of another, of any alignment; moves both pointers by `step`; see
+ * above. */
+static inline void micronet_load_8_twice(const int8_t **first, const int8_t **second, int32_t step,
+                                         uint32_t *words) {
+  const int8_t *firsts = *first, *seconds = *second;
+  uint32_t a, b, c, d;
+  __asm__(
+      ".p2align 2\n\tldr.w %0, [%4]\n\tldr.w %1, [%4, #4]\n\tldr.w %2, [%5]\n\t"
+      "ldr.w %3, [%5, #4]\n\tadd.w %4, %4, %6\n\tadd.w %5, %5, %6"
+      : "=&r"(a), "=&r"(b), "=&r"(c), "=&r"(d), "+r"(firsts), "+r"(seconds)
+      : "r"(step), "m"(*(const int8_t(*)[8]) * first), "m"(*(const int8_t(*)[8]) * second));
+  *first = firsts;
+  *second = seconds;
+  words[0] = a;
+  words[1] = b;
+  words[2] = c;
+  words[3] = d;
+}
+
 /* A compiler keeps nothing in registers across it that it can load again: for loops that need all
  * registers. */
 static inline void micronet_forget_memory(void) { __asm__ volatile("" : : : "memory"); }

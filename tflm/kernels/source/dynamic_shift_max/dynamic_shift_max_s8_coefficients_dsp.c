@@ -14,20 +14,56 @@ static uint32_t pack_both(int32_t half) {
   return micronet_pack_low((uint32_t)half, (uint32_t)half);
 }
 
+/* How sums over the pixels become means. */
+typedef struct {
+  int32_t start; /* makes 64 * sum + start the numerator of mean + MIDDLE, which is positive */
+  int32_t pixels;
+} mean_of_map;
+
+enum { MIDDLE = 16384 };
+
+static inline uint32_t two_means(const mean_of_map *map, int32_t numerator,
+                                 int32_t next_numerator) {
+  const uint32_t mean = (uint32_t)numerator / (uint32_t)map->pixels;
+  const uint32_t next_mean = (uint32_t)next_numerator / (uint32_t)map->pixels;
+  return micronet_ssub16(micronet_pack_low(mean, next_mean), pack_both(MIDDLE));
+}
+
+#if !defined(MICRONET_MVE)
+
+/* The means of 4 channels whose sums are halfwords, of 0 and 2 and of 1 and 3. */
+static inline void store_4_means(const mean_of_map *map, uint32_t even, uint32_t odd,
+                                 uint32_t *means) {
+  means[0] = two_means(map, micronet_smlabb(even, 64, map->start),
+                       micronet_smlabb(odd, 64, map->start));
+  means[1] = two_means(map, micronet_smlatb(even, 64, map->start),
+                       micronet_smlatb(odd, 64, map->start));
+}
+
+#endif
+
 static void average(const shift_max_params *params, const int8_t *input, uint32_t *means) {
   const int32_t channels = params->channels, pixels = params->pixels;
-  const int32_t zero_point_sum = params->input_zero_point * pixels;
-  int32_t sums[MICRONET_CHANNEL_SUMS_MOST];
-  for (int32_t first = 0; first < channels; first += MICRONET_CHANNEL_SUMS_MOST) {
+  const mean_of_map map = {pixels / 2 + (MIDDLE - 64 * params->input_zero_point) * pixels, pixels};
+  int32_t first = 0;
+#if !defined(MICRONET_MVE)
+  if (pixels <= MICRONET_CHANNEL_SUMS_PIXELS) {
+    for (; first + 8 <= channels; first += 8, means += 4) {
+      const micronet_sums_8 sums = micronet_sum_channels_8(input + first, pixels, channels);
+      store_4_means(&map, sums.even, sums.odd, means);
+      store_4_means(&map, sums.next_even, sums.next_odd, means + 2);
+    }
+  }
+#endif
+  for (; first < channels; first += MICRONET_CHANNEL_SUMS_MOST) {
+    int32_t sums[MICRONET_CHANNEL_SUMS_MOST];
     const int32_t left = channels - first;
     const int32_t count = left < MICRONET_CHANNEL_SUMS_MOST ? left : MICRONET_CHANNEL_SUMS_MOST;
     micronet_channel_sums(input + first, pixels, channels, count, sums);
-    for (int32_t i = 0; i < count; ++i) {
-      sums[i] = micronet_dynamic_shift_max_s8_mean(sums[i] - zero_point_sum, pixels);
-    }
-    for (int32_t i = 0; i < count; i += BLOCK, means += BLOCK / 2) {
-      means[0] = micronet_pack_low((uint32_t)sums[i], (uint32_t)sums[i + 1]);
-      means[1] = micronet_pack_low((uint32_t)sums[i + 2], (uint32_t)sums[i + 3]);
+    const int32_t rounded_up = micronet_dynamic_shift_max_s8_rounded_up(count);
+    for (int32_t i = count; i < rounded_up; ++i) sums[i] = params->input_zero_point * pixels;
+    for (int32_t i = 0; i < rounded_up; i += 2) {
+      *means++ = two_means(&map, 64 * sums[i] + map.start, 64 * sums[i + 1] + map.start);
     }
   }
 }
