@@ -23,7 +23,7 @@ DESCRIPTIONS = {
     bits: KernelDescription(
         name=f"dense_s{bits}",
         title="dense" if bits == 8 else f"dense, {bits}-bit",
-        version=1,
+        version=2 if bits == 8 else 1,
         options=("inputs", "outputs", "output_zero_point", "lowest", "highest", "has_table"),
         constants=(
             Constant("weights", "int16"),
@@ -124,9 +124,12 @@ class Dense(FusedKernel):
         }
         padded = np.pad(self.weights, [(0, -outputs % BLOCK), (0, -inputs % STEP)])
         blocks = padded.reshape(-1, BLOCK, padded.shape[1])
+        biases = self.folded_biases
+        if self.bits == 8:
+            biases = _with_partners(biases, padded)
         constants = {
             "weights": _packed_bytes(blocks) if self.bits == 8 else _packed_nibbles(blocks),
-            "channels": packed_channels(self.folded_biases, self.multipliers),
+            "channels": packed_channels(biases, self.multipliers),
             "table": self.table,
         }
         return self.description.pack(options, constants, ((inputs,),), (outputs,))
@@ -141,9 +144,28 @@ class Dense(FusedKernel):
 
 
 def _packed_bytes(blocks):
-    """int16 array `(blocks, steps, 2, 8)` of int8 weights `(blocks, 4, inputs)`."""
+    """int16 array `(blocks, 16 * steps)` of int8 weights `(blocks, 4, inputs)`."""
     pairs = packed_pairs(blocks, STEP)
-    return pairs.reshape(len(blocks), 2, -1, STEP).swapaxes(1, 2)
+    steps = pairs.reshape(len(blocks), 2, -1, STEP)
+    count = steps.shape[2] // 2 * 2
+    twos = steps[:, :, :count].reshape(len(blocks), 2, -1, 2 * STEP).swapaxes(1, 2)
+    rest = steps[:, :, count:]
+    return np.concatenate([part.reshape(len(blocks), -1) for part in (twos, rest)], axis=1)
+
+
+def _with_partners(biases, weights):
+    """int64 array: biases with what the products of partners are for the kernel.
+
+    Args:
+        biases: of the outputs.
+        weights: int8 array, filled up to a multiple of 4 outputs and of 8 inputs.
+    """
+    seconds = weights[1::2].astype(np.int64)
+    count = seconds.shape[1] // (2 * STEP) * 2 * STEP
+    twos = seconds[:, :count].reshape(len(seconds), -1, 2, STEP)
+    products = (twos[:, :, 0] * twos[:, :, 1]).sum(axis=(1, 2))
+    added = np.stack([-(-products // 256), -products], axis=1).reshape(-1)
+    return biases + added[: len(biases)]
 
 
 def _packed_nibbles(blocks):

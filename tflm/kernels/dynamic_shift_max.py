@@ -8,6 +8,7 @@ import numpy as np
 
 from tflm.kernels.description import LIMITS, PERMUTATION, Constant, Form, KernelDescription
 from tflm.kernels.fused_kernel import FusedKernel
+from tflm.kernels.grouped_pointwise_conv import INPUT_ORDER
 from tflm.kernels.operand_checks import (
     check_integer,
     check_layer,
@@ -30,7 +31,7 @@ def _excite_multiplier_each(constants: collections.abc.Sequence[np.ndarray]) -> 
 DESCRIPTION = KernelDescription(
     name="dynamic_shift_max_s8",
     title="Dynamic Shift-Max",
-    version=1,
+    version=2,
     options=(
         "pixels",
         "channels",
@@ -68,6 +69,7 @@ FACTOR_SHIFT = 10  # of the product of two factors in 32nds
 
 _LARGEST_MEAN = MEAN_SCALE * 255
 _LARGEST_HIDDEN = _LARGEST_COEFFICIENT = 32767
+_MIDDLE = 16384  # what the kernel subtracts from hidden values
 _BLOCK = 4
 
 
@@ -240,8 +242,8 @@ class DynamicShiftMax(FusedKernel):
         return split.reshape(-1, *rows.shape[1:])
 
     def _squeeze_constants(self):
-        constants = np.stack([self.squeeze_biases, self.squeeze_multipliers])
-        return _filled_up(constants, 1).astype(np.int32)
+        biases = _without_partners(self.squeeze_biases, self.squeeze_weights)
+        return _filled_up(np.stack([biases, self.squeeze_multipliers]), 1).astype(np.int32)
 
     def _excite_constants(self):
         """Biases, and a multiplier for each, or a, b, a, b of each fusion if rows share theirs."""
@@ -249,7 +251,9 @@ class DynamicShiftMax(FusedKernel):
         rows = self.excite_multipliers.reshape(self.fusions, 2, self.channels)
         if np.all(rows == rows[..., :1]):
             multipliers = np.tile(rows[..., 0], 2).reshape(-1)
-        return np.concatenate([self._by_channel(self.excite_biases), multipliers]).astype(np.int32)
+        biases = _without_partners(self.excite_biases, self.excite_weights)
+        biases += _MIDDLE * self.excite_weights.sum(axis=1, dtype=np.int64)
+        return np.concatenate([self._by_channel(biases), multipliers]).astype(np.int32)
 
     def _check_factors(self):
         if self.input_factors is None and self.output_factors is None:
@@ -307,8 +311,14 @@ def _filled_up(values, axis):
 
 
 def _blocks(weights):
-    """A matrix as blocks of 4 rows and 4 columns."""
+    """A matrix as blocks of 4 rows and 4 columns, partners side by side."""
     filled = _filled_up(_filled_up(weights, 0), 1)
     rows, columns = filled.shape
     split = filled.reshape(rows // _BLOCK, _BLOCK, columns // _BLOCK, _BLOCK)
-    return np.ascontiguousarray(split.swapaxes(1, 2))
+    return np.ascontiguousarray(split.swapaxes(1, 2)[..., INPUT_ORDER])
+
+
+def _without_partners(biases, weights):
+    """int64 array: biases less the products of each weight and its partner, two columns on."""
+    fours = _filled_up(weights.astype(np.int64), 1).reshape(len(weights), -1, _BLOCK)
+    return biases - (fours[..., :2] * fours[..., 2:]).sum(axis=(1, 2))

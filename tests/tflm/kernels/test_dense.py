@@ -164,7 +164,7 @@ def packed(request):
 @pytest.mark.parametrize(
     ("position", "value", "status"),
     [
-        (0, 2, STATUS["OPTIONS_VERSION"]),
+        (0, 0, STATUS["OPTIONS_VERSION"]),
         (1, 0, STATUS["OPTIONS_VALUE"]),
         (1, 4097, STATUS["OPTIONS_VALUE"]),
         (2, 0, STATUS["OPTIONS_VALUE"]),
@@ -189,7 +189,7 @@ def test_bind_refuses_options(packed, kernel_cache, position, value, status):
 
 
 def test_bind_refuses_more_than_the_most_weights(packed, kernel_cache):
-    options = struct.pack("<3i", 1, 4096, 4097) + packed.options[12:]
+    options = packed.options[:4] + struct.pack("<2i", 4096, 4097) + packed.options[12:]
     damaged = dataclasses.replace(packed, options=options)
     assert refused(kernel_cache, damaged) == [STATUS["OPTIONS_VALUE"]]
 

@@ -325,8 +325,12 @@ def test_every_mean_is_exact(kernel_cache, target):
         images = images.astype(np.int8)
         operation = operation_on_means(images.shape, random.choice([-1, 1], 5))
         packed = operation.packed()
-        for index in (0, 2):
-            packed.constants[index][:, 1, :, 1:] = 127  # columns 5 to 7
+        for index, middle in ((0, 0), (2, 16384)):
+            fours = packed.constants[index][:, 1]  # columns 4, 6, 5, 7
+            fours[..., 1:] = 127
+            partners = 127 * fours[..., 0].flatten().astype(np.int32) + 127**2
+            biases = packed.constants[index + 1].reshape(-1)[: len(partners)]
+            biases += 3 * 127 * middle - partners
         calls.append((packed, (images,)))
         expected.append(operation.reference(images))
     results = kernel_runner.run(calls, target, kernel_cache)
@@ -466,7 +470,7 @@ def test_bind_refuses_other_versions_and_lengths(kernel_cache, packed):
     options = packed.options
     variants = [options[:-4], options[:3], b"", options + b"\0\0\0\0"]
     operations = [dataclasses.replace(packed, options=variant) for variant in variants]
-    statuses = refused(kernel_cache, with_option(packed, 0, 2), *operations)
+    statuses = refused(kernel_cache, with_option(packed, 0, 1), *operations)
     assert statuses == [STATUS["OPTIONS_VERSION"]] + [STATUS["OPTIONS_SIZE"]] * 4
 
 

@@ -135,6 +135,35 @@ static inline const int8_t *micronet_load_2_1_1(const int8_t *source, intptr_t d
   return behind(source, (uint16_t)steps);
 }
 
+static inline void micronet_load_2_and_4_words(const uint32_t **two, const uint32_t **four,
+                                               uint32_t *words) {
+  memcpy(words, *two, 8);
+  memcpy(words + 2, *four, 16);
+  *two += 2;
+  *four += 4;
+}
+
+static inline void micronet_load_partners(const uint32_t *inputs, const uint32_t *weights,
+                                          uint32_t *words) {
+  for (int i = 0; i < 2; ++i) words[i] = inputs[4 * i];
+  for (int i = 0; i < 4; ++i) words[2 + i] = weights[4 * i];
+}
+
+static inline void micronet_load_next_partners(const uint32_t **inputs, const uint32_t **weights,
+                                               uint32_t *words) {
+  micronet_load_partners(*inputs, *weights, words);
+  *inputs += 8;
+  *weights += 16;
+}
+
+static inline void micronet_load_8_twice(const int8_t **first, const int8_t **second, int32_t step,
+                                         uint32_t *words) {
+  memcpy(words, *first, 8);
+  memcpy(words + 2, *second, 8);
+  *first += step;
+  *second += step;
+}
+
 static inline uint32_t micronet_sxtb16(uint32_t word) {
   return join_halves(byte_of(word, 0), byte_of(word, 2));
 }
@@ -192,6 +221,12 @@ static inline uint32_t micronet_pack_high(uint32_t low, uint32_t high) {
 
 static inline int32_t micronet_saturate_int8(int32_t value) { return saturate(value, -128, 127); }
 
+static inline void micronet_forget_memory(void) {}
+
+static inline int32_t micronet_saturate_int16(int32_t value) {
+  return saturate(value, INT16_MIN, INT16_MAX);
+}
+
 static inline int32_t micronet_saturate_int8_asr12(int32_t value) {
   return saturate(value >> 12, -128, 127);
 }
@@ -226,6 +261,14 @@ static inline uint32_t micronet_maximum_4(uint32_t a, uint32_t b) {
 static inline uint32_t micronet_minimum_4(uint32_t a, uint32_t b) {
   return join_bytes(smaller(byte_of(a, 0), byte_of(b, 0)), smaller(byte_of(a, 1), byte_of(b, 1)),
                     smaller(byte_of(a, 2), byte_of(b, 2)), smaller(byte_of(a, 3), byte_of(b, 3)));
+}
+
+static inline uint32_t micronet_maximum_2(uint32_t a, uint32_t b) {
+  return join_halves(larger(low_half(a), low_half(b)), larger(high_half(a), high_half(b)));
+}
+
+static inline uint32_t micronet_minimum_2(uint32_t a, uint32_t b) {
+  return join_halves(smaller(low_half(a), low_half(b)), smaller(high_half(a), high_half(b)));
 }
 
 static inline uintptr_t micronet_add_twice(uintptr_t base, int32_t step) {

@@ -5,15 +5,21 @@
 
 #include "dense.h"
 
-#define MICRONET_DENSE_S8_VERSION 1
+#define MICRONET_DENSE_S8_VERSION 2
 
 typedef micronet_dense_params micronet_dense_s8_params;
 
-/* Constant 0, weights: int16 [(outputs + 3) / 4][(inputs + 7) / 8][2][8].
+/* Constant 0, weights: int16 [(outputs + 3) / 4][inputs / 16][2][16], the last inputs of each four
+ * outputs, if there are 1 to 8 more, as [2][8].
  *
  * Each int16 is 256 * a + b, of the weights a and b (-127 to 127) of two outputs: 4 i and 4 i + 1
- * in the first row, 4 i + 2 and 4 i + 3 in the second. The eight of a row are for the inputs 8 j +
- * 0, 2, 1, 3, 4, 6, 5, 7. Behind the last input and the last output stand zeros. */
+ * in the first row, 4 i + 2 and 4 i + 3 in the second. Each eight of a row are for the inputs 8 j +
+ * 0, 2, 1, 3, 4, 6, 5, 7. Behind the last input and the last output stand zeros.
+ *
+ * The inputs whose weights are 8 places apart in a row of 16 are partners: with weights v, w of the
+ * second output and inputs x, y of partners, v x + w y = (v + y) (w + x) - v w - x y, which takes
+ * one product less. With V the sum of all products v w, biases in constant 1 are modulo 2^32
+ * greater by V / 256, rounded up, for a, and less by V for b. */
 
 /* Reads and checks operands: the options are the first six members in their order.
  *

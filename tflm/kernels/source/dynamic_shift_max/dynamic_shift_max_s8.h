@@ -19,7 +19,7 @@
 
 #include "micronet_operands.h"
 
-#define MICRONET_DYNAMIC_SHIFT_MAX_S8_VERSION 1
+#define MICRONET_DYNAMIC_SHIFT_MAX_S8_VERSION 2
 
 typedef struct {
   /* The options, in this order. */
@@ -35,8 +35,14 @@ typedef struct {
 
   /* The constants, in this order. C' and S' are C and S rounded up to multiples of 4; what belongs
    * to no channel is 0. Matrices of weights are stored as blocks of 4 rows and 4 columns: within a
-   * block row after row, then the blocks of the same rows, then those of the next rows. The sums
-   * of both dense layers fit in int32 in any order of addition: bind checks that. */
+   * block row after row, each with its columns 0, 2, 1, 3, then the blocks of the same rows, then
+   * those of the next rows. The sums of both dense layers fit in int32 in any order of addition:
+   * bind checks that.
+   *
+   * Columns 0 and 2 of each four are partners, and so are 1 and 3: with weights v, w and values x,
+   * y of partners, v x + w y = (v + y) (w + x) - v w - x y, which takes one product less. The
+   * biases that are stored are less all products v w of their rows, and those of `excite`, whose
+   * values are hidden - 16384, are greater by 16384 times the sum of the row: modulo 2^32. */
   const int8_t *squeeze_weights;     /* (S', C') */
   const int32_t *squeeze_constants;  /* (2, S'): biases, multipliers */
   const int8_t *excite_weights;      /* (K, C', 2, S'): rows of a and b in turn */

@@ -74,26 +74,35 @@ static micronet_status read_constants(const micronet_operands *operands,
   return MICRONET_OK;
 }
 
-/* The largest sum of a row of a block matrix, whatever its inputs up to `largest_input` are. */
-static int64_t largest_sum(const int8_t *weights, int32_t row, int32_t columns,
-                           int32_t largest_input) {
+/* What the largest size of a row's sum may be, whatever its inputs up to `largest_input` are.
+ *
+ * middle: what is subtracted from the inputs. */
+static int64_t largest_sum(const int8_t *weights, const int32_t *constants, int32_t row,
+                           int32_t columns, int32_t largest_input, int32_t middle) {
   enum { BLOCK = MICRONET_DYNAMIC_SHIFT_MAX_S8_BLOCK };
   const int8_t *source = weights + row / BLOCK * BLOCK * columns + row % BLOCK * BLOCK;
+  uint32_t wrapped = (uint32_t)constants[row];
   int64_t sum = 0;
   for (int32_t column = 0; column < columns; column += BLOCK, source += BLOCK * BLOCK) {
-    for (int32_t i = 0; i < BLOCK; ++i) sum += source[i] < 0 ? -source[i] : source[i];
+    wrapped += (uint32_t)(source[0] * source[1] + source[2] * source[3]);
+    for (int32_t i = 0; i < BLOCK; ++i) {
+      wrapped -= (uint32_t)(middle * source[i]);
+      sum += source[i] < 0 ? -source[i] : source[i];
+    }
   }
-  return sum * largest_input;
+  const int64_t bias = (int32_t)wrapped;
+  return sum * largest_input + (bias < 0 ? -bias : bias);
 }
 
 /* Checks that multipliers, which follow the biases, are not negative, and that all sums fit in
  * int32. */
 static micronet_status check_layer(const int8_t *weights, const int32_t *constants, int32_t rows,
-                                   int32_t multipliers, int32_t columns, int32_t largest_input) {
+                                   int32_t multipliers, int32_t columns, int32_t largest_input,
+                                   int32_t middle) {
   for (int32_t row = 0; row < rows; ++row) {
-    const int64_t bias = constants[row];
-    const int64_t largest = largest_sum(weights, row, columns, largest_input);
-    if (largest + (bias < 0 ? -bias : bias) > INT32_MAX) return MICRONET_CONSTANT_VALUE;
+    if (largest_sum(weights, constants, row, columns, largest_input, middle) > INT32_MAX) {
+      return MICRONET_CONSTANT_VALUE;
+    }
   }
   for (int32_t i = 0; i < multipliers; ++i) {
     if (constants[rows + i] < 0) return MICRONET_CONSTANT_VALUE;
@@ -128,12 +137,12 @@ static micronet_status check_constants(const micronet_dynamic_shift_max_s8_param
   const int32_t columns = micronet_dynamic_shift_max_s8_rounded_up(params->channels);
   const int32_t squeeze_rows = micronet_dynamic_shift_max_s8_rounded_up(params->squeeze_channels);
   micronet_status status = check_layer(params->squeeze_weights, params->squeeze_constants,
-                                       squeeze_rows, squeeze_rows, columns, LARGEST_MEAN);
+                                       squeeze_rows, squeeze_rows, columns, LARGEST_MEAN, 0);
   if (status != MICRONET_OK) return status;
   const int32_t excite_rows = 2 * params->fusions * columns;
   status = check_layer(params->excite_weights, params->excite_constants, excite_rows,
                        params->excite_multiplier_each ? excite_rows : 4 * params->fusions,
-                       squeeze_rows, LARGEST_HIDDEN);
+                       squeeze_rows, LARGEST_HIDDEN, MICRONET_DYNAMIC_SHIFT_MAX_S8_MIDDLE);
   if (status != MICRONET_OK) return status;
   for (int32_t i = 0; i < 2 * params->fusions; ++i) {
     const int16_t *limits = params->coefficient_limits + 2 * i;

@@ -23,25 +23,28 @@ static void average(const shift_max_params *params, const int8_t *input, int16_t
 }
 
 /* The row's products, `columns` of them, and its bias. */
-static int32_t multiply_row(const int8_t *weights, const int32_t *biases, const int16_t *values,
+static int32_t multiply_row(const int8_t *weights, const int32_t *constants, const int16_t *values,
                             int32_t row, int32_t columns) {
   enum { BLOCK = MICRONET_DYNAMIC_SHIFT_MAX_S8_BLOCK };
   const int8_t *source = weights + row / BLOCK * BLOCK * columns + row % BLOCK * BLOCK;
-  int32_t sum = biases[row];
+  uint32_t sum = (uint32_t)constants[row];
   for (int32_t column = 0; column < columns; column += BLOCK, source += BLOCK * BLOCK) {
-    for (int32_t i = 0; i < BLOCK; ++i) sum += source[i] * values[column + i];
+    const int16_t *four = values + column;
+    sum += (uint32_t)(source[0] * (four[0] + source[1]) + source[1] * four[2]);
+    sum += (uint32_t)(source[2] * (four[1] + source[3]) + source[3] * four[3]);
   }
-  return sum;
+  return (int32_t)sum;
 }
 
 static void squeeze(const shift_max_params *params, const int16_t *means, int16_t *hidden) {
+  enum { MIDDLE = MICRONET_DYNAMIC_SHIFT_MAX_S8_MIDDLE };
   const int32_t rows = micronet_dynamic_shift_max_s8_rounded_up(params->squeeze_channels);
   const int32_t columns = micronet_dynamic_shift_max_s8_rounded_up(params->channels);
   for (int32_t row = 0; row < rows; ++row) {
     const int32_t sum =
         multiply_row(params->squeeze_weights, params->squeeze_constants, means, row, columns);
     const int32_t result = micronet_scale(sum, params->squeeze_constants[rows + row], 0);
-    hidden[row] = (int16_t)micronet_clamp(result, 0, INT16_MAX);
+    hidden[row] = (int16_t)(micronet_clamp(result, 0, INT16_MAX) - MIDDLE);
   }
 }
 

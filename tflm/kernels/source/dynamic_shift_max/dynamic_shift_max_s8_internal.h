@@ -6,14 +6,17 @@
 #include "dynamic_shift_max_s8.h"
 #include "processor.h"
 
-enum { MICRONET_DYNAMIC_SHIFT_MAX_S8_BLOCK = 4 /* rows and columns of a block of weights */ };
+enum {
+  MICRONET_DYNAMIC_SHIFT_MAX_S8_BLOCK = 4,     /* rows and columns of a block of weights */
+  MICRONET_DYNAMIC_SHIFT_MAX_S8_MIDDLE = 16384 /* of the hidden values */
+};
 
-/* The beginning of the buffer, of int16 values in the order that each implementation likes. Once
- * the coefficients are there, what is behind them is free. */
+/* The beginning of the buffer, of int16 values. Once the coefficients are there, what is behind
+ * them is free. */
 typedef struct {
   void *coefficients; /* (K, C', 2): a and b in turn */
   void *means;        /* (C') */
-  void *hidden;       /* (S') */
+  void *hidden;       /* (S'), each less MICRONET_DYNAMIC_SHIFT_MAX_S8_MIDDLE */
 } micronet_dynamic_shift_max_s8_buffer;
 
 static inline int32_t micronet_dynamic_shift_max_s8_rounded_up(int32_t count) {
