@@ -237,7 +237,7 @@ static inline void micronet_load_2_and_4_words(const uint32_t **two, const uint3
       ".p2align 2\n\tldr.w %1, [%6, #4]\n\tldr.w %3, [%7, #4]\n\tldr.w %4, [%7, #8]\n\t"
       "ldr.w %5, [%7, #12]\n\tldr.w %0, [%6], #8\n\tldr.w %2, [%7], #16"
       : "=&r"(a), "=&r"(b), "=&r"(c), "=&r"(d), "=&r"(e), "=&r"(f), "+r"(twos), "+r"(fours)
-      : "m"(*(const uint32_t(*)[2])twos), "m"(*(const uint32_t(*)[4])fours));
+      : "m"(*(const uint32_t (*)[2])twos), "m"(*(const uint32_t (*)[4])fours));
   *two = twos;
   *four = fours;
   words[0] = a;
@@ -277,7 +277,7 @@ static inline void micronet_load_next_partners(const uint32_t **inputs, const ui
       "ldr.w %5, [%7, #48]\n\tldr.w %0, [%6], #32\n\tldr.w %2, [%7], #64"
       : "=&r"(a), "=&r"(b), "=&r"(c), "=&r"(d), "=&r"(e), "=&r"(f), "+r"(next_inputs),
         "+r"(next_weights)
-      : "m"(*(const uint32_t(*)[8])next_inputs), "m"(*(const uint32_t(*)[16])next_weights));
+      : "m"(*(const uint32_t (*)[8])next_inputs), "m"(*(const uint32_t (*)[16])next_weights));
   *inputs = next_inputs;
   *weights = next_weights;
   words[0] = a;
@@ -288,8 +288,8 @@ static inline void micronet_load_next_partners(const uint32_t **inputs, const ui
   words[5] = f;
 }
 
-/* Eight int8 of one place and eight of another, of any alignment; moves both pointers by `step`; see
- * above. */
+/* Eight int8 of one place and eight of another, of any alignment; moves both pointers by `step`;
+ * see above. */
 static inline void micronet_load_8_twice(const int8_t **first, const int8_t **second, int32_t step,
                                          uint32_t *words) {
   const int8_t *firsts = *first, *seconds = *second;
@@ -298,7 +298,7 @@ static inline void micronet_load_8_twice(const int8_t **first, const int8_t **se
       ".p2align 2\n\tldr.w %0, [%4]\n\tldr.w %1, [%4, #4]\n\tldr.w %2, [%5]\n\t"
       "ldr.w %3, [%5, #4]\n\tadd.w %4, %4, %6\n\tadd.w %5, %5, %6"
       : "=&r"(a), "=&r"(b), "=&r"(c), "=&r"(d), "+r"(firsts), "+r"(seconds)
-      : "r"(step), "m"(*(const int8_t(*)[8])firsts), "m"(*(const int8_t(*)[8])seconds));
+      : "r"(step), "m"(*(const int8_t (*)[8])firsts), "m"(*(const int8_t (*)[8])seconds));
   *first = firsts;
   *second = seconds;
   words[0] = a;
