@@ -85,6 +85,21 @@ static inline void micronet_load_partners(const uint32_t *inputs, const uint32_t
   for (int i = 0; i < 4; ++i) words[2 + i] = weights[4 * i];
 }
 
+static inline void micronet_load_next_partners(const uint32_t **inputs, const uint32_t **weights,
+                                               uint32_t *words) {
+  micronet_load_partners(*inputs, *weights, words);
+  *inputs += 8;
+  *weights += 16;
+}
+
+static inline void micronet_load_8_twice(const int8_t **first, const int8_t **second, int32_t step,
+                                         uint32_t *words) {
+  memcpy(words, *first, 8);
+  memcpy(words + 2, *second, 8);
+  *first += step;
+  *second += step;
+}
+
 static inline uint32_t micronet_sxtb16(uint32_t word) {
   return join_halves(byte_of(word, 0), byte_of(word, 2));
 }

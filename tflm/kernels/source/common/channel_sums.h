@@ -61,20 +61,36 @@ static inline void micronet_add_channels_4(const int8_t *source, int32_t pixels,
   micronet_add_halfwords(even, odd, sums);
 }
 
-/* Adds 8 channels of at most MICRONET_CHANNEL_SUMS_PIXELS pixels. */
-static inline void micronet_add_channels_8(const int8_t *source, int32_t pixels, int32_t stride,
-                                           int32_t *sums) {
-  uint32_t even = 0, odd = 0, next_even = 0, next_odd = 0;
-#pragma GCC unroll 4
-  for (; pixels > 0; --pixels, source += stride) {
-    const uint32_t word = micronet_load_4(source), next_word = micronet_load_4(source + 4);
-    even = micronet_sxtab16(even, word);
-    odd = micronet_sxtab16_ror8(odd, word);
-    next_even = micronet_sxtab16(next_even, next_word);
-    next_odd = micronet_sxtab16_ror8(next_odd, next_word);
+/* Sums of 8 channels of at most MICRONET_CHANNEL_SUMS_PIXELS pixels, as halfwords: of channels 0
+ * and 2, 1 and 3, 4 and 6, 5 and 7. */
+typedef struct {
+  uint32_t even, odd, next_even, next_odd;
+} micronet_sums_8;
+
+static inline void micronet_add_words(micronet_sums_8 *sums, uint32_t word, uint32_t next_word) {
+  sums->even = micronet_sxtab16(sums->even, word);
+  sums->odd = micronet_sxtab16_ror8(sums->odd, word);
+  sums->next_even = micronet_sxtab16(sums->next_even, next_word);
+  sums->next_odd = micronet_sxtab16_ror8(sums->next_odd, next_word);
+}
+
+static inline micronet_sums_8 micronet_sum_channels_8(const int8_t *source, int32_t pixels,
+                                                      int32_t stride) {
+  micronet_sums_8 sums = {0, 0, 0, 0};
+  const int8_t *next = source + stride; /* the pixel behind it */
+  for (; pixels >= 4; pixels -= 4) {
+#pragma GCC unroll 2
+    for (int i = 0; i < 2; ++i) {
+      uint32_t words[4];
+      micronet_load_8_twice(&source, &next, 2 * stride, words);
+      micronet_add_words(&sums, words[0], words[1]);
+      micronet_add_words(&sums, words[2], words[3]);
+    }
   }
-  micronet_add_halfwords(even, odd, sums);
-  micronet_add_halfwords(next_even, next_odd, sums + 4);
+  for (; pixels > 0; --pixels, source += stride) {
+    micronet_add_words(&sums, micronet_load_4(source), micronet_load_4(source + 4));
+  }
+  return sums;
 }
 
 /* As above. */
@@ -87,7 +103,9 @@ static inline void micronet_channel_sums(const int8_t *first, int32_t pixels, in
         pixels < MICRONET_CHANNEL_SUMS_PIXELS ? pixels : MICRONET_CHANNEL_SUMS_PIXELS;
     int32_t channel = 0;
     if (count == 8) {
-      micronet_add_channels_8(first, block, stride, sums);
+      const micronet_sums_8 added = micronet_sum_channels_8(first, block, stride);
+      micronet_add_halfwords(added.even, added.odd, sums);
+      micronet_add_halfwords(added.next_even, added.next_odd, sums + 4);
       channel = 8;
     }
     if (channel + 4 <= count) {

@@ -175,7 +175,7 @@ static inline void micronet_load_2_and_4_words(const uint32_t **two, const uint3
       ".p2align 2\n\tldr.w %1, [%6, #4]\n\tldr.w %3, [%7, #4]\n\tldr.w %4, [%7, #8]\n\t"
       "ldr.w %5, [%7, #12]\n\tldr.w %0, [%6], #8\n\tldr.w %2, [%7], #16"
       : "=&r"(a), "=&r"(b), "=&r"(c), "=&r"(d), "=&r"(e), "=&r"(f), "+r"(twos), "+r"(fours)
-      : "m"(*(const uint32_t(*)[2]) * two), "m"(*(const uint32_t(*)[4]) * four));
+      : "m"(*(const uint32_t (*)[2])twos), "m"(*(const uint32_t (*)[4])fours));
   *two = twos;
   *four = fours;
   words[0] = a;
@@ -203,6 +203,46 @@ static inline void micronet_load_partners(const uint32_t *inputs, const uint32_t
   words[3] = d;
   words[4] = e;
   words[5] = f;
+}
+
+/* The same; moves both pointers behind 8 and 16 words. */
+static inline void micronet_load_next_partners(const uint32_t **inputs, const uint32_t **weights,
+                                               uint32_t *words) {
+  const uint32_t *next_inputs = *inputs, *next_weights = *weights;
+  uint32_t a, b, c, d, e, f;
+  __asm__(
+      ".p2align 2\n\tldr.w %1, [%6, #16]\n\tldr.w %3, [%7, #16]\n\tldr.w %4, [%7, #32]\n\t"
+      "ldr.w %5, [%7, #48]\n\tldr.w %0, [%6], #32\n\tldr.w %2, [%7], #64"
+      : "=&r"(a), "=&r"(b), "=&r"(c), "=&r"(d), "=&r"(e), "=&r"(f), "+r"(next_inputs),
+        "+r"(next_weights)
+      : "m"(*(const uint32_t (*)[8])next_inputs), "m"(*(const uint32_t (*)[16])next_weights));
+  *inputs = next_inputs;
+  *weights = next_weights;
+  words[0] = a;
+  words[1] = b;
+  words[2] = c;
+  words[3] = d;
+  words[4] = e;
+  words[5] = f;
+}
+
+/* Eight int8 of one place and eight of another, of any alignment; moves both pointers by `step`;
+ * see above. */
+static inline void micronet_load_8_twice(const int8_t **first, const int8_t **second, int32_t step,
+                                         uint32_t *words) {
+  const int8_t *firsts = *first, *seconds = *second;
+  uint32_t a, b, c, d;
+  __asm__(
+      ".p2align 2\n\tldr.w %0, [%4]\n\tldr.w %1, [%4, #4]\n\tldr.w %2, [%5]\n\t"
+      "ldr.w %3, [%5, #4]\n\tadd.w %4, %4, %6\n\tadd.w %5, %5, %6"
+      : "=&r"(a), "=&r"(b), "=&r"(c), "=&r"(d), "+r"(firsts), "+r"(seconds)
+      : "r"(step), "m"(*(const int8_t (*)[8])firsts), "m"(*(const int8_t (*)[8])seconds));
+  *first = firsts;
+  *second = seconds;
+  words[0] = a;
+  words[1] = b;
+  words[2] = c;
+  words[3] = d;
 }
 
 /* A compiler keeps nothing in registers across it that it can load again: for loops that need all

@@ -44,16 +44,18 @@ static inline const uint32_t *sum_block(const uint32_t *expanded, const uint32_t
     first.both = 0;
     next.both = 0;
     while (expanded != end) {
-#pragma GCC unroll 4
-      for (int i = 0; i < STEP_WORDS; ++i) {
-        uint32_t words[6];
-        micronet_load_partners(expanded + i, weights + i, words);
+      uint32_t words[6];
+      micronet_load_next_partners(&expanded, &weights, words);
+      first = add_partners(words, words + 2, first);
+      next = add_partners(words, words + 4, next);
+#pragma GCC unroll 3
+      for (int i = 1; i < STEP_WORDS; ++i) {
+        micronet_load_partners(expanded - 2 * STEP_WORDS + i, weights - 4 * STEP_WORDS + i, words);
         first = add_partners(words, words + 2, first);
         next = add_partners(words, words + 4, next);
       }
-      expanded += 2 * STEP_WORDS;
-      weights += 4 * STEP_WORDS;
-      __asm__("" : "+r"(weights)); /* else it is computed anew behind the loop */
+      /* The comparison, a short instruction, stays here: else it misplaces the loads. */
+      __asm__ volatile("");
     }
     if (piece % 2 != 0) {
       for (int i = 0; i < STEP_WORDS; ++i) {

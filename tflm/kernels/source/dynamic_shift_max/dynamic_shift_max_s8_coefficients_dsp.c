@@ -14,20 +14,83 @@ static uint32_t pack_both(int32_t half) {
   return micronet_pack_low((uint32_t)half, (uint32_t)half);
 }
 
+/* What is added to means and taken from them again, so that numerators are positive. */
+enum { LARGEST_MEAN = 16384 };
+
+/* Two means less LARGEST_MEAN. */
+static inline uint32_t two_means(int32_t numerator, int32_t next_numerator, int32_t pixels) {
+  const uint32_t mean = (uint32_t)numerator / (uint32_t)pixels;
+  const uint32_t next_mean = (uint32_t)next_numerator / (uint32_t)pixels;
+  return micronet_ssub16(micronet_pack_low(mean, next_mean), pack_both(LARGEST_MEAN));
+}
+
+/* Channels at a time, if not eight. */
+#if defined(MICRONET_MVE)
+enum { CHANNELS_MOST = MICRONET_CHANNEL_SUMS_MOST };
+#else
+enum { CHANNELS_MOST = MICRONET_CHANNEL_SUMS_MOST - 1 };
+
+/* Of at most MICRONET_CHANNEL_SUMS_PIXELS pixels. Not inlined, as the loop needs all registers. */
+static __attribute__((noinline)) void sum_eight(const int8_t *source, int32_t pixels,
+                                                int32_t stride, micronet_sums_8 *sums) {
+  *sums = micronet_sum_channels_8(source, pixels, stride);
+}
+
+/* Adds 64 times the sums that are halfwords, of channels 0 and 2 and of 1 and 3. */
+static inline void add_numerators(uint32_t even, uint32_t odd, int32_t *numerators) {
+  numerators[0] = micronet_smlabb(even, 64, numerators[0]);
+  numerators[1] = micronet_smlabb(odd, 64, numerators[1]);
+  numerators[2] = micronet_smlatb(even, 64, numerators[2]);
+  numerators[3] = micronet_smlatb(odd, 64, numerators[3]);
+}
+
+/* Eight channels at a time. Returns how many are done. */
+static int32_t average_eights(const shift_max_params *params, const int8_t *input, int32_t start,
+                              uint32_t *means) {
+  const int32_t channels = params->channels, pixels = params->pixels;
+  int32_t first = 0;
+  for (; first + 8 <= channels; first += 8, means += 4) {
+    int32_t numerators[8] = {start, start, start, start, start, start, start, start};
+    const int8_t *source = input + first;
+    int32_t left = pixels;
+    do {
+      const int32_t block =
+          left < MICRONET_CHANNEL_SUMS_PIXELS ? left : MICRONET_CHANNEL_SUMS_PIXELS;
+      micronet_sums_8 sums;
+      sum_eight(source, block, channels, &sums);
+      add_numerators(sums.even, sums.odd, numerators);
+      add_numerators(sums.next_even, sums.next_odd, numerators + 4);
+      source += block * channels;
+      left -= block;
+    } while (left > 0);
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i) {
+      means[i] = two_means(numerators[2 * i], numerators[2 * i + 1], pixels);
+    }
+  }
+  return first;
+}
+
+#endif
+
 static void average(const shift_max_params *params, const int8_t *input, uint32_t *means) {
   const int32_t channels = params->channels, pixels = params->pixels;
-  const int32_t zero_point_sum = params->input_zero_point * pixels;
-  int32_t sums[MICRONET_CHANNEL_SUMS_MOST];
-  for (int32_t first = 0; first < channels; first += MICRONET_CHANNEL_SUMS_MOST) {
+  const int32_t zero_point = params->input_zero_point;
+  const int32_t start = pixels / 2 + (LARGEST_MEAN - 64 * zero_point) * pixels;
+  int32_t first = 0;
+#if !defined(MICRONET_MVE)
+  first = average_eights(params, input, start, means);
+  means += first / 2;
+#endif
+  for (; first < channels; first += CHANNELS_MOST) {
+    int32_t sums[MICRONET_CHANNEL_SUMS_MOST];
     const int32_t left = channels - first;
-    const int32_t count = left < MICRONET_CHANNEL_SUMS_MOST ? left : MICRONET_CHANNEL_SUMS_MOST;
+    const int32_t count = left < CHANNELS_MOST ? left : CHANNELS_MOST;
     micronet_channel_sums(input + first, pixels, channels, count, sums);
-    for (int32_t i = 0; i < count; ++i) {
-      sums[i] = micronet_dynamic_shift_max_s8_mean(sums[i] - zero_point_sum, pixels);
-    }
-    for (int32_t i = 0; i < count; i += BLOCK, means += BLOCK / 2) {
-      means[0] = micronet_pack_low((uint32_t)sums[i], (uint32_t)sums[i + 1]);
-      means[1] = micronet_pack_low((uint32_t)sums[i + 2], (uint32_t)sums[i + 3]);
+    const int32_t rounded_up = micronet_dynamic_shift_max_s8_rounded_up(count);
+    for (int32_t i = count; i < rounded_up; ++i) sums[i] = zero_point * pixels;
+    for (int32_t i = 0; i < rounded_up; i += 2) {
+      *means++ = two_means(64 * sums[i] + start, 64 * sums[i + 1] + start, pixels);
     }
   }
 }
@@ -176,10 +239,9 @@ static void apply_factors(const shift_max_params *params, uint32_t *first) {
   do {
     const int32_t factor = *output++;
     const int32_t of_a = *input++ * factor, of_b = inputs[*shift++] * factor;
-    *first = with_factors(*first, of_a, of_b);
-    *second = with_factors(*second, of_a, of_b);
-    ++first;
-    ++second;
+    const uint32_t word = *first, second_word = *second; /* loads in a row */
+    *first++ = with_factors(word, of_a, of_b);
+    *second++ = with_factors(second_word, of_a, of_b);
   } while (input != end);
 }
 
