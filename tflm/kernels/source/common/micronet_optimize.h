@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Lets GCC compile a kernel with -O2 whatever the project's own level is: with -O0 a model takes 17
  * to 19 times the instructions else, with -Og 1.3 to 1.7 times (benchmarks/optimization_levels.py).
- * "inline" is said besides, because -O0 keeps to it otherwise. Loops begin at multiples of 4 bytes:
- * a Cortex-M4 fetches a long instruction elsewhere in two parts (1.3% of the cycles of MicroNet-M2).
- * The bytes of results are the same.
+ * "inline" is said besides, because -O0 keeps to it otherwise. Loops begin at multiples of 4 bytes,
+ * which a Cortex-M4 fetches at once: 1.3% of the cycles of MicroNet-M2. The bytes of results are
+ * the same.
  *
  * Only .c files of kernels include it, before all else: no code of a user is behind the pragma.
  * -DMICRONET_KEEP_OPTIMIZATION leaves the project's level to the kernels, as to step through them.

@@ -54,7 +54,7 @@ static inline const uint32_t *sum_block(const uint32_t *expanded, const uint32_t
         first = add_partners(words, words + 2, first);
         next = add_partners(words, words + 4, next);
       }
-      /* The short instruction that compares stays here, else the long loads are at odd halfwords. */
+      /* The comparison, a short instruction, stays here: else it misplaces the loads. */
       __asm__ volatile("");
     }
     if (piece % 2 != 0) {

@@ -24,8 +24,7 @@ static inline void micronet_dense_s8_add_piece(micronet_dense_s8_sums *sums, int
 
 /* The outputs of a block, of which there may be fewer than four. */
 static inline void micronet_dense_s8_finish_block(const micronet_dense_params *params,
-                                                  int32_t first,
-                                                  const micronet_dense_s8_sums *sums,
+                                                  int32_t first, const micronet_dense_s8_sums *sums,
                                                   int8_t *output) {
   uint32_t each[MICRONET_DENSE_BLOCK];
   for (int32_t i = 0; i < MICRONET_DENSE_BLOCK / 2; ++i, ++sums) {

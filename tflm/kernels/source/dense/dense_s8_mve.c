@@ -25,7 +25,8 @@ static inline void add_partners(const int16x8_t *inputs, const int16_t **weights
   *both = vmladavaq_s16(*both, inputs[1], pairs_1);
   const int16x8_t seconds_0 = vmovlbq_s8(vreinterpretq_s8_s16(pairs_0));
   const int16x8_t seconds_1 = vmovlbq_s8(vreinterpretq_s8_s16(pairs_1));
-  *second = vmladavaq_s16(*second, vaddq_s16(inputs[1], seconds_0), vaddq_s16(inputs[0], seconds_1));
+  *second =
+      vmladavaq_s16(*second, vaddq_s16(inputs[1], seconds_0), vaddq_s16(inputs[0], seconds_1));
 }
 
 /* The same for inputs without partners. */
