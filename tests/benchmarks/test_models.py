@@ -53,6 +53,14 @@ def test_model_is_within_its_bars(bar, stored, fresh):
     assert bar.of(fresh) <= bar.most
 
 
+@pytest.mark.parametrize(
+    "variant, size, most", [("M0", 224, 11.6e6), ("M2", 96, 12.0e6), ("M3", 96, 17.5e6)]
+)
+def test_cycles_are_within_their_bars(variant, size, most, stored):
+    """What the project allows itself on an STM32L4R5."""
+    assert stored[variant, size, Core.CORTEX_M4].cycles["stm32l4r5"] <= most
+
+
 def test_model_takes_no_more_than_before(stored, fresh):
     for way in ("image", "rows"):
         before, now = (dataclasses.asdict(getattr(each, way)) for each in (stored[CASE], fresh))
