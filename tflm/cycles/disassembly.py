@@ -165,9 +165,15 @@ class Listing:
             address = found[-1].end
         return tuple(found)
 
-    def __contains__(self, function: str) -> bool:
-        """Whether there is a function of that name."""
-        return function in self._functions
+    def parts_of(self, function: str) -> list[range]:
+        """The addresses of a function and of what the compiler has made of parts of it.
+
+        Args:
+            function: its name; parts are called `NAME.part.0`, `NAME.constprop.0` and the like. It
+                need not be there: the compiler may have inlined it.
+        """
+        names = [name for name in self._functions if name.partition(".")[0] == function]
+        return [self.function(name) for name in names]
 
     def call_from(self, address: int) -> tuple[int, str] | None:
         """The call that ends the block of code at an address.

@@ -14,8 +14,7 @@ from tflm.toolchains import emulator
 
 _PROGRAM = pathlib.Path(__file__).with_name("library_run.c")
 _MEASURED = "measured_run"
-# Functions of a library that call kernels, besides the one for others; the compiler may have
-# inlined them.
+# Functions of a library that call kernels, besides the one for others.
 _CALLING = ("run_operations", "run_operations_of_image")
 
 
@@ -74,12 +73,12 @@ def measure(
     with tempfile.TemporaryDirectory(prefix="library_cycles_") as name:
         program = _build(files, library, pathlib.Path(name))
         listing = Listing(program)
-        calling = [f"{library}_run", *(each for each in _CALLING if each in listing)]
+        calling = (f"{library}_run", *_CALLING)
         counts = count(
             program,
             chips,
             function=listing.function(_MEASURED).start,
-            parts=[listing.function(each) for each in calling],
+            parts=[part for each in calling for part in listing.parts_of(each)],
         )
         result = estimate(counts, listing)
         return LibraryCycles(tuple(chips), result.all, _by_operation(result, listing, called))

@@ -167,6 +167,12 @@ fragment call
   bx lr
 fragment_end call
 
+/* As compilers call what they have made of a part of a function. */
+  .balign 4
+  .thumb_func
+fragment_call.part.0:
+  bx lr
+
 fragment callee
   bx lr
 fragment_end callee
