@@ -216,12 +216,13 @@ static inline void micronet_load_words_and_pixels(const uint32_t *source, const 
 static inline void micronet_copy_8_words(int8_t **destination, const int8_t **source) {
   int8_t *to = *destination;
   const int8_t *from = *source;
-  __asm__(
+  /* "memory" instead of operands, whose addresses would need registers without optimisation. */
+  __asm__ volatile(
       "ldmia %1!, {r2, r3, r4, r5, r6, r8, r10, r12}\n\t"
       "stmia %0!, {r2, r3, r4, r5, r6, r8, r10, r12}"
-      : "+r"(to), "+r"(from), "=m"(*(int8_t (*)[32]) * destination)
-      : "m"(*(const int8_t (*)[32]) * source)
-      : "r2", "r3", "r4", "r5", "r6", "r8", "r10", "r12");
+      : "+r"(to), "+r"(from)
+      :
+      : "r2", "r3", "r4", "r5", "r6", "r8", "r10", "r12", "memory");
   *destination = to;
   *source = from;
 }
