@@ -257,7 +257,7 @@ def test_runner_measures_an_emulated_board(models, benchmark, task, platform):
         each.options["integers"].multiply_adds for each in models[task].graph.operations
     )
     assert once > multiply_adds / 4 * INSTRUCTION_NS / 1000
-    assert 0 < stamps[1] - stamps[0] < 10_000
+    assert stamps[0] < stamps[1]  # by how much depends on how long the board has waited for us
 
 
 @pytest.mark.parametrize("platform", [build.HOST, EMULATED])
