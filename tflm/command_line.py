@@ -24,7 +24,6 @@ _MODULES = (
 )
 _EXPORT_FAILED = 1
 _USAGE_ERROR = 2
-_INTERRUPTED = 130
 
 _EPILOG = """\
 The output folder goes into a firmware project as it is: README.md says how, for Arduino, Zephyr,
@@ -50,13 +49,8 @@ def main(arguments: collections.abc.Sequence[str] | None = None) -> int:
         The exit status: 0, 1 if the export failed, 2 if it could not begin, 130 if the user
         interrupted it.
     """
-    console.escape_output()
-    options = _parser().parse_args(arguments)
-    try:
-        return _run(options)
-    except KeyboardInterrupt:
-        reason = "interrupted; the output folder is as it was, or has the whole new export"
-        return console.fail(_PROGRAM, reason, _INTERRUPTED)
+    reason = "interrupted; the output folder is as it was, or has the whole new export"
+    return console.run_command(_PROGRAM, _parser(), _run, arguments, reason)
 
 
 def _run(options):

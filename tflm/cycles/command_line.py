@@ -16,7 +16,6 @@ from tflm.toolchains.host_compiler import HostCompilerError
 _PROGRAM = "python -m tflm.cycles"
 _FAILED = 1
 _USAGE_ERROR = 2
-_INTERRUPTED = 130
 _MOST_FUNCTIONS = 20
 
 _EPILOG = """\
@@ -36,12 +35,7 @@ def main(arguments: collections.abc.Sequence[str] | None = None) -> int:
         The exit status: 0, 1 if it failed, 2 if it could not begin, 130 if the user interrupted
         it.
     """
-    console.escape_output()
-    options = _parser().parse_args(arguments)
-    try:
-        return _run(options)
-    except KeyboardInterrupt:
-        return console.fail(_PROGRAM, "interrupted", _INTERRUPTED)
+    return console.run_command(_PROGRAM, _parser(), _run, arguments)
 
 
 def _parser():

@@ -17,7 +17,6 @@ from tflm.toolchains import emulator
 _PROGRAM = "python -m tflm.firmware"
 _USAGE_ERROR = 2
 _FAILED = 1
-_INTERRUPTED = 130
 _DEFAULT_PLATFORM = "mps2-an386"
 _DEFAULT_COUNT = 20
 _DEFAULT_INFERENCES, _DEFAULT_WARMUPS = 20, 5  # those of the benchmark's own scripts
@@ -42,12 +41,7 @@ def main(arguments: collections.abc.Sequence[str] | None = None) -> int:
         The exit status: 0, 1 if it failed, 2 if it could not begin, 130 if the user interrupted
         it.
     """
-    console.escape_output()
-    options = _parser().parse_args(arguments)
-    try:
-        return _run(options)
-    except KeyboardInterrupt:
-        return console.fail(_PROGRAM, "interrupted", _INTERRUPTED)
+    return console.run_command(_PROGRAM, _parser(), _run, arguments)
 
 
 def _run(options):
