@@ -8,8 +8,7 @@ import keras
 
 from keras_micronet import applications, backbone
 from keras_micronet.applications import MicroNet
-from keras_micronet.layers import arguments
-from keras_micronet.layers.normalized_conv2d import NORMALIZATION_EPSILON, NORMALIZATION_MOMENTUM
+from keras_micronet.layers import GroupedPointwiseConv2D, arguments
 from keras_micronet.variants import VARIANTS, Variant
 from keras_micronet.weights import check_weights_argument
 
@@ -85,12 +84,7 @@ def MicroNetGrid(
 
 
 def _head(features, width, answers, activation):
-    x = keras.layers.Conv2D(
-        width, 1, use_bias=False, data_format="channels_last", name="head_convolution"
-    )(features)
-    x = keras.layers.BatchNormalization(
-        momentum=NORMALIZATION_MOMENTUM, epsilon=NORMALIZATION_EPSILON, name="head_normalization"
-    )(x)
+    x = GroupedPointwiseConv2D(width, 1, data_format="channels_last", name="head")(features)
     x = keras.layers.ReLU(6.0, name="head_relu6")(x)
     x = keras.layers.Conv2D(answers, 1, data_format="channels_last", name="answers")(x)
     output_dtype = keras.config.dtype_policy().variable_dtype

@@ -5,6 +5,7 @@ from typing import Any
 
 import keras
 
+from keras_micronet.grid.cell_labels import cell_labels
 from keras_micronet.layers import arguments
 
 _OBJECT_WEIGHT = 10.0
@@ -63,9 +64,7 @@ class GridCrossentropy(_WeightedLoss):
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """The loss of each cell, `(batch, rows, columns)`."""
         answers = y_pred.shape[-1]
-        labels = keras.ops.cast(y_true, "int32")
-        if len(labels.shape) == len(y_pred.shape):
-            labels = keras.ops.squeeze(labels, -1)
+        labels = cell_labels(y_true, y_pred)
         chosen = keras.ops.one_hot(labels, answers, dtype=y_pred.dtype)
         probability = keras.ops.sum(chosen * y_pred, axis=-1)
         weight = keras.ops.where(labels > 0, self.object_weight, 1.0)

@@ -6,6 +6,7 @@ from typing import Any
 
 import keras
 
+from keras_micronet.grid.cell_labels import cell_labels
 from keras_micronet.grid.matching import matched, peaks
 from keras_micronet.layers import arguments
 
@@ -66,9 +67,7 @@ class _CentreMetric(keras.metrics.Metric):
 
     def _centres(self, y_true, y_pred):
         """What is there, 0 or 1, and scores of what was found, for each cell and class."""
-        labels = keras.ops.cast(y_true, "int32")
-        if len(labels.shape) == len(y_pred.shape):
-            labels = keras.ops.squeeze(labels, -1)
+        labels = cell_labels(y_true, y_pred)
         classes = y_pred.shape[-1] - 1
         there = keras.ops.one_hot(labels - 1, classes)
         found = peaks(y_pred[..., 1:], self.threshold)
