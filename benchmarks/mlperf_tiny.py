@@ -34,7 +34,8 @@ from tflm.toolchains import emulator
 RESULT = RESULTS / "mlperf_tiny.md"
 PHOTOGRAPHS = RESULTS / "photographs.md"
 VARIANTS = models.VARIANTS
-MEGAHERTZ = 120  # of the STM32L4R5
+CHIP = memory_profiles.profiles()["stm32l4r5"]
+MEGAHERTZ = CHIP.megahertz
 _PLATFORM = "mps2-an386"
 _LIBRARY = "rehearsal_model"
 _INFERENCES = (1, 5)  # the difference is without what surrounds them
@@ -141,15 +142,14 @@ def estimated_cycles(graph: Graph) -> int:
     Args:
         graph: a quantized `Graph` of fused kernels.
     """
-    chips = memory_profiles.chosen("stm32l4r5")[:1]
     plan = library_plan.plan_memory(graph)
     taken = library_cycles.measure(
         c_library.static_library(graph, _LIBRARY),
         _LIBRARY,
         library_plan.called_functions(graph, plan),
-        chips,
+        (CHIP,),
     )
-    return taken.all.total(0, taken.chip)
+    return taken.all.total(0, CHIP)
 
 
 def _play(program, data):

@@ -32,6 +32,7 @@ from benchmarks.results_file import RESULTS, write_text
 from tflm.cycles import execution_counts, memory_profiles
 from tflm.cycles.disassembly import Listing
 from tflm.cycles.estimate import estimate
+from tflm.cycles.library_cycles import program_of_library
 from tflm.sources import c_arrays
 from tflm.static import c_library
 from tflm.toolchains import emulator
@@ -169,11 +170,12 @@ def measure(graph, name, cores, folder):
     multiply_adds = sum(each.options["integers"].multiply_adds for each in graph.operations)
 
     def measure_on(core):
-        runs = run_library(core, folder, sources, name, image, expected)
+        program = _build(core, folder, sources, name)
+        runs = _run(program, core, name, image, expected)
         sizes = flash_bytes(core, folder, sources, name)
         cycles = {}
         if core is Core.CORTEX_M4:
-            cycles = estimated_cycles(_build(core, folder, sources, name), image)
+            cycles = estimated_cycles(program, image)
         return Measured(multiply_adds, *runs, *sizes, cycles)
 
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -200,6 +202,11 @@ def run_library(core, folder, sources, name, image, expected, compile_flags=()):
         EmulatorError: the program cannot be built or run.
     """
     program = _build(core, folder, sources, name, compile_flags)
+    return _run(program, core, name, image, expected)
+
+
+def _run(program, core, name, image, expected):
+    """Two `Run`s of the program that measures a library."""
     answer = emulator.run(program, core, image.tobytes(), _TIMEOUT)
     length = _RUN_LAYOUT.size + expected.size
     if len(answer) != 2 * length:
@@ -223,12 +230,7 @@ def run_library(core, folder, sources, name, image, expected, compile_flags=()):
 def _build(core, folder, sources, name, compile_flags=()):
     """Path of the program that measures a library."""
     program_source = folder / f"measure_{name}_{core.name}.c"
-    program_source.write_text(
-        f'#include "{name}_rows.h"\n'
-        f"#define LIBRARY(name) {name}_##name\n"
-        f"#define LIBRARY_CONSTANT(NAME) {name.upper()}_##NAME\n"
-        f'#include "{_PROGRAM.name}"\n'
-    )
+    program_source.write_text(program_of_library(name, f"{name}_rows.h", _PROGRAM.name))
     includes = [folder, _PROGRAM.parent]
     return emulator.build(
         core, [program_source, *sources], folder / core.name, includes, compile_flags=compile_flags

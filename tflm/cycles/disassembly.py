@@ -8,9 +8,7 @@ import os
 import re
 import subprocess
 
-from tflm.toolchains.emulator import DISASSEMBLER, ToolMissingError, find_tool
-
-__all__ = ["Instruction", "Listing", "ListingError", "ToolMissingError"]
+from tflm.toolchains.emulator import DISASSEMBLER, find_tool
 
 _FUNCTION = re.compile(r"^([0-9a-f]{8}) <(.+)>:$")
 _LINE = re.compile(r"^ *([0-9a-f]+):\t([0-9a-f]{4}(?: [0-9a-f]{4})?) *\t([^\t]+)(?:\t(.*))?$")

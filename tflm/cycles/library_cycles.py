@@ -84,19 +84,29 @@ def measure(
         return LibraryCycles(tuple(chips), result.all, _by_operation(result, listing, called))
 
 
+def program_of_library(library: str, header: str, program: str) -> str:
+    """A C file that includes a program for any library, and says which one it is for.
+
+    Args:
+        library: prefix of the library's functions and constants.
+        header: file that declares what the program needs of the library.
+        program: file that uses LIBRARY(name) and LIBRARY_CONSTANT(NAME).
+    """
+    return (
+        f'#include "{header}"\n'
+        f"#define LIBRARY(name) {library}_##name\n"
+        f"#define LIBRARY_CONSTANT(NAME) {library.upper()}_##NAME\n"
+        f'#include "{program}"\n'
+    )
+
+
 def _build(files, library, folder):
     for name, content in files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content if isinstance(content, bytes) else content.encode("utf-8"))
     source = folder / "measured_library.c"
-    source.write_text(
-        f'#include "{library}.h"\n'
-        f"#define LIBRARY(name) {library}_##name\n"
-        f"#define LIBRARY_CONSTANT(NAME) {library.upper()}_##NAME\n"
-        f'#include "{_PROGRAM.name}"\n',
-        encoding="utf-8",
-    )
+    source.write_text(program_of_library(library, f"{library}.h", _PROGRAM.name), encoding="utf-8")
     sources = [source, *(folder / name for name in files if name.endswith(".c"))]
     includes = [folder, _PROGRAM.parent]
     return emulator.build(emulator.Core.CORTEX_M4, sources, folder / "built", includes)

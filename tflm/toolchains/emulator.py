@@ -63,8 +63,9 @@ LINK_FLAGS = ("-nostartfiles", "-Wl,--gc-sections", "-Wl,--fatal-warnings")
 
 # Each instruction advances the virtual clock by 2 ** 6 = 64 ns, a period longer than a tick of the
 # timers that the instruction counters read. The virtual clock never waits for the real one.
-INSTRUCTION_CLOCK = "shift=6,align=off,sleep=off"
-INSTRUCTION_NS = 64
+_CLOCK_SHIFT = 6
+INSTRUCTION_CLOCK = f"shift={_CLOCK_SHIFT},align=off,sleep=off"
+INSTRUCTION_NS = 1 << _CLOCK_SHIFT
 
 INPUT_NAME = "input.bin"
 OUTPUT_NAME = "output.bin"

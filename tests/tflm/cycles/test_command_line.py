@@ -1,25 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """`python -m tflm.cycles`."""
 
-import pathlib
 import re
 
 import pytest
 
 from tflm.cycles import command_line
-from tflm.toolchains import emulator
-
-FOLDER = pathlib.Path(__file__).parent
-SOURCES = [FOLDER / "timing_fragments.c", FOLDER / "timing_fragments.S"]
 
 pytestmark = pytest.mark.emulator
 
 
-@pytest.fixture(scope="module")
-def program(tmp_path_factory):
-    return str(
-        emulator.build(emulator.Core.CORTEX_M4, SOURCES, tmp_path_factory.mktemp("programs"))
-    )
+@pytest.fixture
+def program(fragments):
+    return str(fragments)
 
 
 def test_a_function_is_counted_in_all_its_calls(program, capsys):

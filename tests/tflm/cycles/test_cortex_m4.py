@@ -1,19 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """The rules of timing, each on code whose cycles were counted by hand."""
 
-import pathlib
 import struct
 
 import pytest
 
 from tflm.cycles import cortex_m4, memory_profiles
-from tflm.cycles.disassembly import Listing
 from tflm.cycles.estimate import estimate
 from tflm.cycles.execution_counts import count
 from tflm.toolchains import emulator
 
-FOLDER = pathlib.Path(__file__).parent
-SOURCES = [FOLDER / "timing_fragments.c", FOLDER / "timing_fragments.S"]
 CALLED = 3  # the refill behind BLX, which the caller has executed
 RETURN = 1  # BX LR; its refill is the caller's
 
@@ -54,14 +50,11 @@ FRAGMENTS = {
 
 
 @pytest.fixture(scope="module")
-def counted(tmp_path_factory):
+def counted(fragments, listing):
     """Program, listing and estimate of all fragments, without waits and with those of a chip."""
-    folder = tmp_path_factory.mktemp("fragments")
-    program = emulator.build(emulator.Core.CORTEX_M4, SOURCES, folder)
-    listing = Listing(program)
     address = listing.function("call_fragments").start
-    counts = count(program, tuple(memory_profiles.profiles().values()), function=address)
-    return program, listing, estimate(counts, listing)
+    counts = count(fragments, tuple(memory_profiles.profiles().values()), function=address)
+    return fragments, listing, estimate(counts, listing)
 
 
 @pytest.mark.emulator

@@ -1,21 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is read of a program's listing."""
 
-import pathlib
-
 import pytest
 
-from tflm.cycles.disassembly import Instruction, Listing
-from tflm.toolchains import emulator
-
-FOLDER = pathlib.Path(__file__).parent
-SOURCES = [FOLDER / "timing_fragments.c", FOLDER / "timing_fragments.S"]
-
-
-@pytest.fixture(scope="module")
-def listing(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("programs")
-    return Listing(emulator.build(emulator.Core.CORTEX_M4, SOURCES, folder))
+from tflm.cycles.disassembly import Instruction
 
 
 @pytest.mark.emulator
