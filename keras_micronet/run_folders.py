@@ -13,6 +13,11 @@ images, about equally many of each class |
 on them. Missing if there are none, and in runs of earlier versions |
 | `run.json` | settings and measurements; written last, so that a folder with it is complete |
 
+Models that answer for the cells of a grid (`"task"` in `run.json` is not `"classify"`) give
+`(rows, columns, answers)` instead, as `keras_micronet.grid.MicroNetGrid` does, and their labels are
+those of `keras_micronet.grid_answers.labels`; `class_names.txt` names the classes without the
+background, or the joints.
+
 `python -m training` writes such folders, with more files; `write_run_folder` writes one of a model
 that was trained in another way. Readers take none of these files on trust.
 """
@@ -39,6 +44,8 @@ from keras_micronet.files.archives import (
 from keras_micronet.files.folders import COMPLETE, WholeFolder, move_in
 from keras_micronet.files.text import list_some, shorten
 from keras_micronet.finite_weights import non_finite_weights, require_finite_weights
+from keras_micronet.grid_answers import labels as grid_labels
+from keras_micronet.grid_answers.tasks import CLASSIFY, EVERY_TASK, KEYPOINTS
 
 MODEL = "model.keras"
 CLASS_NAMES = "class_names.txt"
@@ -50,6 +57,7 @@ SUMMARY_FORMAT = 1  # what "format" in run.json is; another number for other key
 
 _CHANNELS = (1, 3)  # gray, RGB
 _KIND = "run folder of an own model"
+TASK = "task"  # in run.json; missing in runs of earlier versions, which classify
 _OWN_MODEL = "own model"  # a section of run.json that trainings do not have
 _WEIGHTS_IN_MODEL = "model.weights.h5"
 _LONGEST_CLASS_NAME = 200  # characters; the longest of ImageNet has 121
@@ -63,6 +71,7 @@ def write_run_folder(
     calibration: tuple[np.ndarray, np.ndarray],
     test: tuple[np.ndarray, np.ndarray],
     *,
+    task: str = CLASSIFY,
     validation: tuple[np.ndarray, np.ndarray] | None = None,
     overwrite: bool = False,
 ) -> None:
@@ -71,13 +80,17 @@ def write_run_folder(
     Args:
         folder: path to write to: a new or empty folder.
         model: Keras model from raw images `(batch, height, width, channels)` in [0, 255], RGB or
-            gray, to probabilities `(batch, classes)`; a `QuantizeAwareModel` or a float model,
-            which the export quantizes.
-        class_names: one printable name for each of the model's outputs, no two the same.
+            gray, to probabilities `(batch, classes)`, or for other tasks to those of a grid's
+            cells; a `QuantizeAwareModel` or a float model, which the export quantizes.
+        class_names: one printable name for each of the model's outputs, no two the same; for
+            detection and segmentation without that of the background, which is the first output.
         calibration: pair of training images, uint8 `(count, height, width, channels)`, and their
-            labels, integers `(count,)`; the float model's ranges are measured on them.
+            labels, integers `(count,)`, or those that `keras_micronet.grid_answers.labels`
+            describes; the float model's ranges are measured on them.
         test: the same with images that the training never saw. What int8 costs is measured on
             them, and tells the less the fewer they are: 24 images tell an accuracy to 20 points.
+        task: `"classify"`, or what the cells of a grid answer: `"detect"`, `"segment"` or
+            `"keypoints"`.
         validation: the same with images that are neither among the training's nor the test's, on
             which an export chooses the threshold of "none of these"; `None` if there are none.
         overwrite: whether a folder that this function wrote earlier may be replaced.
@@ -91,19 +104,10 @@ def write_run_folder(
         getattr(model, "input_shape", None),
         getattr(model, "output_shape", None),
     )
-    if not (_is_shape(shapes[0], 4) and _is_shape(shapes[1], 2) and shapes[0][-1] in _CHANNELS):
-        raise ValueError(
-            "`model` must be a built Keras model with one input of images (height, width, 3), or "
-            "(height, width, 1) if they are gray, and "
-            f"one output of probabilities (classes). Received: shapes={shapes}"
-        )
     names = tuple(class_names)
+    _check_shapes(task, *shapes)
     check_class_names(names)
-    if len(names) != shapes[1][-1]:
-        raise ValueError(
-            f"`class_names` must name the model's {shapes[1][-1]} outputs. "
-            f"Received: {len(names)} names"
-        )
+    check_output_count(task, shapes[1], len(names))
     require_finite_weights(model)
     pairs = {"calibration": calibration, "test": test}
     if validation is not None:
@@ -115,11 +119,12 @@ def write_run_folder(
                 f"Received: {argument} of type {type(pair).__name__}"
             )
         images, labels = pair
-        reason = _misfit(np.asarray(images), np.asarray(labels), shapes[0][1:], len(names))
+        reason = _misfit(task, np.asarray(images), np.asarray(labels), shapes[0][1:], len(names))
         if reason:
             raise ValueError(f"`{argument}` must be images and their labels: {reason}")
     summary = {
         "format": SUMMARY_FORMAT,
+        TASK: task,
         _OWN_MODEL: {"name": model.name, "input_shape": list(shapes[0][1:])},
         "versions": {"keras": keras.__version__, "numpy": np.__version__},
     }
@@ -138,6 +143,38 @@ def write_run_folder(
     target = WholeFolder(folder, _KIND)
     with target.reserved(overwrite):
         target.write(files, overwrite)
+
+
+def _check_shapes(task, input_shape, output_shape):
+    if task not in EVERY_TASK:
+        raise ValueError(f"`task` must be one of {', '.join(EVERY_TASK)}. Received: task={task!r}")
+    dimensions = 2 if task == CLASSIFY else 4
+    if not (
+        _is_shape(input_shape, 4)
+        and _is_shape(output_shape, dimensions)
+        and input_shape[-1] in _CHANNELS
+    ):
+        outputs = "(classes)" if task == CLASSIFY else "(rows, columns, answers)"
+        raise ValueError(
+            "`model` must be a built Keras model with one input of images (height, width, 3), or "
+            "(height, width, 1) if they are gray, and "
+            f"one output of probabilities {outputs} for the task {task}. "
+            f"Received: shapes={(input_shape, output_shape)}"
+        )
+    if task != CLASSIFY:
+        grid_labels.output_stride(input_shape[1:3], output_shape[1:3])
+
+
+def check_output_count(task: str, output_shape: Sequence[int | None], class_count: int) -> None:
+    """Raises `ValueError` unless a model of a task has an output for each class or joint, and, to
+    detect or segment, one for the background."""
+    wanted = class_count if task in (CLASSIFY, KEYPOINTS) else class_count + 1
+    if output_shape[-1] != wanted:
+        background = "" if wanted == class_count else ", besides the first for the background"
+        raise ValueError(
+            f"`class_names` must name the model's {output_shape[-1]} outputs{background}. "
+            f"Received: {class_count} names"
+        )
 
 
 def _is_shape(shape, dimensions):
@@ -224,6 +261,18 @@ def read_summary(folder: str | os.PathLike[str]) -> dict[str, Any]:
     return summary
 
 
+def read_task(summary: Mapping[str, Any]) -> str:
+    """What a run's model answers, one of `EVERY_TASK`, by its summary.
+
+    Raises:
+        DamagedFileError: if it is none of them.
+    """
+    task = summary.get(TASK, CLASSIFY)
+    if task not in EVERY_TASK:
+        raise DamagedFileError(f"task={shorten(task)} in {SUMMARY}")
+    return str(task)
+
+
 def is_own_model(summary: Mapping[str, Any]) -> bool:
     """Whether a summary is of a folder that `write_run_folder` wrote, not a training."""
     return _OWN_MODEL in summary
@@ -288,7 +337,11 @@ def read_model(folder: str | os.PathLike[str]) -> keras.Model:
 
 
 def read_images(
-    folder: str | os.PathLike[str], name: str, input_shape: Sequence[int], class_count: int
+    folder: str | os.PathLike[str],
+    name: str,
+    input_shape: Sequence[int],
+    class_count: int,
+    task: str = CLASSIFY,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Reads a run's images.
 
@@ -296,10 +349,12 @@ def read_images(
         folder: path of the run folder.
         name: `CALIBRATION`, `TEST` or `VALIDATION`.
         input_shape: height, width and channels that the model takes.
-        class_count: number of classes.
+        class_count: number of classes, or of joints.
+        task: what the model answers.
 
     Returns:
-        Pair of images, uint8 `(count, height, width, channels)`, and labels `(count,)`.
+        Pair of images, uint8 `(count, height, width, channels)`, and labels: integers `(count,)`,
+        or those that `keras_micronet.grid_answers.labels` describes.
 
     Raises:
         DamagedFileError: if the file is missing, damaged or too large.
@@ -311,25 +366,35 @@ def read_images(
         missing = [key for key in ("images", "labels") if key not in formats]
         if missing:
             raise DamagedFileError(f"{name}: no arrays {missing}")
-        reason = _format_misfit(formats["images"], formats["labels"], input_shape)
+        images, labels = formats["images"], formats["labels"]
+        reason = _image_misfit(*images, input_shape)
+        if reason is None and task == CLASSIFY:
+            reason = _class_misfit(*labels, images[0][0])
         if reason:
             raise ValueError(f"{name}: {reason}")
 
     arrays = read_arrays(path, check)
-    reason = _label_misfit(arrays["labels"], class_count)
+    reason = _misfit(task, arrays["images"], arrays["labels"], input_shape, class_count)
     if reason:
         raise ValueError(f"{name}: {reason}")
     return arrays["images"], arrays["labels"]
 
 
-def _misfit(images, labels, input_shape, class_count):
+def _misfit(task, images, labels, input_shape, class_count):
     """What is wrong with images and labels, as a sentence; `None` if they fit."""
-    formats = (images.shape, images.dtype), (labels.shape, labels.dtype)
-    return _format_misfit(*formats, input_shape) or _label_misfit(labels, class_count)
+    reason = _image_misfit(images.shape, images.dtype, input_shape)
+    if reason is None and task == CLASSIFY:
+        return _class_misfit(labels.shape, labels.dtype, len(images)) or _label_misfit(
+            labels, class_count
+        )
+    if reason is None and len(images) == 0:
+        return "there must be at least one image. Received: 0 images"
+    return reason or grid_labels.label_misfit(
+        task, labels, len(images), input_shape[:2], class_count
+    )
 
 
-def _format_misfit(images, labels, input_shape):
-    shape, dtype = images
+def _image_misfit(shape, dtype, input_shape):
     if (
         dtype != np.uint8
         or shape[1:] != tuple(input_shape)
@@ -340,11 +405,14 @@ def _format_misfit(images, labels, input_shape):
             f"{tuple(input_shape)}. "
             f"Received: {shorten(dtype, 80)} of shape {shorten(shape, 80)}"
         )
-    label_shape, label_dtype = labels
-    if label_shape != shape[:1] or not np.issubdtype(label_dtype, np.integer):
+    return None
+
+
+def _class_misfit(shape, dtype, image_count):
+    if shape != (image_count,) or not np.issubdtype(dtype, np.integer):
         return (
-            f"the labels must be one integer for each of {shape[0]} images. "
-            f"Received: {shorten(label_dtype, 80)} of shape {shorten(label_shape, 80)}"
+            f"the labels must be one integer for each of {image_count} images. "
+            f"Received: {shorten(dtype, 80)} of shape {shorten(shape, 80)}"
         )
     return None
 

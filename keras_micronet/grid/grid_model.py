@@ -8,11 +8,11 @@ import keras
 
 from keras_micronet import applications, backbone
 from keras_micronet.applications import MicroNet
+from keras_micronet.grid_answers.tasks import DETECT, KEYPOINTS, TASKS
 from keras_micronet.layers import GroupedPointwiseConv2D, arguments
 from keras_micronet.variants import VARIANTS, Variant
 from keras_micronet.weights import check_weights_argument
 
-DETECT, SEGMENT, KEYPOINTS = TASKS = ("detect", "segment", "keypoints")
 _HEAD_WIDTH = 32
 
 

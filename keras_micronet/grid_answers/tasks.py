@@ -1,0 +1,6 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a model is to answer about an image."""
+
+CLASSIFY = "classify"  # one class an image; the tasks of a grid answer for each of its cells
+DETECT, SEGMENT, KEYPOINTS = TASKS = ("detect", "segment", "keypoints")
+EVERY_TASK = (CLASSIFY, *TASKS)
