@@ -33,19 +33,21 @@ def label_misfit(
 ) -> str | None:
     """What is wrong with labels of so many images, as a sentence; `None` if they fit."""
     labels = np.asarray(labels)
-    height, width = image_size
-    shapes = {
-        DETECT: (image_count, *labels.shape[1:2], 5),
-        SEGMENT: (image_count, height, width),
-        KEYPOINTS: (image_count, class_count, 2),
-    }
-    is_right_type = (
-        labels.dtype == np.uint8 if task == SEGMENT else np.issubdtype(labels.dtype, np.floating)
+    most_objects = labels.shape[1] if labels.ndim == 3 else "most objects"
+    shape = (
+        image_count,
+        *{
+            DETECT: (most_objects, 5),
+            SEGMENT: tuple(image_size),
+            KEYPOINTS: (class_count, 2),
+        }[task],
     )
-    if labels.shape != shapes[task] or not is_right_type:
-        kind = "uint8" if task == SEGMENT else "floats"
+    kind = "uint8" if task == SEGMENT else "floats"
+    type_fits = np.issubdtype(labels.dtype, np.uint8 if task == SEGMENT else np.floating)
+    if labels.shape != shape or not type_fits:
+        described = ", ".join(map(str, shape))
         return (
-            f"the labels must be {kind} of shape {shapes[task]} for the task {task}. "
+            f"the labels must be {kind} of shape ({described}) for the task {task}. "
             f"Received: {labels.dtype} of shape {labels.shape}"
         )
     return _CHECKS[task](labels, class_count)

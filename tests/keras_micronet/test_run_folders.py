@@ -219,3 +219,66 @@ def test_a_full_disk_is_an_error_of_python_and_leaves_nothing(tmp_path):
     assert finished.returncode == 0, finished.stderr
     assert finished.stdout.splitlines() == ["[Errno 27] File too large"] * 23
     assert os.listdir(tmp_path) == []
+
+
+def make_grid_model(answers=3, activation="softmax"):
+    return keras.Sequential(
+        [
+            keras.Input((8, 16, 3)),
+            keras.layers.AveragePooling2D(8),
+            keras.layers.Conv2D(answers, 1, activation=activation),
+        ],
+        name="grid",
+    )
+
+
+PICTURES = RANDOM.integers(0, 256, (2, 8, 16, 3), np.uint8)
+GRID_LABELS = {
+    "detect": np.array([[[1, 0, 0, 4, 4], [0, 1, 2, 8, 16]], [[-1, 0, 0, 0, 0]] * 2], np.float32),
+    "segment": RANDOM.choice(np.array([0, 1, 2, 255], np.uint8), (2, 8, 16)),
+    "keypoints": RANDOM.uniform(0, 8, (2, 2, 2)).astype(np.float32),
+}
+
+
+@pytest.mark.parametrize("task", GRID_LABELS)
+def test_runs_of_grid_models_say_their_task_and_have_its_labels(task, tmp_path):
+    labels = GRID_LABELS[task]
+    pair = PICTURES, labels
+    changes = {"class_names": ("a", "b"), "calibration": pair, "test": pair}
+    model = make_grid_model(2, "sigmoid") if task == "keypoints" else make_grid_model()
+    write(tmp_path / "run", model=model, task=task, **changes)
+    assert run_folders.read_task(run_folders.read_summary(tmp_path / "run")) == task
+    images, read = run_folders.read_images(tmp_path / "run", "test.npz", (8, 16, 3), 2, task)
+    np.testing.assert_array_equal(images, PICTURES)
+    np.testing.assert_array_equal(read, labels)
+    with pytest.raises(ValueError, match=r"^test.npz: the labels must be"):
+        run_folders.read_images(tmp_path / "run", "test.npz", (8, 16, 3), 2)
+
+
+def test_earlier_runs_classify_and_unknown_tasks_are_damage(written):
+    assert run_folders.read_task(run_folders.read_summary(written)) == "classify"
+    assert run_folders.read_task({}) == "classify"
+    with pytest.raises(DamagedFileError, match="task=count"):
+        run_folders.read_task({"task": "count"})
+
+
+@pytest.mark.parametrize(
+    ("changes", "rule"),
+    [
+        ({"task": "count"}, "must be one of classify, detect, segment, keypoints"),
+        ({"task": "classify"}, r"one output of probabilities \(classes\) for the task classify"),
+        ({"class_names": NAMES}, "3 outputs, besides the first for the background. Received: 3"),
+        ({"task": "keypoints"}, "must name the model's 3 outputs. Received: 2 names"),
+        (
+            {"test": (PICTURES, LABELS[:2])},
+            r"of shape \(2, most objects, 5\) for the task detect. Received: .*\(2,\)",
+        ),
+        ({"test": (PICTURES[:0], GRID_LABELS["detect"][:0])}, "at least one image"),
+    ],
+)
+def test_what_does_not_fit_a_task_is_refused(changes, rule, tmp_path):
+    pair = PICTURES, GRID_LABELS["detect"]
+    fitting = {"class_names": ("a", "b"), "calibration": pair, "test": pair, "task": "detect"}
+    with pytest.raises(ValueError, match=rule):
+        write(tmp_path / "run", **{"model": make_grid_model(), **fitting, **changes})
+    assert not (tmp_path / "run").exists()
