@@ -15,7 +15,7 @@ from training.fitting.evaluation import Evaluator
 from training.fitting.progress import format_duration
 from training.fitting.strategies import is_chief
 from training.fitting.trainer import categorical_loss, train
-from training.recipes.options import format_value, option_fields
+from training.recipes.options import format_field, option_fields
 
 # The first step also builds the graph, so it is timed apart.
 _STEPS_TIMED = 5
@@ -69,7 +69,7 @@ def _description(prepared):
     yield f"Output: {settings.output}"
     yield "Recipe:"
     for field in option_fields():
-        yield f"  {field.name} = {format_value(getattr(recipe, field.name))}"
+        yield f"  {field.name} = {format_field(field, recipe)}"
 
 
 class _Measured(Exception):

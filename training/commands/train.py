@@ -29,7 +29,7 @@ from training.fitting.trainer import (
     train,
 )
 from training.models import build_model, build_partner, check_request, load_teacher
-from training.recipes.options import format_value
+from training.recipes.options import format_field
 from training.recipes.recipes import RECIPES, RGB, QuantizeAwareRecipe
 from training.runs import plots, run_folder
 from training.runs.run_folder import RunFolder
@@ -357,7 +357,7 @@ def _changes(recipe):
     if named is None:
         return ""
     changes = [
-        f"{field.name}={format_value(getattr(recipe, field.name))}"
+        f"{field.name}={format_field(field, recipe)}"
         for field in dataclasses.fields(named)
         if getattr(recipe, field.name) != getattr(named, field.name)
     ]
