@@ -21,7 +21,6 @@ from training.datasets.image_files import resize_image
 from training.datasets.random_crop import random_crop
 from training.datasets.resizing import centred_part
 
-
 _ALONE = Share()
 
 
