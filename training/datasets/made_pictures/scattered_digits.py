@@ -121,6 +121,7 @@ def load_scattered_digits(image_size: tuple[int, int], channels: int = 3) -> Gri
         image_size=size,
         class_names=tuple(str(digit) for digit in range(10)),
         most_objects=_MOST_DIGITS,
+        channels=channels,
         **splits,
     )
 
