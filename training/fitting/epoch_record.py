@@ -4,6 +4,7 @@
 import dataclasses
 from typing import Any
 
+from training.recipes.recipes import CLASSIFY, DETECT, KEYPOINTS, SEGMENT
 
 @dataclasses.dataclass(frozen=True)
 class Score:
@@ -28,6 +29,8 @@ ACCURACY = Score("accuracy", "accuracy", decimals=2)
 MEAN_F1 = Score("mean_f1", "mean F1")
 MEAN_IOU = Score("mean_iou", "mean IoU")
 CORRECT_KEYPOINTS = Score("pck", "PCK")
+
+SCORES = {CLASSIFY: ACCURACY, DETECT: MEAN_F1, SEGMENT: MEAN_IOU, KEYPOINTS: CORRECT_KEYPOINTS}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,6 +106,12 @@ class KeypointRecord:
 
 
 AnyRecord = EpochRecord | DetectionRecord | SegmentationRecord | KeypointRecord
+RECORD_TYPES: dict[str, type[AnyRecord]] = {
+    CLASSIFY: EpochRecord,
+    DETECT: DetectionRecord,
+    SEGMENT: SegmentationRecord,
+    KEYPOINTS: KeypointRecord,
+}
 
 
 def make_record(record_type: type[AnyRecord], logs: dict[str, float], **others: Any) -> AnyRecord:

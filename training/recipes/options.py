@@ -9,7 +9,7 @@ import typing
 from collections.abc import Sequence
 from typing import Any
 
-from training.recipes.recipes import GridRecipe, Recipe
+from training.recipes.recipes import NOT_OF_GRIDS, GridRecipe, Recipe
 
 # What a recipe is, rather than a value of it.
 IDENTITY = ("name", "version", "task")
@@ -24,6 +24,14 @@ def grid_option_fields() -> list[dataclasses.Field[Any]]:
     """The fields that only a `GridRecipe` has, in their order; each has an option."""
     others = {field.name for field in dataclasses.fields(Recipe)}
     return [field for field in dataclasses.fields(GridRecipe) if field.name not in others]
+
+
+def recipe_fields(recipe: Recipe) -> list[dataclasses.Field[Any]]:
+    """The fields of a recipe that have an option and a meaning for its task, in their order."""
+    if not isinstance(recipe, GridRecipe):
+        return option_fields()
+    fields = [*option_fields(), *grid_option_fields()]
+    return [field for field in fields if field.name not in NOT_OF_GRIDS]
 
 
 def add_recipe_options(

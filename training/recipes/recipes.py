@@ -196,6 +196,10 @@ class Recipe:
         """Height, width and channels of the model's input."""
         return (*self.image_size, self.channels)
 
+    def output_shape(self, class_count: int) -> tuple[int, ...]:
+        """The shape of what the model gives for an image."""
+        return (class_count,)
+
     @property
     def peak_learning_rate(self) -> float:
         """The learning rate after the warm-up, for this batch size."""
@@ -206,7 +210,7 @@ class Recipe:
 
 # What has no meaning where an answer belongs to a place of the picture, and its value without any
 # effect.
-_NOT_OF_GRIDS = {
+NOT_OF_GRIDS = {
     "label_smoothing": 0.0,
     "rotation": 0.0,
     "translation": 0.0,
@@ -275,10 +279,15 @@ class GridRecipe(Recipe):
         _check_number("object_weight", self.object_weight, 0, 1000)
         _check_number("focal_gamma", self.focal_gamma, 0, 10)
 
+    def output_shape(self, class_count: int) -> tuple[int, ...]:
+        """Rows, columns and answers of the grid; of joints there is no background."""
+        rows, columns = (math.ceil(side / self.output_stride) for side in self.image_size)
+        return (rows, columns, class_count + (self.task != KEYPOINTS))
+
     def _check_fitting(self):
         given = [
             f"{name}={getattr(self, name)}"
-            for name, without in _NOT_OF_GRIDS.items()
+            for name, without in NOT_OF_GRIDS.items()
             if getattr(self, name) != without
         ]
         if given:

@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from training.fitting.epoch_record import ACCURACY, Score
 from training.fitting.evaluation import Evaluation
 from training.fitting.trainer import TrainingResult
 
@@ -16,36 +17,43 @@ _MOST_COUNTS = 25
 _LONGEST_LABEL = 24
 
 
-def learning_curve(result: TrainingResult) -> Figure:
-    """Draws loss and accuracy over the epochs.
+def learning_curve(result: TrainingResult, score: Score = ACCURACY) -> Figure:
+    """Draws loss and score over the epochs.
 
     Args:
         result: a `trainer.TrainingResult`.
+        score: what the training is judged by.
 
     Returns:
         A `matplotlib.figure.Figure`, which needs no display.
     """
     epochs = [record.epoch for record in result.history]
     figure = Figure(figsize=(10, 4), layout="constrained")
-    loss_axes, accuracy_axes = figure.subplots(1, 2)
+    loss_axes, score_axes = figure.subplots(1, 2)
     # Epochs are the only points measured; a single epoch would draw no line.
     marker = "o" if len(epochs) == 1 else ""
-    for axes, name in ((loss_axes, "loss"), (accuracy_axes, "accuracy")):
+    for axes, name, title in (
+        (loss_axes, "loss", "loss"),
+        (score_axes, score.key, score.title),
+    ):
         for prefix, label in (("", "training (augmented)"), ("validation_", "validation")):
-            values = [getattr(record, prefix + name) for record in result.history]
-            axes.plot(epochs, values, marker=marker, label=label)
+            # The scores of grids are not measured on the images that are learned from.
+            values = [getattr(record, prefix + name, None) for record in result.history]
+            if None not in values:
+                axes.plot(epochs, values, marker=marker, label=label)
         axes.set_xlabel("epoch")
-        axes.set_ylabel(name)
+        axes.set_ylabel(title)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)
-    accuracy_axes.axhline(
-        result.test_accuracy,
+    score_axes.axhline(
+        result.test_score,
         color="black",
         linestyle=":",
-        label=f"test, at the end: {result.test_accuracy:.2%}",
+        label=f"test, at the end: {score.text(result.test_score)}",
     )
-    accuracy_axes.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
-    for axes in (loss_axes, accuracy_axes):
+    if score.decimals is not None:
+        score_axes.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
+    for axes in (loss_axes, score_axes):
         axes.legend()
     return figure
 
