@@ -8,6 +8,8 @@ from keras_micronet.grid_answers.quality import (
     PrecisionRecall,
     best_thresholds,
     joint_precision_recall,
+    matched,
+    matches,
 )
 
 
@@ -35,3 +37,12 @@ def test_joints_that_are_not_there_are_found_wrongly():
     np.testing.assert_array_equal(curve.thresholds, [900, 700, 500])
     np.testing.assert_allclose(curve.precision, [1, 1 / 2, 1 / 3])
     np.testing.assert_allclose(curve.recall, [1 / 2, 1 / 2, 1 / 2])
+
+
+def test_each_object_is_matched_with_the_nearest_that_is_free():
+    label = np.array(
+        [[0, 0, 0, 16, 16], [0, 0, 4, 16, 20], [1, 0, 0, 16, 16], [-1, 0, 0, 0, 0]], np.float32
+    )
+    objects = objects_at((0, 1, 1, 900), (0, 1, 1, 800), (0, 1, 1, 700), (1, 5, 1, 600))
+    np.testing.assert_array_equal(matches(objects, label, 8), [0, 1, -1, -1])
+    np.testing.assert_array_equal(matched(objects, label, 8), [True, True, False, False])
