@@ -27,8 +27,8 @@ from benchmarks.results_file import RESULTS, write_text
 from training.datasets import load_dataset
 from training.datasets.batches import LARGEST_CACHE_BYTES
 from training.fitting.augmentation import random_changes
-from training.fitting.optimizers import make_optimizer
 from training.fitting.objectives import categorical_loss
+from training.fitting.optimizers import make_optimizer
 from training.fitting.trainer import make_reproducible
 from training.fitting.training_model import TrainingModel
 from training.models import build_model

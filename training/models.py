@@ -8,8 +8,8 @@ import keras
 import keras_micronet
 from keras_micronet.files.archives import check_model_file
 from keras_micronet.files.text import shorten
-from keras_micronet.grid import MicroNetGrid
 from keras_micronet.gray_weights import copy_to_gray
+from keras_micronet.grid import MicroNetGrid
 from keras_micronet.weights import check_weights_argument, count_classes, load_weights
 from training.recipes.recipes import GridRecipe, Recipe
 

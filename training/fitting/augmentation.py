@@ -70,9 +70,7 @@ def colour_changes(recipe: Recipe, seed: int) -> list[keras.layers.Layer]:
     """
     layers: list[keras.layers.Layer] = []
     if recipe.brightness:
-        layers.append(
-            keras.layers.RandomBrightness(recipe.brightness, _VALUE_RANGE, seed=seed + 8)
-        )
+        layers.append(keras.layers.RandomBrightness(recipe.brightness, _VALUE_RANGE, seed=seed + 8))
     if recipe.contrast:
         part = (recipe.contrast, recipe.contrast)
         layers.append(keras.layers.RandomContrast(part, _VALUE_RANGE, seed=seed + 9))

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an epoch of a training measured, and the score that the trainings of a task are judged by."""
+"""What an epoch of a training measured, and the score that a task's trainings are judged by."""
 
 import dataclasses
 from typing import Any
 
 from training.recipes.recipes import CLASSIFY, DETECT, KEYPOINTS, SEGMENT
+
 
 @dataclasses.dataclass(frozen=True)
 class Score:

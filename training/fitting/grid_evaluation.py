@@ -5,7 +5,7 @@ Its probabilities are read as devices read them, in Q15 by `keras_micronet.grid_
 """
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 import keras
@@ -74,10 +74,14 @@ class SegmentationEvaluation:
     Attributes:
         loss: mean loss of a cell.
         counts: cells of each image by their classes.
+        answers: the class of each cell, uint8 `(images, rows, columns)`, 0 for background.
+        thresholds: none, as the most probable class of each cell is taken.
     """
 
     loss: float
     counts: CellCounts
+    answers: np.ndarray
+    thresholds: None = None
 
     @property
     def images(self) -> int:
@@ -164,14 +168,16 @@ class _DetectionJudge:
 class _SegmentationJudge:
     def __init__(self, class_count, image_size, output_stride, thresholds):
         self._class_count = class_count
-        self._confusion = []
+        self._answers, self._confusion = [], []
 
     def add(self, probabilities, answers, labels):
-        taken_for = probabilities.argmax(axis=-1)
+        taken_for = probabilities.argmax(axis=-1).astype(np.uint8)
+        self._answers.append(taken_for)
         self._confusion.append(cell_counts(taken_for, answers, self._class_count).confusion)
 
     def evaluation(self, loss):
-        return SegmentationEvaluation(loss, CellCounts(np.concatenate(self._confusion)))
+        counts = CellCounts(np.concatenate(self._confusion))
+        return SegmentationEvaluation(loss, counts, np.concatenate(self._answers))
 
 
 class _KeypointJudge:
@@ -195,7 +201,11 @@ class _KeypointJudge:
         return KeypointEvaluation(loss, counts, curves, thresholds, found)
 
 
-_JUDGES = {DETECT: _DetectionJudge, SEGMENT: _SegmentationJudge, KEYPOINTS: _KeypointJudge}
+_JUDGES: dict[str, Callable[..., Judge]] = {
+    DETECT: _DetectionJudge,
+    SEGMENT: _SegmentationJudge,
+    KEYPOINTS: _KeypointJudge,
+}
 
 
 def _lowest(thresholds, class_count):
@@ -239,7 +249,8 @@ class GridEvaluator:
     ) -> None:
         self._network = network
         self._loss = loss
-        self._new_judge = lambda: _JUDGES[task](class_count, image_size, output_stride, thresholds)
+        self._judge_arguments = class_count, image_size, output_stride, thresholds
+        self._judge_type = _JUDGES[task]
         self._measure_batch = tf.function(
             self._measure_images, autograph=False, reduce_retracing=True
         )
@@ -259,7 +270,7 @@ class GridEvaluator:
         Args:
             batches: of float images, of what their cells are to answer, and of their labels.
         """
-        judge: Judge = self._new_judge()
+        judge = self._judge_type(*self._judge_arguments)
         loss, images = 0.0, 0
         for batch, answers, labels in batches:
             batch_loss, probabilities = self._measure_batch(batch, answers)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the trainings of a task learn and are judged by: all in which tasks differ to the trainer."""
+"""What a task's trainings learn and are judged by: all in which tasks differ to the trainer."""
 
 from typing import Any, Protocol
 
@@ -138,7 +138,6 @@ def categorical_loss(recipe: Recipe) -> keras.losses.Loss:
     return keras.losses.CategoricalCrossentropy(label_smoothing=recipe.label_smoothing)
 
 
-
 class GridObjective:
     """What is where in an image, cell by cell.
 
@@ -160,7 +159,7 @@ class GridObjective:
     def examples(self) -> tuple[np.ndarray, np.ndarray]:
         """Of a picture that shows nothing."""
         task, image_size = self._dataset.task, self._dataset.image_size
-        nothing = {
+        nothing: dict[str, np.ndarray] = {
             DETECT: np.zeros((0, 5), np.float32),
             SEGMENT: np.zeros(image_size, np.uint8),
             KEYPOINTS: np.full((self._class_count, 2), np.nan, np.float32),

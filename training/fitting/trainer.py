@@ -18,7 +18,7 @@ from training.fitting.early_stopping import EarlyStopping, best_record
 from training.fitting.epoch_record import AnyRecord, make_record
 from training.fitting.evaluation import Evaluation
 from training.fitting.grid_evaluation import GridEvaluation
-from training.fitting.objectives import VALIDATION, Objective, make_objective
+from training.fitting.objectives import VALIDATION, make_objective
 from training.fitting.optimizers import make_optimizer
 from training.fitting.precision import scale_losses
 from training.fitting.strategies import is_chief, synchronized_batch_normalization
@@ -98,8 +98,8 @@ def train(
             probabilities `(batch, classes)`, or of a grid's cells `(batch, rows, columns,
             answers)`, made in the strategy's scope.
         dataset: an `ImageDataset`, or a `GridDataset`, which decides what is learned.
-        recipe: a `Recipe`, of a grid a `GridRecipe`, with the dataset's image size. If it has no epochs, the model is only
-            measured.
+        recipe: a `Recipe`, of a grid a `GridRecipe`, with the dataset's image size. If it has no
+            epochs, the model is only measured.
         seed: non-negative integer; decides the order and the augmentation of the images.
         callbacks: further Keras callbacks, such as `progress.ProgressLines`.
         companion: `None`, or a `companions.Partner` or `companions.Teacher`.

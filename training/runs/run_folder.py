@@ -11,12 +11,11 @@ channels last, at the model's input size; the model normalizes them inside.
 and what its export needs, as `keras_micronet.run_folders` says |
 | `model.weights.h5` | the model's weights alone, for `model.load_weights` |
 | `history.csv` | one line an epoch: loss, accuracy, validation loss and accuracy, learning rate; \
-for the cells of a grid loss, validation loss, the task's figure on the validation images, learning \
-rate |
+for the cells of a grid loss, validation loss, the task's score there, learning rate |
 | `learning_curve.png` | the same as a plot; missing if there were no epochs |
-| `confusion_matrix.png` | which classes of the test images, or of their cells, are taken for which |
-| `precision_recall.png` | of each class of objects, or of each joint, over its threshold, with the \
-chosen one |
+| `confusion_matrix.png` | which classes of test images, or of their cells, are taken for which |
+| `precision_recall.png` | of each class of objects, or of each joint, with the point that its \
+threshold chooses |
 | `found_and_missed.png` | test images with what was found, missed and invented |
 | `tensorboard` | a folder of logs for TensorBoard; missing unless they were asked for |
 | `run.json` | every setting, the measurements and the versions; written last, so that a folder \

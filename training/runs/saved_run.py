@@ -8,7 +8,7 @@ refused.
 import dataclasses
 import os
 import pathlib
-from typing import Self
+from typing import Any, Self
 
 import keras
 import numpy as np
@@ -94,7 +94,7 @@ class SavedRun:
             task = run_folders.read_task(summary)
             recipe_type = _RECIPE_TYPES[task != CLASSIFY, is_quantized]
             dataset = summary["dataset"]
-            recipe = {
+            recipe: dict[str, Any] = {
                 name: tuple(value) if isinstance(value, list) else value
                 for name, value in summary["recipe"].items()
             }

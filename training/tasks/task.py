@@ -9,7 +9,6 @@ import keras
 import numpy as np
 
 from training.fitting.epoch_record import Score
-from training.recipes.recipes import Recipe
 from training.settings import MOST_PIXELS
 
 if TYPE_CHECKING:  # who draws imports it
@@ -32,7 +31,7 @@ class Source:
 
 
 class Task(Protocol):
-    """A task; datasets and evaluations are of the types that its objective has.
+    """A task; datasets, recipes and evaluations are of the types that its objective has.
 
     Attributes:
         score: what tells how good a model is.
@@ -40,7 +39,7 @@ class Task(Protocol):
 
     score: Score
 
-    def load_dataset(self, source: Source, recipe: Recipe) -> Any:
+    def load_dataset(self, source: Source, recipe: Any) -> Any:
         """Loads a dataset for the recipe's images.
 
         Raises:
@@ -48,7 +47,7 @@ class Task(Protocol):
         """
 
     def build_model(
-        self, variant: str, recipe: Recipe, class_count: int, weights: str | None
+        self, variant: str, recipe: Any, class_count: int, weights: str | None
     ) -> keras.Model:
         """Builds the model of a variant, as the functions of `training.models` do."""
 
@@ -75,6 +74,6 @@ class Task(Protocol):
         """What was measured besides the loss, in lines for people."""
 
     def plots(
-        self, evaluation: Any, dataset: Any, part: str, recipe: Recipe
+        self, evaluation: Any, dataset: Any, part: str, recipe: Any
     ) -> "Mapping[str, Figure]":
         """Matplotlib figures of an evaluation of a part, by the names of their files."""

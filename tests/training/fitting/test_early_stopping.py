@@ -12,7 +12,8 @@ from tests.training.conftest import build_tiny_model, make_tiny_dataset
 from training.fitting import trainer
 from training.fitting.checkpoints import CheckpointFolder
 from training.fitting.early_stopping import EarlyStopping, best_record
-from training.fitting.trainer import EpochRecord, make_reproducible, train
+from training.fitting.epoch_record import EpochRecord
+from training.fitting.trainer import make_reproducible, train
 from training.fitting.validation import Validation
 from training.recipes.recipes import SMALL_IMAGES
 
