@@ -16,9 +16,10 @@ from keras_micronet import quantization
 from training.command_line import main, parse_arguments
 from training.commands import quantize, train
 from training.fitting.trainer import TrainingDivergedError
-from training.recipes.options import format_value
+from training.recipes.options import IDENTITY, format_value
 from training.recipes.recipes import IMAGENET_M3, RECIPES, SMALL_IMAGES, Recipe
 from training.settings import EvaluateSettings, PredictSettings, QuantizeAwareSettings
+from training.tasks import classes
 
 pytestmark = pytest.mark.slow
 
@@ -123,7 +124,7 @@ def test_the_history_and_the_class_names_are_those_of_the_run(finished_run):
 
 
 def test_a_second_run_is_refused_before_anything_is_loaded(finished_run, capsys, monkeypatch):
-    monkeypatch.setattr(train, "load_dataset", lambda *_: pytest.fail("loaded"))
+    monkeypatch.setattr(classes, "load_dataset", lambda *_: pytest.fail("loaded"))
     before = (finished_run / "run.json").read_bytes()
     assert main(["--output", str(finished_run)]) == 2
     assert "unless --overwrite is given" in capsys.readouterr().err
@@ -310,7 +311,7 @@ def test_help_names_every_variant_and_default_and_needs_no_tensorflow():
         assert variant in finished.stdout
     text = " ".join(finished.stdout.split())
     for field in dataclasses.fields(Recipe):
-        if field.name not in ("name", "version"):
+        if field.name not in IDENTITY:
             value = format_value(getattr(SMALL_IMAGES, field.name))
             assert f"{field.metadata['help']} [{value}]" in text
     for name in RECIPES:
@@ -467,7 +468,7 @@ def test_how_to_train_is_taken_as_said():
 
 
 def test_tensorboard_must_be_installed(monkeypatch, capsys, tmp_path):
-    monkeypatch.setattr(train, "load_dataset", lambda *_: pytest.fail("loaded"))
+    monkeypatch.setattr(classes, "load_dataset", lambda *_: pytest.fail("loaded"))
     find_spec = importlib.util.find_spec
     missing = ("tensorboard",)
     monkeypatch.setattr(

@@ -40,7 +40,7 @@ def test_a_cell_answers_the_class_of_most_of_its_pixels():
     mask[:2, 2:4] = [[2, labels.IGNORED], [labels.IGNORED, labels.IGNORED]]
     mask[2:, 4:] = labels.IGNORED
     answers = labels.cell_answers(SEGMENT, mask, (4, 6), 2, 2)
-    assert answers.tolist() == [[1, 2, 0], [0, 0, 0]]
+    assert answers.tolist() == [[1, 2, 0], [0, 0, labels.IGNORED]]
 
 
 def test_cells_beyond_the_picture_answer_by_what_is_in_it():

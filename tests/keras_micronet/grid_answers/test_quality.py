@@ -122,3 +122,44 @@ def test_joints_are_right_near_their_places():
     assert counts.correct == 0.5
     nothing = quality.joint_counts([objects_at()], labels, (60, 100), STRIDE)
     assert nothing.correct == 0.0
+
+
+def objects_in_cells(*rows):
+    """`Objects` of (class, x, y, score), places in cells."""
+    return objects_at(*((chosen, x * STRIDE, y * STRIDE, score) for chosen, x, y, score in rows))
+
+
+def test_thresholds_are_no_lower_than_what_was_looked_at():
+    curve = quality.PrecisionRecall(
+        np.array([900, 500]), np.array([1.0, 1.0]), np.array([0.5, 1.0])
+    )
+    (at_any,) = quality.best_thresholds([curve])
+    assert at_any == 250
+    (at_known,) = quality.best_thresholds([curve], lowest=400)
+    assert at_known == 450
+    first = quality.PrecisionRecall(
+        np.array([900, 500]), np.array([1.0, 0.5]), np.array([1.0, 1.0])
+    )
+    assert quality.best_thresholds([first], lowest=400) == 700
+
+
+def test_joints_that_are_not_there_are_found_wrongly():
+    labels = np.array([[[8.0, 8.0]], [[np.nan, np.nan]], [[8.0, 24.0]]], np.float32)
+    found = [
+        objects_in_cells((0, 1, 1, 900)),
+        objects_in_cells((0, 1, 1, 700)),
+        objects_in_cells((0, 1, 1, 500)),
+    ]
+    (curve,) = quality.joint_precision_recall(found, labels, (32, 32), 8)
+    np.testing.assert_array_equal(curve.thresholds, [900, 700, 500])
+    np.testing.assert_allclose(curve.precision, [1, 1 / 2, 1 / 3])
+    np.testing.assert_allclose(curve.recall, [1 / 2, 1 / 2, 1 / 2])
+
+
+def test_each_object_is_matched_with_the_nearest_that_is_free():
+    label = np.array(
+        [[0, 0, 0, 16, 16], [0, 0, 4, 16, 20], [1, 0, 0, 16, 16], [-1, 0, 0, 0, 0]], np.float32
+    )
+    objects = objects_in_cells((0, 1, 1, 900), (0, 1, 1, 800), (0, 1, 1, 700), (1, 5, 1, 600))
+    np.testing.assert_array_equal(quality.matches(objects, label, 8), [0, 1, -1, -1])
+    np.testing.assert_array_equal(quality.matched(objects, label, 8), [True, True, False, False])

@@ -146,6 +146,9 @@ def test_named_recipes():
         "imagenet-m1",
         "imagenet-m2",
         "imagenet-m3",
+        "detect",
+        "segment",
+        "keypoints",
     }
     for name, recipe in RECIPES.items():
         assert recipe.name == name
@@ -158,6 +161,7 @@ def test_imagenet_recipes_are_those_of_the_release(variant):
     # Every value that is not here is one that the release does not have: off.
     assert dataclasses.asdict(recipe) == {
         "name": f"imagenet-{variant}",
+        "task": "classify",
         "version": 1,
         "image_size": (224, 224),
         "channels": 3,
