@@ -14,7 +14,8 @@ from keras_micronet.grid_answers import objects as grid_objects
 from keras_micronet.grid_answers.objects import CELL, Objects
 from tflm.recognition.scores import ONE, probabilities
 
-_SCORES = np.arange(-128, 128)  # of int8
+SIGMOIDS = 256  # one for each int8 value
+_LOWEST = -128
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,7 +101,7 @@ def sigmoids(scale: float, zero_point: int) -> np.ndarray:
     """
     if not (math.isfinite(scale) and scale > 0):
         raise ValueError(f"An output's scale must be positive and finite. Received: scale={scale}")
-    reals = float(scale) * (_SCORES - zero_point)
+    reals = float(scale) * (np.arange(_LOWEST, _LOWEST + SIGMOIDS) - zero_point)
     # 1 / (1 + exp(-real)) without overflow.
     return np.round((1 + np.tanh(reals / 2)) / 2 * ONE).astype(np.uint16)
 
@@ -142,7 +143,7 @@ def find_keypoints(
         thresholds: integers (joints,) in Q15, at least 1.
         view: where the input is in the camera's frame.
     """
-    chances = table[scores.astype(np.int64) - _SCORES[0]]
+    chances = table[scores.astype(np.int64) - _LOWEST]
     return in_frame(grid_objects.find_keypoints(chances, thresholds), grid, view)
 
 
