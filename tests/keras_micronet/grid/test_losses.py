@@ -55,3 +55,9 @@ def test_losses_are_finite_and_survive_saving(loss):
 def test_weights_are_refused(value):
     with pytest.raises(ValueError, match="object_weight"):
         GridCrossentropy(object_weight=value)
+
+
+def test_cells_that_count_as_neither_have_no_loss():
+    labels = np.array([[[255, 2]]])
+    loss = GridCrossentropy(object_weight=10, reduction=None)(labels, PROBABILITIES)
+    np.testing.assert_allclose(loss, [[[0.0, -10 * np.log(0.8)]]], rtol=1e-5)
