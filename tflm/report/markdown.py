@@ -66,10 +66,11 @@ def _refusal(report):
         f"- {step.effect}" if step.command is None else f"- `{step.command}`\n  {step.effect}"
         for step in report.next_steps
     )
+    allowed = f"{points(report.most_points_lost)} of {report.answers.measure}"
     return f"""
 ## Refused: no sources were written
 
-{points(report.most_points_lost)} of {report.answers.measure} may be lost, and significantly more are: the whole
+{allowed} may be lost, and significantly more are: the whole
 interval lies beyond. What to do, best first:
 
 {steps}
@@ -130,12 +131,16 @@ def _firmware_section(report):
         return ""
     return f"""## In firmware
 
-{report.runtime.firmware(report.frame)}
+{report.runtime.firmware(report.frame, _outputs_note(report))}
 
 `test/` has images with the scores that must come out: run them first. `README.md` tells how, and
 how this folder goes into a project.
 
 """
+
+
+def _outputs_note(report):
+    return report.answers.outputs_note(report.runtime.library)
 
 
 def _rows(rows):

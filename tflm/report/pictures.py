@@ -4,7 +4,6 @@
 import collections.abc
 import dataclasses
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -68,7 +67,7 @@ def pictures_png(
     """
     columns = min(len(pictures), in_a_row)
     rows = -(-len(pictures) // columns)
-    with matplotlib.rc_context(style()):
+    with style():
         size = (inches * columns, (inches + 0.5) * rows + 0.3)
         figure = Figure(figsize=size, layout="constrained")
         figure.suptitle(title, fontsize=10)

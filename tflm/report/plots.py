@@ -3,7 +3,6 @@
 
 import itertools
 
-import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
@@ -62,7 +61,7 @@ def operations_png(report: ExportReport) -> bytes:
     Returns:
         A PNG file's bytes.
     """
-    with matplotlib.rc_context(style()):
+    with style():
         figure = Figure(figsize=(_WIDTH_INCHES, 8.2), layout="constrained")
         panels = figure.subplots(3, 1, sharex=True)
         _draw_bars(panels[0], report, "multiply_adds", "multiply-adds")
@@ -86,7 +85,7 @@ def memory_png(report: ExportReport) -> bytes:
     Returns:
         A PNG file's bytes.
     """
-    with matplotlib.rc_context(style()):
+    with style():
         figure = Figure(figsize=(_WIDTH_INCHES, 4.6), layout="constrained")
         axes = figure.subplots()
         live = np.array(report.live_bytes) / _KILOBYTE

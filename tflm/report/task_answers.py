@@ -87,6 +87,14 @@ class TaskAnswers(typing.Protocol):
         """What else must be known of the cost, paragraphs."""
         ...
 
+    def outputs_note(self, library: str) -> str:
+        """What the scores are of, for a comment.
+
+        Args:
+            library: prefix of files, functions and constants.
+        """
+        ...
+
     def examples_section(self) -> str:
         """What `examples_png` shows, or nothing."""
         ...

@@ -12,7 +12,9 @@ from tflm.sources import c_arrays
 
 _RAW_VALUES = 256
 # What the output is, in lines of C comments.
-ABOUT_SCORES = "The output is a score for each class, before any softmax: the largest names the class."
+ABOUT_SCORES = (
+    "The output is a score for each class, before any softmax: the largest names the class."
+)
 _CHANNEL_NAMES = {1: ("gray",), 3: ("red", "green", "blue")}
 _PIXELS = {
     1: "one byte from 0 (black) to 255 (white)",

@@ -190,6 +190,10 @@ class is at least {CLEAR_MARGIN:g} more probable than the second: {clear}."""
                 "answers."
             )
 
+    def outputs_note(self, library: str) -> str:
+        """See `TaskAnswers`."""
+        return f"of {library}_class_names"
+
     def examples_section(self) -> str:
         """See `TaskAnswers`."""
         if not self.examples:
@@ -252,10 +256,6 @@ class Classes:
     name = CLASSIFY
     measure = ClassAnswers.measure
     about_output = ABOUT_SCORES
-
-    def outputs_note(self, library: str) -> str:
-        """See `Task`."""
-        return f"of {library}_class_names"
 
     def questions(self, outputs: np.ndarray) -> np.ndarray:
         """See `Task`."""

@@ -7,30 +7,17 @@ import typing
 import numpy as np
 
 from keras_micronet.grid_answers.labels import NO_OBJECT
-from keras_micronet.grid_answers.objects import (
-    CELL,
-    find_in_images,
-    quantized_probabilities,
-)
-from keras_micronet.grid_answers.quality import detection_counts, matched, precision_recall
+from keras_micronet.grid_answers.objects import find_in_images
+from keras_micronet.grid_answers.quality import detection_counts, matched_rows, precision_recall
 from keras_micronet.grid_answers.tasks import DETECT
-from tflm.recognition.grid_constants import MOST_OBJECTS, GridReading
+from tflm.graph.graph import Quantization
+from tflm.recognition.grid_constants import MOST_OBJECTS
+from tflm.recognition.objects import Grid
 from tflm.recognition.scores import exponentials, probabilities
-from tflm.report.pictures import Mark, Picture
-from tflm.report.style import ACCENT, RIGHT
 from tflm.report.tables import table
 from tflm.report.verdict import percent
-from tflm.tasks.found_answers import (
-    FoundAnswers,
-    ModelFound,
-    default_thresholds,
-    lowest_thresholds,
-    thresholds_of,
-)
-from tflm.tasks.grid_answers import ABOUT_CELLS, EXAMPLES, MOST_MISTAKES, GridTask, grid_of
-from tflm.tasks.spread import mistakes_first
-from tflm.tasks.task import Models, Run
-from tflm.verification.grid_cost import compare_grids
+from tflm.tasks.found_answers import FoundAnswers, FoundTask, Judge, ModelFound
+from tflm.tasks.grid_answers import ABOUT_CELLS
 
 _README = """\
 ## After the scores
@@ -50,8 +37,8 @@ for (int32_t i = 0; i < count; ++i) {
 ```
 
 The most probable object is the first; `count` is how many there are. `micronet_objects.h` tells
-more; all of it is integers, without a heap. `report.md` says how the thresholds were chosen, and how
-many objects they find and invent.
+more; all of it is integers, without a heap. `report.md` says how the thresholds were chosen, and
+how many objects they find and invent.
 """
 _ARDUINO = """\
   static uint32_t memory[MICRONET_FIND_OBJECTS_BYTES(LIBRARY_GRID_COLUMNS) / 4];
@@ -91,7 +78,7 @@ class DetectionAnswers(FoundAnswers):
     key = "mean_f1"
     questions = "cells"
     marks = "rings are objects that are there, crosses invented ones, dashed boxes missed ones"
-    thing, things, class_word = "object", "objects", "class"
+    thing, class_word = "object", "class"
 
     @property
     def about(self) -> str:
@@ -102,7 +89,7 @@ class DetectionAnswers(FoundAnswers):
         """See `GridAnswers`."""
         heads = ("class", "objects", "F1, float", "F1, int8", "count error, float", "int8")
         both = self.float_found.test, self.int8_found.test
-        rows = [
+        rows: list[tuple[str | int, ...]] = [
             (
                 name,
                 int(both[0].there[:, index].sum()),
@@ -183,12 +170,6 @@ class _DetectionJudge:
         return counts.mean_f1
 
     def matches(self, objects, label):
-        stride = self.grid.output_stride
-        is_right = matched(objects, label, stride)
-        there = label[label[:, 0] != NO_OBJECT]
-        # A box is found if without it one object less is right.
-        is_found = [
-            matched(objects, np.delete(there, index, axis=0), stride).sum() < is_right.sum()
-            for index in range(len(there))
-        ]
-        return is_right, np.array(is_found, bool)
+        rows = matched_rows(objects, label, self.grid.output_stride)
+        is_found = np.isin(np.flatnonzero(label[:, 0] != NO_OBJECT), rows)
+        return rows >= 0, is_found

@@ -68,7 +68,6 @@ class FoundAnswers(GridAnswers):
     int8_found: ModelFound
 
     thing: typing.ClassVar[str]  # what is found
-    things: typing.ClassVar[str]
     class_word: typing.ClassVar[str]  # what has a threshold
 
     def warnings(self) -> collections.abc.Iterable[str]:
@@ -107,9 +106,8 @@ higher one makes fewer mistakes, and finds less. They are `thresholds` in
             f"choose them on. Until then they are {_DEFAULT_THRESHOLD / PROBABILITY_ONE:.0%}. "
         )
         if is_own_model:
-            return (
-                f"{text}`keras_micronet.write_run_folder` takes some: `validation=(images, labels)`."
-            )
+            taken = "`validation=(images, labels)`"
+            return f"{text}`keras_micronet.write_run_folder` takes some: {taken}."
         return f"{text}Give the command of the training again, with `--overwrite`."
 
     def _threshold_table(self):
@@ -228,12 +226,9 @@ class FoundTask(GridTask):
         float_found = found(in_q15(models.float_probabilities))
         int8_found = found(lambda images: self.read(models.outputs(images), models.output))
         own_found = found(in_q15(models.own_probabilities)) if models.is_aware else float_found
-        compared = [
-            judge.compared(each.objects, tested.labels)
-            for each in (float_found, int8_found, own_found)
-        ]
         cost = compare_grids(
-            *compared[:2],
+            judge.compared(float_found.objects, tested.labels),
+            judge.compared(int8_found.objects, tested.labels),
             self.questions(models.float_probabilities(tested.images)).argmax(axis=-1),
             self.questions(models.outputs(tested.images)).argmax(axis=-1),
         )
@@ -249,7 +244,7 @@ class FoundTask(GridTask):
             class_names=run.class_names,
             reading=reading,
             cost=cost,
-            own_value=judge.value(compared[2]),
+            own_value=judge.value(judge.compared(own_found.objects, tested.labels)),
             float_run_value=run.float_test_value,
             examples=self._examples(run, grid, judge, (float_found, int8_found)),
             float_found=float_found,

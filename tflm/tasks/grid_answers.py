@@ -115,10 +115,11 @@ class GridAnswers(abc.ABC):
         cost, low_and_high = self.cost, "{:.2f} to {:.2f}".format(*self.cost.points_lost_interval)
         return f"""\
 Float and int8 have seen the same {cost.images:,} test images: {self.measure} is
-{percent(cost.float_value)} and {percent(cost.int8_value)}, which makes {cost.points_lost:.2f} points
-lost. On all images of the kind it is, with {CONFIDENCE:.0%} confidence, {low_and_high} points
-(bootstrap over images in pairs, {RESAMPLES:,} times). Of {cost.questions:,} {self.questions}, both
-answer {percent(cost.agreement)} in the same way.
+{percent(cost.float_value)} and {percent(cost.int8_value)},
+which makes {cost.points_lost:.2f} points lost. On all images of the kind it is, with
+{CONFIDENCE:.0%} confidence, {low_and_high} points (bootstrap over images in pairs,
+{RESAMPLES:,} times). Both answer {percent(cost.agreement)} of {cost.questions:,} {self.questions}
+in the same way.
 
 {self.class_table()}"""
 
@@ -146,6 +147,10 @@ answer {percent(cost.agreement)} in the same way.
                 f"**{warning[0].upper()}{warning[1:]}.** It computes what it is defined to; but "
                 "figures say little of such answers."
             )
+
+    def outputs_note(self, library: str) -> str:
+        """See `TaskAnswers`."""
+        return f"of each cell, see {library}_recognition.h"
 
     def examples_section(self) -> str:
         """See `TaskAnswers`."""
@@ -201,10 +206,6 @@ class GridTask(abc.ABC):
     readme: typing.ClassVar[str]  # for `c_arrays.of_library`, as all below
     arduino: typing.ClassVar[str]
     helper: typing.ClassVar[str]  # functions of this model, for its header
-
-    def outputs_note(self, library: str) -> str:
-        """See `Task`."""
-        return f"of each cell, see {library}_recognition.h"
 
     def questions(self, outputs: np.ndarray) -> np.ndarray:
         """See `Task`."""

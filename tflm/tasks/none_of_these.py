@@ -60,7 +60,8 @@ def _choice(choice, is_own_model):
         reason = "the run has no validation images (`validation.npz`) to choose it on"
     return (
         f"No threshold was chosen: {reason}. Until then it is {probability}, from which on the "
-        f"best class is more probable than all others together. {_next_step(validation, is_own_model)}"
+        "best class is more probable than all others together. "
+        f"{_next_step(validation, is_own_model)}"
     )
 
 

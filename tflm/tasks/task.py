@@ -50,6 +50,11 @@ class Models(typing.Protocol):
         """Of the device's outputs."""
         ...
 
+    @property
+    def is_aware(self) -> bool:
+        """Whether the run's model has learned with rounding."""
+        ...
+
     def own_probabilities(self, images: np.ndarray) -> np.ndarray:
         """Of the run's model, with the rounding that it may have learned with."""
         ...
@@ -101,14 +106,6 @@ class Task(typing.Protocol):
     def measure(self) -> str: ...
     @property
     def about_output(self) -> str: ...
-
-    def outputs_note(self, library: str) -> str:
-        """What the scores are of, for a comment.
-
-        Args:
-            library: prefix of files, functions and constants.
-        """
-        ...
 
     def questions(self, outputs: np.ndarray) -> np.ndarray:
         """Outputs as `(images, ..., alternatives)`: the answer is the highest of the last axis."""

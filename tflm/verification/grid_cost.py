@@ -6,14 +6,13 @@ certainly loses more than was allowed.
 """
 
 import dataclasses
-import typing
 
 import numpy as np
 
 from keras_micronet.grid_answers.quality import CellCounts, DetectionCounts, JointCounts
 from tflm.verification.paired_bootstrap import bootstrap_interval
 
-Counts = typing.TypeVar("Counts", DetectionCounts, CellCounts, JointCounts)
+Counts = DetectionCounts | CellCounts | JointCounts
 
 
 @dataclasses.dataclass(frozen=True)
