@@ -8,7 +8,7 @@ import numpy as np
 
 from keras_micronet.grid_answers.labels import NO_OBJECT
 from keras_micronet.grid_answers.objects import find_in_images
-from keras_micronet.grid_answers.quality import detection_counts, matched_rows, precision_recall
+from keras_micronet.grid_answers.quality import detection_counts, matches, precision_recall
 from keras_micronet.grid_answers.tasks import DETECT
 from tflm.graph.graph import Quantization
 from tflm.recognition.grid_constants import MOST_OBJECTS
@@ -170,6 +170,6 @@ class _DetectionJudge:
         return counts.mean_f1
 
     def matches(self, objects, label):
-        rows = matched_rows(objects, label, self.grid.output_stride)
+        rows = matches(objects, label, self.grid.output_stride)
         is_found = np.isin(np.flatnonzero(label[:, 0] != NO_OBJECT), rows)
         return rows >= 0, is_found
