@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_micronet.grid_answers.labels import cell_answers
-from keras_micronet.grid_answers.tasks import KEYPOINTS, SEGMENT
+from keras_micronet.grid_answers.tasks import DETECT, KEYPOINTS, SEGMENT
 from training.datasets.batches import (
     LARGEST_CACHE_BYTES,
     Share,
@@ -120,7 +120,9 @@ def grid_evaluation_batches(
             batches are read.
 
     Returns:
-        A `tf.data.Dataset` of batches as those of `grid_training_batches`.
+        A `tf.data.Dataset` of batches as those of `grid_training_batches`, and with each the labels
+        of its images in their pixels, as run folders hold them, see
+        `keras_micronet.grid_answers.labels`.
     """
     read = _centred_reader(dataset, split.read)
     images = tf.data.Dataset.range(split.size).map(
@@ -129,7 +131,9 @@ def grid_evaluation_batches(
     )
     if split.size * images.element_spec[0].shape.num_elements() <= cache_bytes:
         images = images.cache()
-    images = images.map(_to_model_format(dataset, output_stride), tf.data.AUTOTUNE)
+    convert = _to_model_format(dataset, output_stride)
+    pad = _padding(dataset)
+    images = images.map(lambda image, label: (*convert(image, label), pad(label)), tf.data.AUTOTUNE)
     return images.batch(batch_size).prefetch(tf.data.AUTOTUNE)
 
 
@@ -273,6 +277,25 @@ def _to_model_format(dataset, output_stride):
         return tf.cast(image, tf.float32), answers
 
     return convert
+
+
+def _padding(dataset):
+    """From a label to one of the shape that all of the dataset have."""
+
+    def pad_array(label):
+        return padded_labels(dataset.task, [label], dataset.most_objects)[0]
+
+    def pad(label):
+        padded = _call(pad_array, [label], _label_type(dataset))
+        shapes = {
+            DETECT: (dataset.most_objects, 5),
+            SEGMENT: dataset.image_size,
+            KEYPOINTS: (len(dataset.class_names), 2),
+        }
+        padded.set_shape(shapes[dataset.task])
+        return padded
+
+    return pad
 
 
 def _label_type(dataset):
