@@ -73,6 +73,13 @@ def convert(model, images):
     return converter.convert()
 
 
+def quantized_input(data, images):
+    """Float images as the model of a flatbuffer takes them, int8."""
+    (details,) = tf.lite.Interpreter(model_content=data).get_input_details()
+    scale, zero_point = details["quantization"]
+    return np.clip(np.round(images / scale + zero_point), -128, 127).astype(np.int8)
+
+
 def settle(model, images):
     """Sets the moving statistics of every batch normalization to those of `images`."""
     normalizations = [

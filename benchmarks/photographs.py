@@ -14,16 +14,22 @@ trained models, which stay in `--folder`. `--write` stores figures, table and pl
 import argparse
 import dataclasses
 import functools
-import json
 import pathlib
 import tempfile
 
 import keras
 import numpy as np
-from ai_edge_litert import interpreter as litert
 
 import keras_micronet
-from benchmarks import aware_rivals, export_size, models, photographs_report, rivals, tflite_micro
+from benchmarks import (
+    aware_rivals,
+    export_size,
+    models,
+    photographs_report,
+    results_file,
+    rivals,
+    tflite_micro,
+)
 from benchmarks.results_file import RESULTS, write_text
 from keras_micronet import run_folders
 from keras_micronet.files.atomic import write_file
@@ -213,19 +219,12 @@ def converted_accuracy(data, images, labels):
         images: uint8 `(count, height, width, 3)`.
         labels: integers `(count,)`.
     """
-    inputs = _quantized_input(data, rivals.normalize(images))
+    inputs = export_size.quantized_input(data, rivals.normalize(images))
     return float(np.mean(MicroInterpreter(data).run(inputs).argmax(axis=-1) == labels))
 
 
 def _image_size(side):
     return side, side
-
-
-def _quantized_input(data, images):
-    """Float images as the model of a flatbuffer takes them, int8."""
-    (details,) = litert.Interpreter(model_content=data).get_input_details()
-    scale, zero_point = details["quantization"]
-    return np.clip(np.round(images / scale + zero_point), -128, 127).astype(np.int8)
 
 
 def _of_static_library(variant, size, folder):
@@ -249,46 +248,23 @@ def _of_rival(core, tflite_micro_root, folder):
     return tflite_micro.measure(data, tflite_micro_root, folder)
 
 
-class Figures:
-    """All figures of the study, by network, size, epochs and stage; stored when they change.
+class Figures(results_file.StoredFigures):
+    """All figures of the study, by network, size, epochs and stage.
 
     Args:
-        path: `pathlib.Path` of the file to keep them in.
-        earlier: of the figures that were stored before, which that file's own replace.
+        path, earlier: as for `StoredFigures`.
     """
 
     def __init__(self, path, earlier=FIGURES):
-        self._path = path
-        self._figures = {}
-        for source in (earlier, path):
-            self._read(source)
-
-    def _read(self, source):
-        if source.is_file():
-            for row in json.loads(source.read_text()):
-                key = tuple(row.pop(name) for name in _KEY)
-                self._figures[key] = row
+        super().__init__(path, earlier, _KEY, _order)
 
     def get(self, case, stage):
         """Figures by name, `None` if there are none."""
-        return self._figures.get(_key(case, stage))
+        return self.at(_key(case, stage))
 
     def put(self, case, stage, figures):
-        """Stores the figures of a stage, whose names are none of those that say what it is."""
-        taken = set(_KEY) & set(figures)
-        if taken:
-            raise ValueError(f"Figures must not be called {', '.join(_KEY)}. Received: {taken}")
-        self._read(self._path)  # others may have measured other cases meanwhile
-        self._figures[_key(case, stage)] = figures
-        write_text(self._path, self.text())
-
-    def text(self):
-        """JSON text, of one line for the figures of a stage."""
-        rows = [
-            json.dumps(dict(zip(_KEY, key, strict=True)) | figures)
-            for key, figures in sorted(self._figures.items(), key=lambda item: _order(item[0]))
-        ]
-        return "[\n" + ",\n".join(rows) + "\n]\n"
+        """Stores the figures of a stage."""
+        self.store(_key(case, stage), figures)
 
     def results(self, epochs):
         """Mapping (network, size) -> figures by stage, for so many epochs; all cases are there."""
@@ -298,14 +274,14 @@ class Figures:
             for size in SIZES
             if size in sizes_of(network)
         }
-        for (network, size, trained, stage), figures in self._figures.items():
+        for (network, size, trained, stage), figures in self.items():
             if trained in (epochs, None) and (network, size) in cases:
                 cases[network, size][stage] = figures
         return cases
 
     def epochs(self):
         """Numbers of epochs of the trainings, in their order."""
-        return sorted({key[2] for key in self._figures if key[2] is not None})
+        return sorted({key[2] for key, _ in self.items() if key[2] is not None})
 
 
 def _key(case, stage):
