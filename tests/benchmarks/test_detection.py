@@ -82,7 +82,7 @@ def test_the_table_says_what_is_known():
                     "classes": ["a", "b"],
                 }
             ],
-            "device": [{"model_bytes": 90000, "peak_bytes": 138240}],
+            "device": [{"model_bytes": 90000, "peak_bytes": 138240, "multiply_adds": 5}],
         },
     }
     page = detection_report.page({"cells": networks})
@@ -91,7 +91,7 @@ def test_the_table_says_what_is_known():
     assert first.split(" | ")[1:5] == ["2", "85.0 ± 7.1", "80.0 ± 14.1", "not yet run"]
     assert " | 15,000 | 1,000,000 |  |  | 47,000 | " in first
     assert " | 50.0 | a 40.0, b 60.0 | 1.50 | " in second
-    assert "138,240 |  | 90,000 (model) |" in second
+    assert "| 5 | 138,240 |  | 90,000 (model) |" in second
     figure = detection_report.plot({"cells": networks})
     titles = [axes.get_title() for axes in figure.axes]
     assert titles == ["cells", "cells"]
