@@ -101,6 +101,8 @@ def read_pascal_voc(
         )
         for pair in pairs
     ]
+    if any(pair.part for pair in pairs):
+        return FolderContents(tuple(names), tuple(pictures))
     by_name = {pair.name: picture for pair, picture in zip(pairs, pictures, strict=True)}
     return FolderContents(tuple(names), _in_parts(folder, "Main", by_name, findings))
 
