@@ -25,6 +25,15 @@ class RecognitionConstants:
     definitions: str
 
 
+def check_name(name: str) -> None:
+    """Raises `ValueError` unless names of C may begin so."""
+    if not _C_NAME.fullmatch(name):
+        raise ValueError(
+            "A model's name must be letters, digits and underscores, a letter first. "
+            f"Received: name={name!r}"
+        )
+
+
 def recognition_constants(name: str, scale: float, threshold: int) -> RecognitionConstants:
     """Writes a model's exponentials and threshold down.
 
@@ -38,11 +47,7 @@ def recognition_constants(name: str, scale: float, threshold: int) -> Recognitio
         ValueError: if the name is none of C, the scale not positive, or the threshold outside of
             [0, 32768].
     """
-    if not _C_NAME.fullmatch(name):
-        raise ValueError(
-            "A model's name must be letters, digits and underscores, a letter first. "
-            f"Received: name={name!r}"
-        )
+    check_name(name)
     if not 0 <= threshold <= ONE:
         raise ValueError(f"A threshold must be from 0 to {ONE}. Received: threshold={threshold}")
     table = exponentials(scale)

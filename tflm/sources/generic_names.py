@@ -9,6 +9,7 @@ import collections.abc
 import re
 import zlib
 
+from keras_micronet.grid_answers.tasks import CLASSIFY, DETECT, KEYPOINTS, SEGMENT
 from tflm.sources import c_arrays
 from tflm.sources.model_name import GENERIC, library_of
 
@@ -30,10 +31,32 @@ _VECTOR_INTEGERS = {
     "kTestInputSize": "TEST_FRAME_BYTES",
     "kTestOutputSize": "TEST_OUTPUT_BYTES",
 }
-_VECTOR_ARRAYS = {
-    "kTestFrames": "test_frames",
-    "kTestOutputs": "test_outputs",
-    "kTestLabels": "test_labels",
+_VECTOR_ARRAYS = {"kTestFrames": "test_frames", "kTestOutputs": "test_outputs"}
+_OBJECT_ARRAYS = {"kTestObjectCounts": "test_object_counts", "kTestObjects": "test_objects"}
+# What test vectors hold besides, by task.
+_FOUND_ARRAYS = {
+    CLASSIFY: {"kTestLabels": "test_labels"},
+    DETECT: _OBJECT_ARRAYS,
+    SEGMENT: {"kTestClassMaps": "test_class_maps"},
+    KEYPOINTS: _OBJECT_ARRAYS,
+}
+# Of `model_recognition.h`, which models of grids alone have.
+_GRID_INTEGERS = {
+    "kGridRows": "GRID_ROWS",
+    "kGridColumns": "GRID_COLUMNS",
+    "kGridAnswers": "GRID_ANSWERS",
+}
+_MOST_OBJECTS = {
+    DETECT: {"kMostObjects": "MOST_OBJECTS"},
+    KEYPOINTS: {"kMostObjects": "GRID_ANSWERS"},
+}
+_GRID_POINTERS = {
+    DETECT: {
+        "kExponentials": ("uint32_t", "exponentials"),
+        "kThresholds": ("uint16_t", "thresholds"),
+    },
+    SEGMENT: {},
+    KEYPOINTS: {"kSigmoids": ("uint16_t", "sigmoids"), "kThresholds": ("uint16_t", "thresholds")},
 }
 _FUNCTIONS = ("arena_size", "init", "run", "input", "output")
 _ROWS_FUNCTIONS = ("arena_size", "init", "begin", "push", "run", "output")
@@ -64,10 +87,36 @@ static inline void ConvertFrame(const uint8_t *frame, int8_t *input) {{
     return {"model_settings.h": _header("model_settings.h", library, "settings", body, True)}
 
 
-def test_vectors_header(library: str) -> dict[str, str]:
-    """`test_vectors.h`, by name; argument as for `settings_header`."""
+def recognition_header(library: str, task: str) -> dict[str, str]:
+    """`model_recognition.h`, by name: how the answers of a grid's cells are read.
+
+    Args:
+        library: as for `settings_header`.
+        task: one of `keras_micronet.grid_answers.tasks.TASKS`.
+    """
+    integers = _GRID_INTEGERS | _MOST_OBJECTS.get(task, {})
+    pointers = "".join(
+        f"static const {kind} *const {generic} = {library}_{own};\n"
+        for generic, (kind, own) in _GRID_POINTERS[task].items()
+    )
+    body = f"""#define MICRONET_MODEL_TASK_{task.upper()} 1
+{_integers(integers, library.upper())}
+static const micronet_grid *const kGrid = &{library}_grid;
+{pointers}"""
+    name = "model_recognition.h"
+    return {name: _header(name, library, "recognition", body, True)}
+
+
+def test_vectors_header(library: str, task: str = CLASSIFY) -> dict[str, str]:
+    """`test_vectors.h`, by name.
+
+    Args:
+        library: as for `settings_header`.
+        task: one of `keras_micronet.grid_answers.tasks.EVERY_TASK`.
+    """
     arrays = "".join(
-        f"#define {generic} {library}_{own}\n" for generic, own in _VECTOR_ARRAYS.items()
+        f"#define {generic} {library}_{own}\n"
+        for generic, own in (_VECTOR_ARRAYS | _FOUND_ARRAYS[task]).items()
     )
     body = f"{_integers(_VECTOR_INTEGERS, library.upper())}\n{arrays}"
     return {"test_vectors.h": _header("test_vectors.h", library, "test_vectors", body, True)}

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from keras_micronet.grid_answers.objects import CELL, PROBABILITY_ONE
-from keras_micronet.grid_answers.quality import matches
+from keras_micronet.grid_answers.quality import matched_rows
 from training.datasets import GridDataset
 from training.fitting.grid_evaluation import DetectionEvaluation
 from training.recipes.recipes import DETECT, GridRecipe
@@ -90,7 +90,7 @@ def _classes(evaluation, class_names):
 
 def _marks(objects, label, class_names, output_stride):
     """What was found, at its centre, and what was missed, with its box."""
-    found = matches(objects, label, output_stride)
+    found = matched_rows(objects, label, output_stride)
     for chosen, x, y, match in zip(objects.classes, objects.x, objects.y, found, strict=True):
         kind = RIGHT if match >= 0 else INVENTED
         yield Mark(kind, x * output_stride / CELL, y * output_stride / CELL, class_names[chosen])

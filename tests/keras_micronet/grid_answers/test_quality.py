@@ -9,7 +9,7 @@ from keras_micronet.grid_answers.quality import (
     best_thresholds,
     joint_precision_recall,
     matched,
-    matches,
+    matched_rows,
 )
 
 
@@ -39,10 +39,12 @@ def test_joints_that_are_not_there_are_found_wrongly():
     np.testing.assert_allclose(curve.recall, [1 / 2, 1 / 2, 1 / 2])
 
 
-def test_each_object_is_matched_with_the_nearest_that_is_free():
+def test_each_found_object_is_one_of_the_label_or_none():
+    """Cells of 8 pixels: the first is nearer to the second box's centre, the next has what is left,
+    the third none; another class's box is no match."""
     label = np.array(
-        [[0, 0, 0, 16, 16], [0, 0, 4, 16, 20], [1, 0, 0, 16, 16], [-1, 0, 0, 0, 0]], np.float32
+        [[0, 0, 0, 40, 40], [0, 0, 0, 20, 20], [1, 30, 30, 60, 60], [-1, 0, 0, 0, 0]], np.float32
     )
-    objects = objects_at((0, 1, 1, 900), (0, 1, 1, 800), (0, 1, 1, 700), (1, 5, 1, 600))
-    np.testing.assert_array_equal(matches(objects, label, 8), [0, 1, -1, -1])
+    objects = objects_at((0, 1, 1, 900), (0, 1, 2, 800), (0, 2, 2, 700), (1, 0, 0, 600))
+    np.testing.assert_array_equal(matched_rows(objects, label, 8), [1, 0, -1, -1])
     np.testing.assert_array_equal(matched(objects, label, 8), [True, True, False, False])

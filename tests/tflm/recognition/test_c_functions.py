@@ -2,6 +2,7 @@
 """The C functions against their definitions, on this computer with sanitizers and on a Cortex-M4;
 and how users compile them."""
 
+import dataclasses
 import pathlib
 import re
 import struct
@@ -10,9 +11,11 @@ import subprocess
 import numpy as np
 import pytest
 
+from keras_micronet.grid_answers.tasks import CLASSIFY, EVERY_TASK
+from tests.tflm.recognition.test_objects import grid_cases
 from tests.tflm.recognition.test_scores import COUNTS, SCALES, made_scores
 from tflm.kernels.c_files import RUNNER_FOLDER
-from tflm.recognition import scores
+from tflm.recognition import objects, scores
 from tflm.recognition.c_files import SOURCE_FOLDER, include_folders, recognition_sources
 from tflm.recognition.constants import recognition_constants
 from tflm.recognition.smoothing import Smoothing, SmoothingSettings
@@ -23,7 +26,7 @@ CHECK_PROGRAM = pathlib.Path(__file__).with_name("recognition_check.c")
 SOURCES = sorted(SOURCE_FOLDER.glob("*.c"))
 FOLDERS = include_folders()
 INCLUDES = [f"-I{folder}" for folder in FOLDERS]
-END, SCORES, SMOOTHING = range(3)
+END, SCORES, SMOOTHING, OBJECTS, KEYPOINTS, CLASS_MAP = range(6)
 WARNINGS = (
     *("-pedantic", "-Wall", "-Wextra", "-Werror", "-Wconversion", "-Wundef", "-Wcast-align"),
     *("-Wcast-qual", "-Wshadow"),
@@ -70,7 +73,25 @@ def question():
         numbers = (settings.weight, settings.threshold, settings.release, settings.hold)
         parts.append(struct.pack("<7i", SMOOTHING, frames.shape[1], *numbers, len(frames)))
         parts.append(frames.astype("<u2").tobytes())
+    parts += map(grid_question, grid_cases())
     return b"".join([*parts, struct.pack("<i", END)])
+
+
+def grid_question(case):
+    cells = struct.pack("<6i", *dataclasses.astuple(case.grid))
+    view = struct.pack("<4i", *dataclasses.astuple(case.view))
+    thresholds = case.thresholds.astype("<u2").tobytes()
+    values = case.cells.tobytes()
+    table = scores.exponentials(case.scale).astype("<u4").tobytes()
+    joint_table = objects.sigmoids(case.scale, case.zero_point).astype("<u2").tobytes()
+    return b"".join(
+        (
+            *(struct.pack("<i", OBJECTS), cells, view, struct.pack("<i", case.most_objects)),
+            *(values, table, thresholds[2:]),
+            *(struct.pack("<i", KEYPOINTS), cells, view, values, joint_table, thresholds),
+            *(struct.pack("<i", CLASS_MAP), cells, values),
+        )
+    )
 
 
 def expected_answer():
@@ -88,7 +109,24 @@ def expected_answer():
             changes += is_new
             parts.append(struct.pack("<3i", is_new, smoothing.answer, smoothing.probability))
     assert changes > 200
+    parts += map(expected_grid_answer, grid_cases())
     return b"".join(parts)
+
+
+def expected_grid_answer(case):
+    classes = objects.class_map(case.cells)
+    counts = np.bincount(classes.ravel(), minlength=case.grid.answers).astype("<i4")
+    return b"".join(
+        (
+            *(packed_objects(case.found()), packed_objects(case.found_joints())),
+            *(classes.tobytes(), counts.tobytes()),
+        )
+    )
+
+
+def packed_objects(found):
+    columns = (found.classes, found.x, found.y, found.width, found.height, found.scores)
+    return struct.pack("<i", len(found)) + np.stack(columns, axis=-1).astype("<i4").tobytes()
 
 
 @pytest.mark.parametrize("flags", [("-std=c99",), ("-std=c11", "-funsigned-char", "-O3")])
@@ -109,9 +147,12 @@ def test_cortex_m4_equals_the_definitions(tmp_path):
     assert emulator.run(program, Core.CORTEX_M4, question()) == expected_answer()
 
 
-def test_sources_need_nothing_but_each_other():
-    files = recognition_sources()
-    assert {path.name for path in SOURCES} < set(files)
+@pytest.mark.parametrize("task", EVERY_TASK)
+def test_sources_need_nothing_but_each_other(task):
+    files = recognition_sources(task)
+    assert set(files) > {"micronet_argmax.c", "micronet_scores.h"}
+    assert ("micronet_recognize.c" in files) == (task == CLASSIFY)
+    assert ("micronet_find_objects.c" in files) == (task != CLASSIFY)
     for text in files.values():
         included = [line.split()[1] for line in text.splitlines() if line.startswith("#include")]
         assert set(included) <= {"<stdint.h>", "<stddef.h>", *(f'"{name}"' for name in files)}
