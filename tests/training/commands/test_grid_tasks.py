@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from keras_micronet.grid_answers.labels import cell_answers
 from keras_micronet.grid_answers.objects import (
     PROBABILITY_ONE,
     find_keypoints,
@@ -16,7 +17,6 @@ from keras_micronet.grid_answers.objects import (
     quantized_probabilities,
 )
 from keras_micronet.grid_answers.quality import cell_counts, detection_counts, joint_counts
-from keras_micronet.grid_answers.labels import cell_answers
 from tests.training.tiny_grids import NAMES, SIZE, STRIDE, build_tiny_model, draw, tiny_dataset
 from training.command_line import main
 from training.fitting import trainer
