@@ -14,7 +14,7 @@ from training.datasets import GridDataset, GridSplit
 SIZE = (24, 32)
 STRIDE = 8
 NAMES = ("red", "blue")
-_SQUARE = 6
+_SQUARE = 10
 
 
 def draw(task, seed, index):
@@ -29,7 +29,8 @@ def draw(task, seed, index):
         top = int(random.integers(0, SIZE[0] - _SQUARE))
         left = int(random.integers(0, SIZE[1] // 2 - _SQUARE)) + int(left_half) * SIZE[1] // 2
         place = slice(top, top + _SQUARE), slice(left, left + _SQUARE)
-        picture[place] = ((230, 20, 20), (20, 20, 230))[number]
+        shade = np.array(((90, 50, 50), (50, 50, 90))[number], np.uint8)
+        picture[place] = picture[place] // 2 + shade
         mask[place] = number + 1
         boxes.append((number, top, left, top + _SQUARE, left + _SQUARE))
         joints[number] = top + _SQUARE / 2, left + _SQUARE / 2

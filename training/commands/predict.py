@@ -173,7 +173,8 @@ def load_view(
     """
     height, width = read_image_size(path, most_pixels=most_pixels)
     part = centred_part(height, width, image_size, evaluation_crop)
-    return View(*part.numpy().tolist(), image_size=image_size)
+    top, left, part_height, part_width = part.numpy().tolist()
+    return View(top, left, part_height, part_width, image_size)
 
 
 def _printable(path):

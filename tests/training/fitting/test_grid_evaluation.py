@@ -32,8 +32,9 @@ class Fixed(keras.Model):
 
 def evaluate(chances, task="detect", answers=ANSWERS, labels=LABELS, thresholds=None):
     loss = GridCrossentropy(object_weight=4)
-    evaluator = GridEvaluator(Fixed(chances), task, loss, 1, SIZE, STRIDE, thresholds)
-    return evaluator.evaluate([(tf.zeros((2, *SIZE, 3)), tf.constant(answers), labels)])
+    evaluator = GridEvaluator(Fixed(chances), task, loss, 1, SIZE, STRIDE)
+    batch = tf.zeros((2, *SIZE, 3)), tf.constant(answers), labels
+    return evaluator.evaluate([batch], thresholds)
 
 
 def test_the_best_thresholds_are_found_where_none_are_given():
