@@ -540,7 +540,8 @@ def _add_skip_unreadable(add, **default):
 def _make_evaluate_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=f"{_PROGRAM} {_EVALUATE}",
-        description="Measures a finished run: loss, top-1 and top-5 accuracy, and each class's.",
+        description="Measures a finished run: loss, top-1 and top-5 accuracy, and each class's; of "
+        "a run with another task F1, IoU or the part of the joints that is found, of each class.",
         argument_default=argparse.SUPPRESS,
         allow_abbrev=False,
     )
@@ -557,8 +558,8 @@ def _make_evaluate_parser() -> argparse.ArgumentParser:
         "--output",
         type=pathlib.Path,
         metavar="FOLDER",
-        help="new folder for evaluation.json and confusion_matrix.png (default: nothing is "
-        "written)",
+        help="new folder for evaluation.json and plots, confusion_matrix.png or, of a run with "
+        "another task, precision_recall.png and found_and_missed.png (default: nothing is written)",
     )
     return parser
 
@@ -566,7 +567,10 @@ def _make_evaluate_parser() -> argparse.ArgumentParser:
 def _make_predict_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=f"{_PROGRAM} {_PREDICT}",
-        description="Tells the most probable classes of images, one line an image.",
+        description="Tells the most probable classes of images, one line an image; of a run with "
+        "another task what is where: the class, x and y of the centre, width and height of the "
+        "cells that show it, in pixels of the picture, and the score, one line an object or joint; "
+        "or the share of the picture that each class has.",
         argument_default=argparse.SUPPRESS,
         allow_abbrev=False,
     )
@@ -580,7 +584,12 @@ def _make_predict_parser() -> argparse.ArgumentParser:
         help="a JPEG, PNG, BMP or WebP file, or a folder of them, with those in its sub-folders",
     )
     _add_most_pixels(add)
-    add("--top", type=int, metavar="COUNT", help="how many classes to name (default: 3)")
+    add(
+        "--top",
+        type=int,
+        metavar="COUNT",
+        help="how many classes to name (default: 3), or objects (default: all)",
+    )
     return parser
 
 

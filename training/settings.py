@@ -157,18 +157,19 @@ class PredictSettings:
     Attributes:
         run: the run folder.
         images: paths of image files.
-        top: how many of the most probable classes to name, at least 1.
+        top: how many of the most probable classes, or of the objects, to name, at least 1; `None`
+            for three classes, and all objects.
         most_pixels: how many pixels an image may have.
     """
 
     run: pathlib.Path
     images: tuple[pathlib.Path, ...]
-    top: int = 3
+    top: int | None = None
     most_pixels: int = MOST_PIXELS
 
     def __post_init__(self) -> None:
         _check_most_pixels(self.most_pixels)
-        if type(self.top) is not int or self.top < 1:
+        if self.top is not None and (type(self.top) is not int or self.top < 1):
             raise ValueError(f"top must be a whole number of at least 1. Received: top={self.top}")
 
 

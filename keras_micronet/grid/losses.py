@@ -43,8 +43,11 @@ class _WeightedLoss(keras.losses.Loss):
     def _crossentropy(self, probability):
         """Of the right answer's probability."""
         epsilon = keras.config.epsilon()
-        bounded = keras.ops.clip(probability, epsilon, 1.0)
-        return (1.0 - bounded) ** self.focal_gamma * -keras.ops.log(bounded)
+        loss = -keras.ops.log(keras.ops.clip(probability, epsilon, 1.0))
+        if self.focal_gamma == 0:
+            return loss
+        # Powers of 0 have no finite gradient, and a sure answer's probability is rounded to 1.
+        return keras.ops.maximum(1.0 - probability, epsilon) ** self.focal_gamma * loss
 
 
 @keras.saving.register_keras_serializable(package="keras_micronet")

@@ -68,19 +68,19 @@ def _quotient(part, whole):
 
 
 def matched(objects: Objects, label: np.ndarray, output_stride: int) -> np.ndarray:
-    """Which of the objects found in an image are right: those with a match.
+    """Which of the objects found in an image are right.
 
     Args:
-        objects, label, output_stride: as for `matches`.
+        objects, label, output_stride: as for `matched_rows`.
 
     Returns:
         Booleans `(count,)`.
     """
-    return matches(objects, label, output_stride) >= 0
+    return matched_rows(objects, label, output_stride) >= 0
 
 
-def matches(objects: Objects, label: np.ndarray, output_stride: int) -> np.ndarray:
-    """Which of the objects that are there each found one is.
+def matched_rows(objects: Objects, label: np.ndarray, output_stride: int) -> np.ndarray:
+    """Which objects of the label the objects found in an image are.
 
     Each object, the most probable first, is matched with the box of its class that contains its
     centre and that no object before it has; of several, with that whose centre is nearest.
@@ -91,9 +91,9 @@ def matches(objects: Objects, label: np.ndarray, output_stride: int) -> np.ndarr
         output_stride: side of a cell in pixels.
 
     Returns:
-        int64 `(count,)`: indices of rows of the label, -1 for what is wrong.
+        Integers `(count,)`: rows of the label; -1 for what is wrong.
     """
-    found = np.full(len(objects), -1)
+    rows = np.full(len(objects), -1)
     classes, boxes = label[:, 0], np.asarray(label[:, 1:], np.float64)
     is_free = classes != NO_OBJECT
     centres = (boxes[:, :2] + boxes[:, 2:]) / 2
@@ -103,9 +103,9 @@ def matches(objects: Objects, label: np.ndarray, output_stride: int) -> np.ndarr
         possible = np.flatnonzero(is_free & contains & (classes == chosen))
         if len(possible):
             distances = np.square(centres[possible] - place).sum(axis=-1)
-            found[index] = possible[distances.argmin()]
-            is_free[found[index]] = False
-    return found
+            rows[index] = possible[distances.argmin()]
+            is_free[rows[index]] = False
+    return rows
 
 
 def detection_counts(

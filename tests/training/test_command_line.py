@@ -417,7 +417,7 @@ def test_every_value_of_a_recipe_has_an_option():
     given = dataclasses.asdict(parse_arguments(arguments).recipe)
     before = dataclasses.asdict(SMALL_IMAGES)
     same = {name for name in given if given[name] == before[name]}
-    assert same == {"name", "version", "channels"}  # gray images have no saturation
+    assert same == {*IDENTITY, "channels"}  # gray images have no saturation
     assert parse_arguments(["--channels", "1"]).recipe.channels == 1
     assert {name: given[name] for name in OTHER_VALUES} == {
         name: value for name, (_, value) in OTHER_VALUES.items()

@@ -270,7 +270,7 @@ def _outcome(prepared, result):
 def _observers(prepared):
     """Callbacks that tell the user of the training, and change nothing of it."""
     batch_size = prepared.settings.recipe.batch_size
-    yield ProgressLines(batch_size, prepared.dataset.validation.size, prepared.task.score)
+    yield ProgressLines(batch_size, prepared.dataset.validation.size, score=prepared.task.score)
     if prepared.settings.tensorboard:
         yield keras.callbacks.TensorBoard(prepared.folder.tensorboard, write_graph=False)
 

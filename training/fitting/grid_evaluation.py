@@ -143,7 +143,7 @@ class Judge(Protocol):
 
 
 class _DetectionJudge:
-    """Arguments are those of `GridEvaluator`."""
+    """Arguments are those of `GridEvaluator` and its `evaluate`."""
 
     def __init__(self, class_count, image_size, output_stride, thresholds):
         self._class_count, self._output_stride = class_count, output_stride
@@ -233,8 +233,6 @@ class GridEvaluator:
         class_count: number of classes without the background, or of joints.
         image_size: height and width of the images in pixels.
         output_stride: side of a cell in pixels.
-        thresholds: of each class or joint, integers in Q15 `(classes,)`; `None` for those that are
-            best for the measured images. Segmentation has none.
     """
 
     def __init__(
@@ -245,11 +243,10 @@ class GridEvaluator:
         class_count: int,
         image_size: Sequence[int],
         output_stride: int,
-        thresholds: np.ndarray | None = None,
     ) -> None:
         self._network = network
         self._loss = loss
-        self._judge_arguments = class_count, image_size, output_stride, thresholds
+        self._judge_arguments = class_count, image_size, output_stride
         self._judge_type = _JUDGES[task]
         self._measure_batch = tf.function(
             self._measure_images, autograph=False, reduce_retracing=True
@@ -263,14 +260,18 @@ class GridEvaluator:
         return evaluation.loss, evaluation.score
 
     def evaluate(
-        self, batches: Iterable[tuple[tf.Tensor, tf.Tensor, np.ndarray]]
+        self,
+        batches: Iterable[tuple[tf.Tensor, tf.Tensor, np.ndarray]],
+        thresholds: np.ndarray | None = None,
     ) -> GridEvaluation:
         """Measures over all images.
 
         Args:
             batches: of float images, of what their cells are to answer, and of their labels.
+            thresholds: of each class or joint, integers in Q15 `(classes,)`; `None` for those that
+                are best for these images. Segmentation has none.
         """
-        judge = self._judge_type(*self._judge_arguments)
+        judge = self._judge_type(*self._judge_arguments, thresholds)
         loss, images = 0.0, 0
         for batch, answers, labels in batches:
             batch_loss, probabilities = self._measure_batch(batch, answers)

@@ -73,9 +73,9 @@ class Objective(Protocol):
         """What a network knows about a part, at thresholds if its answers have some, or the best
         ones."""
 
-    def test(self, network: keras.Model) -> Any:
-        """What a finished network knows about the test images; its thresholds are chosen on the
-        validation images."""
+    def test(self, evaluator: Any) -> Any:
+        """What a finished network, by its evaluator, knows about the test images; thresholds are
+        chosen on the validation images."""
 
 
 class ClassObjective:
@@ -129,8 +129,8 @@ class ClassObjective:
     ) -> Evaluation:
         return self.evaluator(network).evaluate(self.evaluation_batches(part))
 
-    def test(self, network: keras.Model) -> Evaluation:
-        return self.evaluate(network, TEST)
+    def test(self, evaluator: Evaluator) -> Evaluation:
+        return evaluator.evaluate(self.evaluation_batches(TEST))
 
 
 def categorical_loss(recipe: Recipe) -> keras.losses.Loss:
@@ -196,10 +196,7 @@ class GridObjective:
             LARGEST_CACHE_BYTES if part == VALIDATION else 0,
         )
 
-    def evaluator(
-        self, network: keras.Model, thresholds: np.ndarray | None = None
-    ) -> GridEvaluator:
-        """What measures a network, at its best thresholds unless some are given."""
+    def evaluator(self, network: keras.Model) -> GridEvaluator:
         return GridEvaluator(
             network,
             self._dataset.task,
@@ -207,19 +204,18 @@ class GridObjective:
             self._class_count,
             self._dataset.image_size,
             self._recipe.output_stride,
-            thresholds,
         )
 
     def evaluate(
         self, network: keras.Model, part: str, thresholds: np.ndarray | None = None
     ) -> GridEvaluation:
-        return self.evaluator(network, thresholds).evaluate(self.evaluation_batches(part))
+        return self.evaluator(network).evaluate(self.evaluation_batches(part), thresholds)
 
-    def test(self, network: keras.Model) -> GridEvaluation:
+    def test(self, evaluator: GridEvaluator) -> GridEvaluation:
         thresholds = None
         if self._dataset.task != SEGMENT:
-            thresholds = self.evaluate(network, VALIDATION).thresholds
-        return self.evaluate(network, TEST, thresholds)
+            thresholds = evaluator.evaluate(self.evaluation_batches(VALIDATION)).thresholds
+        return evaluator.evaluate(self.evaluation_batches(TEST), thresholds)
 
 
 def grid_loss(recipe: GridRecipe) -> keras.losses.Loss:

@@ -39,18 +39,18 @@ class ProgressLines(keras.callbacks.Callback):
     Args:
         batch_size: images a step, of all devices together.
         validation_images: images of a validation, of which a batch takes no longer than a step.
-        score: what is measured besides the loss.
         stream: where to write; `sys.stdout` by default.
         clock: function that gives seconds.
+        score: what is measured besides the loss.
     """
 
     def __init__(
         self,
         batch_size: int,
         validation_images: int,
-        score: Score = ACCURACY,
         stream: TextIO | None = None,
         clock: Callable[[], float] = time.monotonic,
+        score: Score = ACCURACY,
     ) -> None:
         super().__init__()
         self._batch_size = batch_size

@@ -235,11 +235,13 @@ class _Training:
             kept_epoch = kept.epoch
         else:
             validation = self._evaluator.measure(self._validation_batches)
+        evaluator = self._evaluator
         if kept_model is not None:
             # As tensors: a strategy's own variables are no arrays.
             for weight, trained in zip(kept_model.weights, self._model.weights, strict=True):
                 weight.assign(tf.convert_to_tensor(trained))
-        test = self._objective.test(self._model if kept_model is None else kept_model)
+            evaluator = self._objective.evaluator(kept_model)
+        test = self._objective.test(evaluator)
         return TrainingResult(
             tuple(records), *validation, test.loss, test.score, self._seconds, kept_epoch, test
         )

@@ -255,8 +255,7 @@ class GridRecipe(Recipe):
         None,
     )
     shift_max: bool | tuple[int, ...] = _value(
-        "yes for Dynamic Shift-Max in all blocks, no for none, or the numbers of those with it, "
-        "such as 1,2,5",
+        "yes or no for Dynamic Shift-Max in all blocks, or the blocks that have it, such as 1,2",
         True,
         separator=",",
     )

@@ -15,12 +15,14 @@ from training.fitting.evaluation import Evaluation
 from training.models import build_model
 from training.recipes.recipes import Recipe
 from training.runs import plots, run_folder
-from training.tasks.task import Source
+from training.runs.saved_run import SavedRun
+from training.tasks.task import Source, View
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _FEW_TEST_IMAGES = 100
+_TOP = 3  # classes that are named where nobody says how many
 
 
 class ClassTask:
@@ -100,6 +102,13 @@ class ClassTask:
         ):
             share = "no images" if count == 0 else f"{accuracy:.2%} of {count:,}"
             yield f"  {name}: {share}"
+
+    def describe(
+        self, probabilities: np.ndarray, run: SavedRun, view: View, most: int | None
+    ) -> Iterator[str]:
+        """The most probable classes in one line."""
+        best = np.argsort(-probabilities, kind="stable")[: _TOP if most is None else most]
+        yield ", ".join(f"{run.class_names[index]} {probabilities[index]:.2%}" for index in best)
 
     def plots(
         self, evaluation: Evaluation, dataset: ImageDataset, part: str, recipe: Recipe

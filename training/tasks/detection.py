@@ -4,14 +4,30 @@
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from keras_micronet.grid_answers.objects import CELL, PROBABILITY_ONE
-from keras_micronet.grid_answers.quality import matches
+import numpy as np
+
+from keras_micronet.grid_answers.objects import (
+    CELL,
+    PROBABILITY_ONE,
+    find_objects,
+    quantized_probabilities,
+)
+from keras_micronet.grid_answers.quality import matched_rows
 from training.datasets import GridDataset
 from training.fitting.grid_evaluation import DetectionEvaluation
 from training.recipes.recipes import DETECT, GridRecipe
 from training.runs import marked_pictures, plots, run_folder
 from training.runs.marked_pictures import INVENTED, MISSED, RIGHT, Mark, MarkedPicture
-from training.tasks.grids import GridTask, named, threshold_section, worst_examples
+from training.runs.saved_run import SavedRun
+from training.tasks.grids import (
+    GridTask,
+    describe_objects,
+    named,
+    threshold_section,
+    thresholds_and_stride,
+    worst_examples,
+)
+from training.tasks.task import View
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -55,6 +71,16 @@ class DetectionTask(GridTask):
                 f"{each['threshold']:.1%} on; {each['count_error']:.2f}"
             )
 
+    def describe(
+        self, probabilities: np.ndarray, run: SavedRun, view: View, most: int | None
+    ) -> Iterator[str]:
+        """A line for each object, the most probable first, or one that there is none."""
+        thresholds, output_stride = thresholds_and_stride(run)
+        objects = find_objects(quantized_probabilities(probabilities), thresholds, most)
+        yield from describe_objects(objects, run.class_names, output_stride, view)
+        if not len(objects):
+            yield "nothing found"
+
     def plots(
         self, evaluation: DetectionEvaluation, dataset: GridDataset, part: str, recipe: GridRecipe
     ) -> "Mapping[str, Figure]":
@@ -90,7 +116,7 @@ def _classes(evaluation, class_names):
 
 def _marks(objects, label, class_names, output_stride):
     """What was found, at its centre, and what was missed, with its box."""
-    found = matches(objects, label, output_stride)
+    found = matched_rows(objects, label, output_stride)
     for chosen, x, y, match in zip(objects.classes, objects.x, objects.y, found, strict=True):
         kind = RIGHT if match >= 0 else INVENTED
         yield Mark(kind, x * output_stride / CELL, y * output_stride / CELL, class_names[chosen])

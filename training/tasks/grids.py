@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_micronet.grid_answers.objects import PROBABILITY_ONE
+from keras_micronet.grid_answers.objects import CELL, PROBABILITY_ONE, Objects
 from training.datasets import TENSORFLOW_DATASETS_PREFIX, GridDataset, load_grid_dataset
 from training.datasets.grid_batches import collect_grid, read_grid_example
 from training.datasets.grid_labels import mirrored_joints
@@ -15,8 +15,8 @@ from training.fitting.epoch_record import SCORES
 from training.models import build_grid_model
 from training.recipes.recipes import KEYPOINTS, GridRecipe
 from training.runs.marked_pictures import MOST_PICTURES
-from training.runs.saved_run import THRESHOLDS, THRESHOLDS_Q15
-from training.tasks.task import Source
+from training.runs.saved_run import THRESHOLDS, THRESHOLDS_Q15, SavedRun
+from training.tasks.task import Source, View
 
 
 class GridTask:
@@ -72,6 +72,42 @@ class GridTask:
         self, dataset: GridDataset, part: str, count: int
     ) -> tuple[np.ndarray, np.ndarray]:
         return collect_grid(dataset, getattr(dataset, part), count)
+
+
+def thresholds_and_stride(run: SavedRun) -> tuple[np.ndarray, int]:
+    """What a run's answers are read with, whose task has thresholds."""
+    assert run.thresholds is not None and isinstance(run.recipe, GridRecipe)
+    return run.thresholds, run.recipe.output_stride
+
+
+def describe_objects(
+    objects: Objects, class_names: Sequence[str], output_stride: int, view: View
+) -> Iterator[str]:
+    """Yields a line for each object: its class, the centre and size of the cells that show it, in
+    whole pixels of the picture, and how probable it is."""
+    for chosen, x, y, width, height, score in zip(
+        objects.classes,
+        objects.x,
+        objects.y,
+        objects.width,
+        objects.height,
+        objects.scores,
+        strict=True,
+    ):
+        x, width = (_to_picture(each, output_stride, view, axis=1) for each in (x, width))
+        y, height = (_to_picture(each, output_stride, view, axis=0) for each in (y, height))
+        yield (
+            f"{class_names[chosen]} x={view.left + x} y={view.top + y} width={width} "
+            f"height={height} score={score / PROBABILITY_ONE:.2%}"
+        )
+
+
+def _to_picture(cells, output_stride, view, axis):
+    """A length in cells in Q8 as pixels of the picture, rounded."""
+    whole = (view.height, view.width)[axis]
+    return (2 * int(cells) * output_stride * whole + CELL * view.image_size[axis]) // (
+        2 * CELL * view.image_size[axis]
+    )
 
 
 def threshold_section(thresholds: np.ndarray) -> Mapping[str, Any]:

@@ -6,13 +6,27 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_micronet.grid_answers.objects import CELL, PROBABILITY_ONE
+from keras_micronet.grid_answers.objects import (
+    CELL,
+    PROBABILITY_ONE,
+    find_keypoints,
+    quantized_probabilities,
+)
 from training.datasets import GridDataset
 from training.fitting.grid_evaluation import KeypointEvaluation
 from training.recipes.recipes import KEYPOINTS, GridRecipe
 from training.runs import marked_pictures, plots, run_folder
 from training.runs.marked_pictures import INVENTED, MISSED, RIGHT, Mark, MarkedPicture
-from training.tasks.grids import GridTask, named, threshold_section, worst_examples
+from training.runs.saved_run import SavedRun
+from training.tasks.grids import (
+    GridTask,
+    describe_objects,
+    named,
+    threshold_section,
+    thresholds_and_stride,
+    worst_examples,
+)
+from training.tasks.task import View
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -49,6 +63,17 @@ class KeypointTask(GridTask):
         for each in _joints(evaluation, class_names):
             share = "not in any picture" if each["pck"] is None else f"{each['pck']:.3f}"
             yield f"  {each['name']}: {share} of {each['there']:,}, from {each['threshold']:.1%} on"
+
+    def describe(
+        self, probabilities: np.ndarray, run: SavedRun, view: View, most: int | None
+    ) -> Iterator[str]:
+        """A line for each joint that is found, in their order, or one that there is none."""
+        thresholds, output_stride = thresholds_and_stride(run)
+        joints = find_keypoints(quantized_probabilities(probabilities), thresholds)
+        joints = joints.subset(np.arange(len(joints))[:most])
+        yield from describe_objects(joints, run.class_names, output_stride, view)
+        if not len(joints):
+            yield "nothing found"
 
     def plots(
         self, evaluation: KeypointEvaluation, dataset: GridDataset, part: str, recipe: GridRecipe

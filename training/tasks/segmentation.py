@@ -13,7 +13,9 @@ from training.fitting.grid_evaluation import SegmentationEvaluation
 from training.recipes.recipes import SEGMENT, GridRecipe
 from training.runs import marked_pictures, plots, run_folder
 from training.runs.marked_pictures import INVENTED, MISSED, Mark, MarkedPicture
+from training.runs.saved_run import SavedRun
 from training.tasks.grids import GridTask, named, worst_examples
+from training.tasks.task import View
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -54,6 +56,18 @@ class SegmentationTask(GridTask):
         for each in _classes(evaluation, class_names):
             share = "no cells" if each["iou"] is None else f"{each['iou']:.3f}"
             yield f"  {each['name']}: {share} of {each['cells']:,} cells"
+
+    def describe(
+        self, probabilities: np.ndarray, run: SavedRun, view: View, most: int | None
+    ) -> Iterator[str]:
+        """The classes of the cells in one line, those of most cells first."""
+        answers = probabilities.argmax(axis=-1)
+        shares = np.bincount(answers.ravel(), minlength=probabilities.shape[-1]) / answers.size
+        order = np.argsort(-shares, kind="stable")
+        names = _all_names(run.class_names)
+        yield ", ".join(
+            f"{names[each]} {shares[each]:.2%}" for each in order[:most] if shares[each]
+        )
 
     def plots(
         self,

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from training.fitting.epoch_record import Score
+from training.runs.saved_run import SavedRun
 from training.settings import MOST_PIXELS
 
 if TYPE_CHECKING:  # who draws imports it
@@ -28,6 +29,23 @@ class Source:
     name: str
     skip_unreadable: bool = False
     most_pixels: int = MOST_PIXELS
+
+
+@dataclasses.dataclass(frozen=True)
+class View:
+    """The part of a picture that a model sees.
+
+    Attributes:
+        top, left: of the part, in pixels of the picture.
+        height, width: of the part, in pixels of the picture.
+        image_size: height and width in pixels of the image that becomes of it.
+    """
+
+    top: int
+    left: int
+    height: int
+    width: int
+    image_size: tuple[int, int]
 
 
 class Task(Protocol):
@@ -72,6 +90,18 @@ class Task(Protocol):
 
     def report(self, evaluation: Any, class_names: tuple[str, ...]) -> Iterator[str]:
         """What was measured besides the loss, in lines for people."""
+
+    def describe(
+        self, probabilities: np.ndarray, run: SavedRun, view: View, most: int | None
+    ) -> Iterator[str]:
+        """What a run's model sees in a picture, in lines for people.
+
+        Args:
+            probabilities: what the model gives for the image.
+            run: the run.
+            view: the part of the picture that the image is of.
+            most: how many answers to name; `None` for as many as suit the task.
+        """
 
     def plots(
         self, evaluation: Any, dataset: Any, part: str, recipe: Any

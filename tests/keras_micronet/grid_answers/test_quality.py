@@ -161,5 +161,5 @@ def test_each_object_is_matched_with_the_nearest_that_is_free():
         [[0, 0, 0, 16, 16], [0, 0, 4, 16, 20], [1, 0, 0, 16, 16], [-1, 0, 0, 0, 0]], np.float32
     )
     objects = objects_in_cells((0, 1, 1, 900), (0, 1, 1, 800), (0, 1, 1, 700), (1, 5, 1, 600))
-    np.testing.assert_array_equal(quality.matches(objects, label, 8), [0, 1, -1, -1])
+    np.testing.assert_array_equal(quality.matched_rows(objects, label, 8), [0, 1, -1, -1])
     np.testing.assert_array_equal(quality.matched(objects, label, 8), [True, True, False, False])
