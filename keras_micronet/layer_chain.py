@@ -19,24 +19,29 @@ from keras_micronet.keras_convolution import KerasConvolution
 from keras_micronet.layers.image_normalization import ImageNormalization
 
 INPUT = "images"
+# Kinds of steps that make probabilities of the last values; devices leave them out.
+PROBABILITIES = SOFTMAX, SIGMOID = ("softmax", "sigmoid")
 _SUPPORTED = (
     "the layers of keras_micronet, Conv2D, DepthwiseConv2D and Dense (each followed by "
     "BatchNormalization or not), GlobalAveragePooling2D, ReLU, hard-swish, Dropout, Normalization "
-    "and Rescaling at the beginning, and softmax at the end"
+    "and Rescaling at the beginning, and softmax or sigmoid at the end"
 )
 _ACTIVATIONS = {
     keras.activations.linear: "linear",
     keras.activations.relu: "relu",
     keras.activations.relu6: "relu6",
     keras.activations.hard_silu: "hard_swish",
-    keras.activations.softmax: "softmax",
+    keras.activations.softmax: SOFTMAX,
+    keras.activations.sigmoid: SIGMOID,
     keras.ops.relu: "relu",
     keras.ops.relu6: "relu6",
     keras.ops.hard_silu: "hard_swish",
-    keras.ops.softmax: "softmax",
+    keras.ops.softmax: SOFTMAX,
+    keras.ops.sigmoid: SIGMOID,
     tf.nn.relu: "relu",
     tf.nn.relu6: "relu6",
-    tf.nn.softmax: "softmax",
+    tf.nn.softmax: SOFTMAX,
+    tf.nn.sigmoid: SIGMOID,
 }
 # By the exact type: what a class that is derived from one of them computes, in its `call`,
 # `convolution_op`, `build` or a property, only that class knows.
@@ -69,7 +74,7 @@ class Step:
         name: path of the layer in the model, unique.
         kind: "normalization" (of the images, first of all), "convolution", "depthwise",
             "shuffle", "shift_max", "pool", "dense", "relu", "relu6",
-            "hard_swish", "softmax", "dropout" or "residual".
+            "hard_swish", "softmax", "sigmoid", "dropout" or "residual".
         layer: the Keras layer; of a residual sum, the block; of Keras's own
             convolutions, a `KerasConvolution`.
         normalization: the batch normalization that follows a dense layer, or
@@ -184,9 +189,9 @@ class _Chain:
             self._last_is_refused = False
 
     def _add(self, layer, input_shape):
-        if self.steps and self.steps[-1].kind == "softmax":
+        if self.steps and self.steps[-1].kind in PROBABILITIES:
             raise ValueError(
-                "A softmax must be the last layer. "
+                f"A {self.steps[-1].kind} must be the last layer. "
                 f"Received: layer {layer.name!r} of type {type(layer).__name__} after it"
             )
         _require_float_layer(layer)
@@ -274,7 +279,7 @@ class _Chain:
     def _add_softmax(self, layer, name):
         if layer.axis != -1:
             raise _unsupported(layer, name, "axis")
-        self._append(name, "softmax", layer)
+        self._append(name, SOFTMAX, layer)
 
     def _add_activation(self, layer, name):
         activation = layer.activation

@@ -34,6 +34,7 @@ Two questions are asked. Is it right? Every operation and the outputs on the dev
 with their definitions, on images that are made up for it and on some of yours; what is not right
 is refused, and never your fault. What does it cost? The accuracies of float and int8 on the test
 images are compared; the difference comes with a confidence interval, wide if the images are few.
+Models that detect, segment or find keypoints have mean F1, mean IoU or PCK instead of accuracy.
 If significantly more than --most-accuracy-lost points are lost, no sources are written: the folder
 then holds the report alone, and the commands that come next are named.
 """
@@ -160,16 +161,17 @@ def _parser():
         type=float,
         default=settings.MOST_POINTS_LOST,
         metavar="POINTS",
-        help="percentage points of accuracy that int8 may lose on the test images; refused is "
+        help="percentage points of accuracy (mean F1, mean IoU or PCK of models that detect, "
+        "segment or find keypoints) that int8 may lose on the test images; refused is "
         f"what loses significantly more (default: {settings.MOST_POINTS_LOST:g})",
     )
     parser.add_argument(
         "--keep-right",
         type=float,
-        default=settings.KEEP_RIGHT,
         metavar="PERCENT",
         help="part of the right answers to the validation images that the threshold keeps, below "
-        f'which the answer is "none of these" (default: {settings.KEEP_RIGHT:g})',
+        f'which the answer is "none of these" (default: {settings.KEEP_RIGHT:g}); for models that '
+        "classify",
     )
     chips = parser.add_argument_group(
         "time", "what an image takes, estimated for a static library on a Cortex-M4"
@@ -202,4 +204,5 @@ def _check_percentages(options):
             "most-accuracy-lost must be percentage points from 0 to 100. "
             f"Received: most-accuracy-lost={points:g}"
         )
-    settings.check_keep_right(options.keep_right)
+    if options.keep_right is not None:
+        settings.check_keep_right(options.keep_right)

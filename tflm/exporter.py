@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 import keras_micronet
+from keras_micronet.layer_chain import SIGMOID, SOFTMAX
 from keras_micronet.quantization import QuantizeAwareModel, quantize_aware, recalibrated
 from tflm import next_steps
 from tflm.cycles.execution_counts import CountingError
@@ -25,18 +26,18 @@ from tflm.passes import channel_factors, channel_layout, fused_operations, lower
 from tflm.passes.builtin_operations import to_builtin
 from tflm.passes.input_normalization import InputNormalization
 from tflm.passes.quantization import quantize
-from tflm.recognition import thresholds
 from tflm.report import files, report, tensor_noise
 from tflm.runtimes import RUNTIMES
-from tflm.settings import FUSED, KEEP_RIGHT, MOST_POINTS_LOST, STATIC, TFLM, check_keep_right
+from tflm.settings import FUSED, MOST_POINTS_LOST, STATIC, TFLM
 from tflm.sources import kernel_sources, model_name
 from tflm.sources.model_settings import ModelSettings, model_settings
-from tflm.sources.test_vectors import test_vectors
 from tflm.static import compiled_library
+from tflm.tasks import of_run
+from tflm.tasks.spread import spread
 from tflm.toolchains.emulator import EmulatorError
 from tflm.toolchains.host_compiler import HostCompilerError
 from tflm.trained_run import TrainedRun
-from tflm.verification import accuracy_cost, made_up_images, operation_check, verification
+from tflm.verification import made_up_images, operation_check, verification
 
 MODEL_FILE = "model.tflite"
 # What `export` raises besides errors of Python's.
@@ -47,13 +48,11 @@ FAILURES = (
     compiled_library.CompiledLibraryError,
     verification.VerificationError,
 )
-_MOST_TEST_VECTORS = 10
-_EXAMPLES = 16
-_MOST_MISTAKES = 4
 # Images of a user's on which every operation is checked, and on which the outputs are.
 _IMAGES_FOR_OPERATIONS = 8
 _IMAGES_FOR_OUTPUTS = 64
 _SIMULATED_BATCH = 16
+_PROBABILITIES = {SOFTMAX: tf.nn.softmax, SIGMOID: tf.sigmoid}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,7 +76,7 @@ def export(
     most_points_lost: float = MOST_POINTS_LOST,
     output: os.PathLike[str] | str | None = None,
     name: str | None = None,
-    keep_right: float = KEEP_RIGHT,
+    keep_right: float | None = None,
     chips: collections.abc.Sequence[MemoryProfile] = (),
 ) -> Export:
     """Converts, runs, verifies and measures a trained model.
@@ -91,12 +90,13 @@ def export(
             for the first of these that the runtime takes.
         runtime: "tflm" for TensorFlow Lite Micro, or "static" for a C99 library that
             needs none and has fused kernels only.
-        most_points_lost: percentage points of accuracy that the device may lose. If it loses
-            significantly more, the export is refused: it has a report but no sources.
+        most_points_lost: percentage points of accuracy, or of what the run's task is measured by,
+            that the device may lose. If it loses significantly more, the export is refused: it has
+            a report but no sources.
         output: the folder that the user has asked for, if any, for the commands of a refusal.
         name: what the model is called in C, see `sources.model_name`; `None` for the run's name.
         keep_right: percent of the right answers to validation images that the threshold of "none
-            of these" keeps.
+            of these" keeps, for models that classify; `None` for the default.
         chips: `MemoryProfile`s that the static library's time is estimated for; where that cannot
             be done, the report says why.
 
@@ -106,7 +106,8 @@ def export(
     Raises:
         ValueError: if the model has a layer that cannot be exported, or for the static
             runtime one that no fused kernel computes; if an activation is not finite;
-            the runtime does not take the kernels; or `keep_right` is no percentage above 0.
+            the runtime does not take the kernels; the model does not end as its task's do; or
+            `keep_right` is no percentage above 0, or not for the task.
         HostCompilerError: if fused kernels or the library cannot be compiled.
         VerificationError: if the device computes something else than it is defined to.
         CompiledLibraryError: if the library refuses an image.
@@ -114,7 +115,8 @@ def export(
     kernels = kernels_for(runtime, kernels)
     given_name, name = name, model_name.of_run(run.folder) if name is None else name
     model_name.check(name)
-    check_keep_right(keep_right)
+    task = of_run.task_of(run.task, keep_right)
+    of_run.check_end(run.task, lowering.last_activation(_without_rounding(run.model)))
     model = quantized_model(run, announce, kernels)
     deployment = deploy(model, announce, kernels, runtime)
     announce("measuring the noise of each activation")
@@ -125,25 +127,28 @@ def export(
     )
     verification.require_model_operations(noise)
     announce("comparing every operation with its definition, and the outputs with the simulation")
-    verified = _verified(run, model, deployment, kernels)
+    verified = _verified(run, task, model, deployment, kernels)
     target = RUNTIMES[runtime].of(
         deployment.graph,
         deployment.model_bytes,
         deployment.interpreter,
         model_name.library_of(name),
     )
-    announce(f"measuring the accuracy on {len(run.test)} test images")
-    answers = _answers(run, deployment)
-    target.verify(_parts(run, deployment, answers), announce)
-    threshold = _threshold(run, deployment, answers, keep_right)
-    made = _report(run, deployment, kernels, answers, verified, threshold, noise, target)
+    announce(f"measuring the {task.measure} on {len(run.test)} test images")
+    models = _Models(run, deployment)
+    answers = task.compare(run, models)
+    target.verify(_parts(run, deployment, models), announce)
+    made = _report(run, deployment, kernels, answers, verified, noise, target)
     made = dataclasses.replace(made, most_points_lost=most_points_lost)
     if not made.is_refused:
         made = _timed(made, chips, announce)
-        return Export(package.package(made, name, _parts_of(run, deployment, answers, made)), made)
+        parts = _parts_of(run, task, deployment, models, made)
+        return Export(package.package(made, name, parts), made)
     others = [other for other in target.kernels if other != kernels]
     given = None if runtime == TFLM else runtime
-    steps = next_steps.next_steps(run, made.cost, kernels, others, given, output, given_name)
+    steps = next_steps.next_steps(
+        run, made.answers.cost, kernels, others, given, output, given_name
+    )
     made = dataclasses.replace(made, next_steps=steps)
     return Export(files.report_files(made), made)
 
@@ -203,8 +208,9 @@ class Deployment:
         return self.normalization.quantized_images(images, self.input_quantization)
 
     def outputs(self, images: np.ndarray) -> np.ndarray:
-        """What the device puts out for raw images, int8 `(count, classes)`."""
-        return self.interpreter.run(self.quantized_images(images)).reshape(len(images), -1)
+        """What the device puts out for raw images, int8 `(count, classes)`, or maps of a grid."""
+        outputs = self.interpreter.run(self.quantized_images(images))
+        return outputs.reshape(len(images), *self.float_model.output_shape[1:])
 
 
 def quantized_model(
@@ -273,18 +279,18 @@ def deploy(
     )
 
 
-def _verified(run, model, deployment, kernels):
+def _verified(run, task, model, deployment, kernels):
     """The `Verification` of a deployment that has passed it."""
     made_up = made_up_images.made_up_images(run.model.input_shape[1:])
     of_the_user = np.concatenate([run.calibration.images, run.test.images])
-    few = np.concatenate([made_up, _spread(of_the_user, _IMAGES_FOR_OPERATIONS)])
+    few = np.concatenate([made_up, spread(of_the_user, _IMAGES_FOR_OPERATIONS)])
     _require_same_function(run, model, few)
     integers = deployment.quantized_images(few)
     operations = operation_check.check_operations(deployment.graph, integers)
     verification.require_same_outputs(operations.outputs, deployment.interpreter.run(integers))
     outputs = [
-        _compared_with_simulation(model, deployment, images)
-        for images in (made_up, _spread(of_the_user, _IMAGES_FOR_OUTPUTS))
+        _compared_with_simulation(task, model, deployment, images)
+        for images in (made_up, spread(of_the_user, _IMAGES_FOR_OUTPUTS))
     ]
     for check in outputs:
         verification.require_simulated_outputs(check)
@@ -298,56 +304,63 @@ def _require_same_function(run, model, images):
     """All else is compared with the quantized model's own float one, which is a copy."""
     given = _without_rounding(run.model)
     outputs = _logits(model.float_logits, images)
-    if lowering.ends_with_softmax(given):
-        outputs = tf.nn.softmax(outputs).numpy()
+    activation = lowering.last_activation(given)
+    if activation is not None:
+        outputs = _PROBABILITIES[activation](outputs).numpy()
     verification.require_model_outputs(_outputs_of(given, images), outputs)
 
 
-def _spread(images, most):
-    """At most so many images, evenly from all of them."""
-    return images[np.linspace(0, len(images) - 1, min(most, len(images))).astype(int)]
-
-
-def _compared_with_simulation(simulation, deployment, images):
+def _compared_with_simulation(task, simulation, deployment, images):
     """The `OutputCheck` of raw images."""
     output = deployment.graph.tensors[deployment.graph.outputs[0]].quantization
     simulated = output.quantize(_logits(simulation.logits, images))
     unrounded = _logits(simulation.float_logits, images) / output.scale[0] + output.zero_point[0]
-    return verification.compare_outputs(simulated, unrounded, deployment.outputs(images))
+    values = simulated, unrounded, deployment.outputs(images)
+    return verification.compare_outputs(*map(task.questions, values))
 
 
 def _logits(function, images):
-    """A function's outputs for batches of raw images, together, `(count, classes)`."""
+    """A function's outputs for batches of raw images, together."""
     starts = range(0, len(images), _SIMULATED_BATCH)
-    parts = [function(images[start : start + _SIMULATED_BATCH]) for start in starts]
-    return np.concatenate(parts).reshape(len(images), -1)
+    return np.concatenate([function(images[start : start + _SIMULATED_BATCH]) for start in starts])
 
 
-@dataclasses.dataclass(frozen=True)
-class _Answers:
-    """What is answered to the test images.
+class _Models:
+    """See `task.Models`."""
 
-    Attributes:
-        keras_classes: integers `(count,)` of the run's own model.
-        int8_outputs: int8 `(count, classes)` of the device.
-        cost: `AccuracyCost` of the device beside the float model.
-    """
+    def __init__(self, run, deployment):
+        self._model, self._deployment = run.model, deployment
+        self._known = {}  # by function and array, which is kept so that no other gets its id
+        self.is_aware = isinstance(run.model, QuantizeAwareModel)
+        self._activation = of_run.ACTIVATIONS[run.task]
 
-    keras_classes: np.ndarray
-    int8_outputs: np.ndarray
-    cost: accuracy_cost.AccuracyCost
+    @property
+    def output(self):
+        return self._deployment.output_quantization
 
+    def own_probabilities(self, images):
+        if not self.is_aware:
+            return self.float_probabilities(images)
+        return self._once(images, "own", lambda: self._probabilities(self._model, images))
 
-def _answers(run, deployment):
-    outputs = deployment.outputs(run.test.images)
-    own = float_outputs = _outputs_of(run.model, run.test.images)
-    float_model = _without_rounding(run.model)
-    if float_model is not run.model:
-        float_outputs = _outputs_of(float_model, run.test.images)
-    if not lowering.ends_with_softmax(deployment.float_model):
-        float_outputs = tf.nn.softmax(float_outputs).numpy()
-    cost = accuracy_cost.compare(float_outputs, outputs, run.test.labels)
-    return _Answers(own.argmax(axis=-1), outputs, cost)
+    def float_probabilities(self, images):
+        model = _without_rounding(self._model)
+        return self._once(images, "float", lambda: self._probabilities(model, images))
+
+    def outputs(self, images):
+        return self._once(images, "int8", lambda: self._deployment.outputs(images))
+
+    def _probabilities(self, model, images):
+        outputs = _outputs_of(model, images)
+        if lowering.last_activation(_without_rounding(model)) is None:
+            outputs = _PROBABILITIES[self._activation](outputs).numpy()
+        return outputs
+
+    def _once(self, images, name, compute):
+        key = name, id(images)
+        if key not in self._known:
+            self._known[key] = images, compute()
+        return self._known[key][1]
 
 
 def _without_rounding(model):
@@ -356,52 +369,32 @@ def _without_rounding(model):
 
 
 def _outputs_of(model, images):
-    """A Keras model's outputs for raw images, `(count, classes)`."""
-    return model.predict(images, batch_size=64, verbose=0).reshape(len(images), -1)
+    """A Keras model's outputs for raw images."""
+    return model.predict(images, batch_size=64, verbose=0)
 
 
-def _parts(run, deployment, answers):
+def _parts(run, deployment, models):
     """Pairs of the model's inputs and the interpreter's outputs, of all images there are."""
-    yield deployment.quantized_images(run.test.images), answers.int8_outputs
+    yield deployment.quantized_images(run.test.images), models.outputs(run.test.images)
     made_up = made_up_images.made_up_images(run.model.input_shape[1:])
     for images in (made_up, run.calibration.images):
         yield deployment.quantized_images(images), deployment.outputs(images)
 
 
-def _threshold(run, deployment, answers, keep_right):
-    """The `ThresholdChoice` of a run: chosen on its validation images, if it has any."""
-    validation = run.validation
-    if validation is not None:
-        validation = deployment.outputs(validation.images), validation.labels
-    return thresholds.choose(
-        float(deployment.output_quantization.scale[0]),
-        validation,
-        (answers.int8_outputs, run.test.labels),
-        keep_right,
-    )
-
-
-def _report(run, deployment, kernels, answers, verified, threshold, noise, target):
-    graph, cost = deployment.graph, answers.cost
+def _report(run, deployment, kernels, answers, verified, noise, target):
+    graph = deployment.graph
     is_aware = isinstance(run.model, QuantizeAwareModel)
-    only_class = None if cost.only_class is None else run.class_names[cost.only_class]
     return report.ExportReport(
         model_name=run.model.name,
         input_shape=graph.tensors[graph.inputs[0]].shape,
-        classes=len(run.class_names),
+        answers=answers,
         keras_model=report.QUANTIZATION_AWARE if is_aware else report.FLOAT,
-        keras_accuracy=float(np.mean(answers.keras_classes == run.test.labels)),
-        float_run_accuracy=None if run.float_run is None else run.float_run.test_accuracy,
-        cost=cost,
-        only_class=only_class,
         verification=verified,
-        none_of_these=threshold,
         kernels=kernels,
         run_folder=str(run.folder),
         runtime=target,
         costs=operation_costs(graph),
         model_multiply_adds=keras_micronet.summarize(deployment.float_model).multiply_adds,
-        examples=_examples(run, answers.int8_outputs.argmax(axis=-1)),
         noise=noise,
         is_own_model=run.is_own_model,
     )
@@ -420,7 +413,7 @@ def _timed(made, chips, announce):
         return dataclasses.replace(made, no_time=" ".join(str(error).split()))
 
 
-def _parts_of(run, deployment, answers, made):
+def _parts_of(run, task, deployment, models, made):
     """The files of an export besides its runtime's."""
     library = made.runtime.library
     settings = ModelSettings(
@@ -429,34 +422,10 @@ def _parts_of(run, deployment, answers, made):
         model=deployment.model_bytes,
         ends=made.runtime.ends,
         raw_to_input=deployment.normalization.tables(deployment.input_quantization),
+        about_output=task.about_output,
     )
-    chosen = _one_of_each_class(run.test.labels)
-    images, labels = run.test.images[chosen], run.test.labels[chosen]
     return package.Parts(
         read={MODEL_FILE: deployment.model_bytes, **files.report_files(made)},
         settings=model_settings(settings, library),
-        vectors=test_vectors(images, answers.int8_outputs[chosen], labels, library),
-        test_vectors=len(chosen),
-        output_scale=float(deployment.output_quantization.scale[0]),
-    )
-
-
-def _one_of_each_class(labels):
-    """Indices of the first image of each class, of as many classes as make good test vectors."""
-    _, first = np.unique(labels, return_index=True)
-    return np.sort(first)[:_MOST_TEST_VECTORS]
-
-
-def _examples(run, classes):
-    """Some mistakes first, if there are any, then test images from all over the set."""
-    mistakes = _spread(np.flatnonzero(classes != run.test.labels), _MOST_MISTAKES)
-    right = np.flatnonzero(classes == run.test.labels)
-    right = _spread(right, _EXAMPLES - len(mistakes))
-    return tuple(
-        report.Example(
-            run.test.images[index],
-            run.class_names[run.test.labels[index]],
-            run.class_names[classes[index]],
-        )
-        for index in np.concatenate([mistakes, right])
+        task=task.files(run, models, made.answers, library),
     )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a user can do about an export that loses too much accuracy, best first."""
+"""What a user can do about an export that loses too much, best first."""
 
 import collections.abc
 import dataclasses
@@ -8,8 +8,8 @@ import os
 import shlex
 
 from keras_micronet.quantization import QuantizeAwareModel
+from tflm.report.task_answers import Cost
 from tflm.trained_run import TrainedRun
-from tflm.verification.accuracy_cost import AccuracyCost
 
 _BEST_SCHEME = "int8"
 _MANY_EPOCHS = 30  # three times as many as by default
@@ -30,7 +30,7 @@ class NextStep:
 
 def next_steps(
     run: TrainedRun,
-    cost: AccuracyCost,
+    cost: Cost,
     kernels: str,
     other_kernels: collections.abc.Iterable[str],
     runtime: str | None,
@@ -41,7 +41,7 @@ def next_steps(
 
     Args:
         run: `TrainedRun`.
-        cost: `AccuracyCost`.
+        cost: `Cost`.
         kernels: of the export.
         other_kernels: those that the runtime has besides.
         runtime: its name, or `None` for the default.

@@ -14,6 +14,8 @@ import numpy as np
 
 from keras_micronet import run_folders
 from keras_micronet.files.archives import DamagedFileError
+from keras_micronet.grid_answers.labels import output_stride
+from keras_micronet.grid_answers.tasks import CLASSIFY
 
 _FILES = (
     run_folders.MODEL,
@@ -25,13 +27,14 @@ _FILES = (
 
 @dataclasses.dataclass(frozen=True)
 class LabelledImages:
-    """Raw RGB images, uint8 `(count, height, width, 3)`, and their classes `(count,)`."""
+    """Raw images, uint8 `(count, height, width, channels)`, and their labels: classes `(count,)`,
+    or what `keras_micronet.grid_answers.labels` describes."""
 
     images: np.ndarray
     labels: np.ndarray
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(self.images)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,13 +56,14 @@ class TrainedRun:
 
     Attributes:
         model: the Keras model.
-        class_names: one name for each of its outputs.
+        class_names: one name for each of its outputs; of a grid for each but the background.
         calibration: `LabelledImages` that the ranges are observed on.
         test: held-out `LabelledImages`.
         folder: the path that it was read from.
         float_run: `FloatRun` that came before a quantize-aware training, if that is known.
         is_own_model: whether it was trained by other means than `python -m training`.
         validation: `LabelledImages` that are neither trained nor tested on, if the run has any.
+        task: what the model answers, one of `keras_micronet.grid_answers.tasks.EVERY_TASK`.
     """
 
     model: keras.Model
@@ -70,6 +74,12 @@ class TrainedRun:
     float_run: FloatRun | None = None
     is_own_model: bool = False
     validation: LabelledImages | None = None
+    task: str = CLASSIFY
+
+    @property
+    def float_test_value(self) -> float | None:
+        """How good the float run that came before is on all test images, if that is known."""
+        return None if self.float_run is None else self.float_run.test_accuracy
 
     @classmethod
     def load(cls, folder: os.PathLike[str] | str) -> typing.Self:
@@ -96,14 +106,15 @@ class TrainedRun:
         try:
             names = run_folders.read_class_names(folder)
             model = run_folders.read_model(folder)
-            _check_outputs(model, names)
+            task = run_folders.read_task(summary)
+            _check_outputs(model, names, task)
             calibration, test = (
-                _read_images(folder, name, model, names)
+                _read_images(folder, name, model, names, task)
                 for name in (run_folders.CALIBRATION, run_folders.TEST)
             )
             validation = None
             if (folder / run_folders.VALIDATION).exists():
-                validation = _read_images(folder, run_folders.VALIDATION, model, names)
+                validation = _read_images(folder, run_folders.VALIDATION, model, names, task)
         except ValueError as error:
             raise ValueError(
                 "A run folder must hold whole files that fit together: train again, or see "
@@ -116,20 +127,32 @@ class TrainedRun:
             )
         is_own_model = run_folders.is_own_model(summary)
         float_run = _float_run(folder, summary)
-        return cls(model, names, calibration, test, folder, float_run, is_own_model, validation)
+        return cls(
+            model, names, calibration, test, folder, float_run, is_own_model, validation, task
+        )
 
 
-def _read_images(folder, name, model, names):
-    images = run_folders.read_images(folder, name, model.input_shape[1:], len(names))
+def _read_images(folder, name, model, names, task):
+    images = run_folders.read_images(folder, name, model.input_shape[1:], len(names), task)
     return LabelledImages(*images)
 
 
-def _check_outputs(model, names):
-    if model.output_shape[1:] != (len(names),):
+def _check_outputs(model, names, task):
+    shape = model.output_shape
+    if task == CLASSIFY:
+        if shape[1:] != (len(names),):
+            raise ValueError(
+                f"{run_folders.CLASS_NAMES} must name the model's outputs, one a line. "
+                f"Received: {len(names)} names for outputs of shape {shape}"
+            )
+        return
+    if len(shape) != 4 or None in shape[1:]:
         raise ValueError(
-            f"{run_folders.CLASS_NAMES} must name the model's outputs, one a line. "
-            f"Received: {len(names)} names for outputs of shape {model.output_shape}"
+            f"the model must put out a map (rows, columns, answers) for the task {task} in "
+            f"{run_folders.SUMMARY}. Received: outputs of shape {shape}"
         )
+    output_stride(model.input_shape[1:3], shape[1:3])
+    run_folders.check_output_count(task, shape, len(names))
 
 
 def _read_summary(folder):

@@ -6,6 +6,7 @@ from typing import Any
 import keras
 
 from keras_micronet.grid.cell_labels import cell_labels
+from keras_micronet.grid_answers.labels import IGNORED
 from keras_micronet.layers import arguments
 
 _OBJECT_WEIGHT = 10.0
@@ -42,8 +43,11 @@ class _WeightedLoss(keras.losses.Loss):
     def _crossentropy(self, probability):
         """Of the right answer's probability."""
         epsilon = keras.config.epsilon()
-        bounded = keras.ops.clip(probability, epsilon, 1.0)
-        return (1.0 - bounded) ** self.focal_gamma * -keras.ops.log(bounded)
+        loss = -keras.ops.log(keras.ops.clip(probability, epsilon, 1.0))
+        if self.focal_gamma == 0:
+            return loss
+        # Powers of 0 have no finite gradient, and a sure answer's probability is rounded to 1.
+        return keras.ops.maximum(1.0 - probability, epsilon) ** self.focal_gamma * loss
 
 
 @keras.saving.register_keras_serializable(package="keras_micronet")
@@ -54,7 +58,8 @@ class GridCrossentropy(_WeightedLoss):
         object_weight: how much more a cell of a class counts than one of the background.
         focal_gamma: exponent of the focal loss; 0 for the plain cross-entropy.
 
-    `y_true`: integers `(batch, rows, columns)`, 0 for the background, 1 to `classes` for classes.
+    `y_true`: integers `(batch, rows, columns)`, 0 for the background, 1 to `classes` for classes,
+    255 for cells that count as neither, whose loss is 0.
     `y_pred`: probabilities `(batch, rows, columns, classes + 1)`.
 
     Raises:
@@ -68,6 +73,7 @@ class GridCrossentropy(_WeightedLoss):
         chosen = keras.ops.one_hot(labels, answers, dtype=y_pred.dtype)
         probability = keras.ops.sum(chosen * y_pred, axis=-1)
         weight = keras.ops.where(labels > 0, self.object_weight, 1.0)
+        weight = keras.ops.where(labels == IGNORED, 0.0, weight)
         return keras.ops.cast(weight, y_pred.dtype) * self._crossentropy(probability)
 
 

@@ -126,8 +126,8 @@ def cell_answers(
     Returns:
         For detection and segmentation int32 `(rows, columns)`: 0 for background, 1 to
         `class_count` for the class of the object whose centre is in the cell (of several, of the
-        smallest), or of most of the cell's pixels that are not ignored; for keypoints float32
-        `(rows, columns, joints)`, 1 in the cell of the joint.
+        smallest), or of most of the cell's pixels that are not ignored, `IGNORED` if all are; for
+        keypoints float32 `(rows, columns, joints)`, 1 in the cell of the joint.
     """
     if task not in TASKS:
         raise ValueError(f"`task` must be one of {', '.join(TASKS)}. Received: task={task!r}")
@@ -157,7 +157,7 @@ def _segment_answers(label, shape, image_size, stride, class_count):
     cells = padded.reshape(rows, stride, columns, stride).transpose(0, 2, 1, 3)
     cells = cells.reshape(rows, columns, -1)
     votes = np.stack([(cells == number).sum(axis=-1) for number in range(class_count + 1)], -1)
-    return votes.argmax(axis=-1).astype(np.int32)
+    return np.where(votes.any(axis=-1), votes.argmax(axis=-1), IGNORED).astype(np.int32)
 
 
 def _keypoints_answers(label, shape, image_size, stride, class_count):

@@ -81,6 +81,52 @@ def find_objects(
     return _sorted(found, most_objects)
 
 
+def find_in_images(probabilities: np.ndarray, thresholds: np.ndarray) -> list[Objects]:
+    """What `find_objects` finds in each of many images, in a fraction of its time.
+
+    Args:
+        probabilities: integers `(images, rows, columns, classes + 1)` in Q15.
+        thresholds: integers `(classes,)` in Q15, at least 1.
+    """
+    chances = np.asarray(probabilities, np.int64)[..., 1:]
+    thresholds = np.asarray(thresholds, np.int64)
+    best = chances.argmax(axis=-1)
+    value = np.take_along_axis(chances, best[..., None], axis=-1)[..., 0]
+    image, row, column = np.nonzero(value >= thresholds[best])
+    chosen, value = best[image, row, column], value[image, row, column]
+    # Below every threshold beyond the edges.
+    padded = np.pad(chances, ((0, 0), (1, 1), (1, 1), (0, 0)), constant_values=-1)
+    down, right = np.array(_NEIGHBOURS).T
+    around = padded[
+        image[:, None], row[:, None] + 1 + down, column[:, None] + 1 + right, chosen[:, None]
+    ]
+    middle = len(_NEIGHBOURS) // 2
+    shown = (around[:, :middle] < value[:, None]).all(axis=1)
+    shown &= (around[:, middle:] <= value[:, None]).all(axis=1)
+    image, row, column, chosen, value, around = (
+        each[shown] for each in (image, row, column, chosen, value, around)
+    )
+    weights = np.maximum(around, 0)
+    total = weights.sum(axis=1)
+    y, x = (
+        place * CELL - CELL // 2 + (weights @ (direction + 1) * CELL + total // 2) // total
+        for place, direction in ((row, down), (column, right))
+    )
+    with_threshold = around >= thresholds[chosen][:, None]
+    height, width = (_extents(with_threshold, direction) for direction in (down, right))
+    order = np.lexsort((-value, image))  # stable: equal ones in the order of rows, then columns
+    values = np.stack([chosen, x, y, width, height, value], axis=-1).astype(np.int32)[order]
+    ends = np.bincount(image, minlength=len(chances)).cumsum()
+    return [Objects(*each.T) for each in np.split(values, ends[:-1])]
+
+
+def _extents(cells, direction):
+    """How far each row's chosen neighbours reach in a direction, in Q8."""
+    first = np.where(cells, direction, 1).min(axis=1)
+    last = np.where(cells, direction, -1).max(axis=1)
+    return CELL * (1 + last - first)
+
+
 def find_keypoints(probabilities: np.ndarray, thresholds: np.ndarray) -> Objects:
     """The joints that heatmaps show, each at most once.
 

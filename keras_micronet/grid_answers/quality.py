@@ -70,6 +70,18 @@ def _quotient(part, whole):
 def matched(objects: Objects, label: np.ndarray, output_stride: int) -> np.ndarray:
     """Which of the objects found in an image are right.
 
+    Args:
+        objects, label, output_stride: as for `matched_rows`.
+
+    Returns:
+        Booleans `(count,)`.
+    """
+    return matched_rows(objects, label, output_stride) >= 0
+
+
+def matched_rows(objects: Objects, label: np.ndarray, output_stride: int) -> np.ndarray:
+    """Which objects of the label the objects found in an image are.
+
     Each object, the most probable first, is matched with the box of its class that contains its
     centre and that no object before it has; of several, with that whose centre is nearest.
 
@@ -79,9 +91,9 @@ def matched(objects: Objects, label: np.ndarray, output_stride: int) -> np.ndarr
         output_stride: side of a cell in pixels.
 
     Returns:
-        Booleans `(count,)`.
+        Integers `(count,)`: rows of the label; -1 for what is wrong.
     """
-    is_right = np.zeros(len(objects), bool)
+    rows = np.full(len(objects), -1)
     classes, boxes = label[:, 0], np.asarray(label[:, 1:], np.float64)
     is_free = classes != NO_OBJECT
     centres = (boxes[:, :2] + boxes[:, 2:]) / 2
@@ -91,9 +103,9 @@ def matched(objects: Objects, label: np.ndarray, output_stride: int) -> np.ndarr
         possible = np.flatnonzero(is_free & contains & (classes == chosen))
         if len(possible):
             distances = np.square(centres[possible] - place).sum(axis=-1)
-            is_free[possible[distances.argmin()]] = False
-            is_right[index] = True
-    return is_right
+            rows[index] = possible[distances.argmin()]
+            is_free[rows[index]] = False
+    return rows
 
 
 def detection_counts(
@@ -156,12 +168,36 @@ def precision_recall(
     is_right = [
         matched(objects, label, output_stride) for objects, label in zip(found, labels, strict=True)
     ]
+    there = [int((labels[..., 0] == chosen).sum()) for chosen in range(class_count)]
+    return _curves(found, is_right, there)
+
+
+def joint_precision_recall(
+    found: Sequence[Objects],
+    labels: np.ndarray,
+    image_size: Sequence[int],
+    output_stride: int,
+    tolerance: float = KEYPOINT_TOLERANCE,
+) -> tuple[PrecisionRecall, ...]:
+    """Precision and recall of each joint over its threshold: what is found of joints that are not
+    in the picture is wrong.
+
+    Args:
+        found: what `find_keypoints` returns for each image at the lowest thresholds of interest.
+        labels, image_size, output_stride, tolerance: as for `joint_counts`.
+    """
+    counts = joint_counts(found, labels, image_size, output_stride, tolerance)
+    is_right = [right[objects.classes] for right, objects in zip(counts.right, found, strict=True)]
+    return _curves(found, is_right, counts.there.sum(axis=0))
+
+
+def _curves(found, is_right, there):
+    """Of what each image's objects are, which of them are right, and how many each class has."""
     right = np.concatenate([np.zeros(0, bool), *is_right])
     classes = np.concatenate([np.zeros(0, np.int32), *(each.classes for each in found)])
     scores = np.concatenate([np.zeros(0, np.int32), *(each.scores for each in found)])
     curves = []
-    for chosen in range(class_count):
-        there = int((labels[..., 0] == chosen).sum())
+    for chosen, count in enumerate(there):
         mine = classes == chosen
         order = np.argsort(-scores[mine], kind="stable")
         descending = scores[mine][order]
@@ -169,16 +205,21 @@ def precision_recall(
         ends = np.flatnonzero(np.diff(descending, append=-1))
         hits = np.cumsum(right[mine][order])[ends]
         curves.append(
-            PrecisionRecall(descending[ends], _quotient(hits, ends + 1), hits / max(there, 1))
+            PrecisionRecall(descending[ends], _quotient(hits, ends + 1), hits / max(int(count), 1))
         )
     return tuple(curves)
 
 
-def best_thresholds(curves: Sequence[PrecisionRecall]) -> np.ndarray:
+def best_thresholds(curves: Sequence[PrecisionRecall], lowest: int = 1) -> np.ndarray:
     """The threshold of each class with the highest F1, integers in Q15.
 
     It lies half way to the next lower score, so that a slightly lower one than any that was seen
     counts, too. A class of which nothing was found gets one half.
+
+    Args:
+        curves: what `precision_recall` returns.
+        lowest: the threshold that objects were found with for the curves, at least 1: what a lower
+            one gives they do not tell.
     """
     thresholds = []
     for curve in curves:
@@ -186,8 +227,9 @@ def best_thresholds(curves: Sequence[PrecisionRecall]) -> np.ndarray:
             thresholds.append(PROBABILITY_ONE // 2)
             continue
         best = int(curve.f1.argmax())
-        lower = curve.thresholds[best + 1] if best + 1 < len(curve.thresholds) else 0
-        thresholds.append(max(1, int(curve.thresholds[best] + lower + 1) // 2))
+        is_last = best + 1 == len(curve.thresholds)
+        lower = lowest - 1 if is_last else curve.thresholds[best + 1]
+        thresholds.append(max(lowest, int(curve.thresholds[best] + lower + 1) // 2))
     return np.asarray(thresholds, np.int32)
 
 

@@ -12,7 +12,7 @@ import math
 from collections.abc import Iterable
 from typing import Self
 
-from keras_micronet.layer_chain import Step
+from keras_micronet.layer_chain import PROBABILITIES, Step
 from keras_micronet.quantization.schemes import BUILTIN
 
 _COMPUTE_ACTIVATIONS = ("convolution", "depthwise", "dense", "residual")
@@ -175,7 +175,7 @@ def channel_factor_rules(planned: Iterable[PlannedStep]) -> dict[str, FactorRule
     names: dict[str | None, str | None] = {}  # the value that each step leaves
     for item in planned:
         step = item.step
-        if step.kind not in _TAKE_FACTORS and (item.stores_something or step.kind == "softmax"):
+        if step.kind not in _TAKE_FACTORS and (item.stores_something or step.kind in PROBABILITIES):
             excluded |= {current, names.get(step.shortcut)}
         if item.result is not None:
             current = item.result

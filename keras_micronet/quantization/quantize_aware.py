@@ -81,7 +81,7 @@ def quantize_aware(
             layers, Conv2D, DepthwiseConv2D and Dense (each followed by
             BatchNormalization or not), GlobalAveragePooling2D, ReLU,
             hard-swish, Dropout, Normalization and Rescaling at the beginning,
-            and softmax at the end. It is not changed.
+            and softmax or sigmoid at the end. It is not changed.
         representative_data: images as the model takes them, some hundreds: an
             array `(count, height, width, channels)`, or an iterable of such
             batches or of tuples that begin with one, such as a

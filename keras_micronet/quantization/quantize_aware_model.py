@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_micronet.layer_chain import INPUT, unroll
+from keras_micronet.layer_chain import INPUT, PROBABILITIES, unroll
 from keras_micronet.quantization import fused_shift_max, integer_arithmetic, scales
 from keras_micronet.quantization.execution import Execution, Rounding, Unrounded
 from keras_micronet.quantization.plan import (
@@ -107,19 +107,19 @@ class QuantizeAwareModel(SingleTrace, keras.Model):
         ).run(inputs)
 
     def logits(self, images: tf.Tensor | np.ndarray) -> np.ndarray:
-        """What a device puts out, before a softmax.
+        """What a device puts out, before a softmax or sigmoid.
 
         Args:
             images: a batch as the model takes it.
 
         Returns:
-            A float32 array `(batch, outputs)`.
+            A float32 array `(batch, outputs)`, of a grid model `(batch, rows, columns, answers)`.
         """
-        return self._without_softmax(self._rounding(training=False), images)
+        return self._without_probabilities(self._rounding(training=False), images)
 
     def float_logits(self, images: tf.Tensor | np.ndarray) -> np.ndarray:
-        """The same without any rounding: `float_model` before a softmax."""
-        return self._without_softmax(Unrounded(), images)
+        """The same without any rounding: `float_model` before a softmax or sigmoid."""
+        return self._without_probabilities(Unrounded(), images)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return self.float_model.compute_output_shape(input_shape)
@@ -233,8 +233,8 @@ class QuantizeAwareModel(SingleTrace, keras.Model):
             self._activation_quantizers, self._weight_quantizers, self.kernels, training
         )
 
-    def _without_softmax(self, rounding, images):
-        planned = [item for item in self._plan if item.step.kind != "softmax"]
+    def _without_probabilities(self, rounding, images):
+        planned = [item for item in self._plan if item.step.kind not in PROBABILITIES]
         outputs = Execution(planned, rounding, self.kernels).run(images)
         return keras.ops.convert_to_numpy(outputs)
 

@@ -133,11 +133,12 @@ on top. Code, stack and the camera's frame are not included."""
         """What becomes of the peak of activations."""
         return f"The planner places\nactivations in {size_text(self.planned_bytes)}."
 
-    def firmware(self, frame: str) -> str:
+    def firmware(self, frame: str, scores: str) -> str:
         """Markdown: how firmware runs the model, and what is compiled along.
 
         Args:
             frame: format of a frame, such as "RGB888".
+            scores: what the scores are of, for a comment.
         """
         library, capitals = self.library, self.library.upper()
         kernels = """
@@ -160,7 +161,7 @@ static tflite::MicroInterpreter interpreter(tflite::GetModel({library}::kModelDa
 interpreter.AllocateTensors();
 {library}_convert_frame(frame, interpreter.input(0)->data.int8);  // frame: {frame}
 interpreter.Invoke();
-const std::int8_t* scores = interpreter.output(0)->data.int8;  // of {library}_class_names
+const std::int8_t* scores = interpreter.output(0)->data.int8;  // {scores}
 ```{kernels if self.has_kernels else ""}"""
 
     @property

@@ -18,12 +18,12 @@ import keras_micronet
 from tflm.camera import camera_sources
 from tflm.package import build_files
 from tflm.recognition.c_files import recognition_sources
-from tflm.recognition.constants import recognition_constants
-from tflm.report import milliseconds, verdict
+from tflm.report import milliseconds
 from tflm.report.report import ExportReport
 from tflm.settings import STATIC
 from tflm.sources import c_arrays, generic_names, self_test
 from tflm.sources.model_name import title_of
+from tflm.tasks.task import TaskFiles
 
 SOURCES, TESTS, CAMERA_EXAMPLE = "src", "test", "examples/Camera"
 
@@ -37,16 +37,12 @@ class Parts:
     Attributes:
         read: report, plots, model file.
         settings: those of `model_settings.model_settings`.
-        vectors: those of `test_vectors.test_vectors`.
-        test_vectors: how many images these are.
-        output_scale: of the int8 scores.
+        task: `TaskFiles`.
     """
 
     read: Files
     settings: Files
-    vectors: Files
-    test_vectors: int
-    output_scale: float
+    task: TaskFiles
 
 
 def package(report: ExportReport, name: str, parts: Parts) -> dict[str, str | bytes]:
@@ -67,13 +63,16 @@ def package(report: ExportReport, name: str, parts: Parts) -> dict[str, str | by
         **runtime.files,
         **parts.settings,
         **generic_names.settings_header(library),
-        **recognition_sources(),
-        **_recognition_files(report, parts.output_scale),
+        **recognition_sources(parts.task.task),
+        **parts.task.recognition,
     }
-    tests = {**parts.vectors, **generic_names.test_vectors_header(library)}
+    tests = {
+        **parts.task.vectors,
+        **generic_names.test_vectors_header(library, parts.task.task),
+    }
     if is_static:
-        sources |= _umbrella_header(library, takes_rows)
-        tests |= self_test.self_test(library, takes_rows)
+        sources |= _umbrella_header(library, takes_rows, parts.task.headers)
+        tests |= self_test.self_test(library, takes_rows, parts.task.task)
     examples = {}
     if is_static and takes_rows:
         sources |= camera_sources.camera_sources()
@@ -97,19 +96,10 @@ def _within(folder, files):
     return {f"{folder}/{name}": contents for name, contents in files.items()}
 
 
-def _recognition_files(report, scale):
-    """What the functions that turn scores into answers need of the model."""
-    library, threshold = report.runtime.library, report.none_of_these.threshold
-    constants = recognition_constants(library, scale, threshold)
-    name = f"{library}_recognition"
-    header = c_arrays.c_header(f"{name}.h", constants.declarations, ['"micronet_scores.h"'])
-    return {f"{name}.h": header, f"{name}.c": c_arrays.c_source(f"{name}.h", constants.definitions)}
-
-
-def _umbrella_header(library, takes_rows):
+def _umbrella_header(library, takes_rows, headers):
     """The header by which Arduino finds a library."""
     own = [f"{library}_rows.h" if takes_rows else f"{library}.h", f"{library}_settings.h"]
-    own += [f"{library}_recognition.h", "micronet_smoothing.h"]
+    own += headers
     headers = [*own, "micronet_camera_lines.h"] if takes_rows else own
     name = f"{title_of(library)}.h"
     return {name: c_arrays.c_umbrella(name, headers)}
@@ -124,17 +114,20 @@ def _words(report, name, parts):
         "CAPITALS": runtime.library.upper(),
         "TITLE": title_of(runtime.library),
         "VERSION": keras_micronet.__version__,
-        "CLASSES": f"{report.classes}",
+        "ABOUT": report.answers.about,
+        "MEASURE": report.answers.measure,
         "HEIGHT": f"{height}",
         "WIDTH": f"{width}",
         "CHANNEL_WORDS": "red, green and blue" if channels == 3 else "gray",
-        "ACCURACY": verdict.accuracy(report.cost),
+        "ACCURACY": report.answers.on_device(),
         "RAM": runtime.ram,
         "FLASH": runtime.flash,
         "MULTIPLY_ADDS": f"{report.multiply_adds:,}",
         "TIME": milliseconds.row(report),
-        "FIRMWARE": runtime.firmware(report.frame),
+        "FIRMWARE": runtime.firmware(report.frame, report.answers.outputs_note(runtime.library)),
         "ARENA_BYTES": f"{runtime.least_arena_bytes}",
-        "TEST_VECTORS": f"{parts.test_vectors}",
+        "TEST_VECTORS": f"{parts.task.test_vectors}",
+        "AFTER_THE_SCORES": parts.task.readme.rstrip("\n"),
+        "PRINT_ANSWERS": parts.task.arduino.rstrip("\n"),
         "WAY": " row by row" if _takes_rows(runtime) else "",
     }

@@ -18,7 +18,7 @@ import keras
 import numpy as np
 
 from keras_micronet.finite_weights import require_finite_weights
-from keras_micronet.layer_chain import INPUT, unroll
+from keras_micronet.layer_chain import INPUT, PROBABILITIES, unroll
 from keras_micronet.layers.normalized_conv2d import folded_normalization
 from tflm.graph.graph import Graph
 from tflm.passes.input_normalization import InputNormalization
@@ -36,8 +36,9 @@ def lower(model: keras.Model) -> Graph:
 
     Returns:
         A float `Graph`. Its input is the image after the model's normalization
-        layers, if it begins with some (`input_normalization`); a softmax at the end is left out:
-        the output is what goes into it. Values have the names of `keras_micronet.quantization`.
+        layers, if it begins with some (`input_normalization`); a softmax or sigmoid at the end is
+        left out: the output is what goes into it. Values have the names of
+        `keras_micronet.quantization`.
 
     Raises:
         ValueError: if the model is not such a chain, or a weight is not finite; names the layer.
@@ -64,9 +65,14 @@ def input_normalization(model: keras.Model) -> InputNormalization:
     return InputNormalization.of(*steps, channels=model.inputs[0].shape[-1])
 
 
-def ends_with_softmax(model: keras.Model) -> bool:
-    """Whether a model's outputs are probabilities, of which its graph has the logits."""
-    return unroll(model)[-1].kind == "softmax"
+def last_activation(model: keras.Model) -> str | None:
+    """What makes probabilities of a model's last values, which alone its graph has.
+
+    Returns:
+        One of `layer_chain.PROBABILITIES`; `None` if the model's outputs are those values.
+    """
+    kind = unroll(model)[-1].kind
+    return kind if kind in PROBABILITIES else None
 
 
 class _Builder:
@@ -100,7 +106,8 @@ class _Builder:
             kind = _ELEMENTWISE_KINDS[step.kind]
             self._append(kind, [self.tensor], step.name, self._shape)
         # The rest computes nothing on a device: normalization is in the tables that convert a
-        # frame, dropout is for training, and a softmax leaves the largest value the largest.
+        # frame, dropout is for training, and a softmax or sigmoid leaves the largest value the
+        # largest.
         self.outputs[step.name] = self.tensor
 
     def finish(self):

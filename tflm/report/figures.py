@@ -5,9 +5,7 @@ import dataclasses
 import json
 import math
 
-from tflm.recognition.scores import ONE
 from tflm.report.report import ExportReport
-from tflm.verification.accuracy_cost import CLEAR_MARGIN
 from tflm.verification.paired_interval import CONFIDENCE
 
 
@@ -16,10 +14,10 @@ def to_json(report: ExportReport) -> str:
     figures = {
         "model_name": report.model_name,
         "input_shape": list(report.input_shape),
-        "classes": report.classes,
+        "classes": report.answers.classes,
         **_cost_figures(report),
         "verification": _verification_figures(report.verification),
-        "none_of_these": _threshold_figures(report.none_of_these),
+        **report.answers.choices(),
         "kernels": report.kernels,
         "runtime": report.runtime.name,
         **report.runtime.figures(),
@@ -37,26 +35,17 @@ def to_json(report: ExportReport) -> str:
 
 
 def _cost_figures(report):
-    cost = report.cost
+    cost = report.answers.cost
     return {
         "refused": report.is_refused,
         "test_images": cost.images,
         "keras_model": report.keras_model,
-        "keras_accuracy": report.keras_accuracy,
-        "float_run_accuracy": report.float_run_accuracy,
-        "float_accuracy": cost.float_accuracy,
-        "int8_accuracy": cost.int8_accuracy,
+        **report.answers.values(),
         "points_lost": cost.points_lost,
         "points_lost_interval": list(cost.points_lost_interval),
         "confidence": CONFIDENCE,
         "most_points_lost": report.most_points_lost,
-        "only_float_right": cost.only_float_right,
-        "only_int8_right": cost.only_int8_right,
-        "agreement": cost.agreement,
-        "clear_margin": CLEAR_MARGIN,
-        "clear_images": cost.clear,
-        "clear_agreement": cost.clear_agreement,
-        "only_class": report.only_class,
+        **report.answers.details(),
     }
 
 
@@ -90,23 +79,6 @@ def _time_figures(time):
                 "operation_cycles": [each.total(place, chip) for each in time.operations],
             }
             for place, chip in enumerate(time.chips)
-        ],
-    }
-
-
-def _threshold_figures(choice):
-    return {
-        "threshold": choice.threshold / ONE,
-        "threshold_q15": choice.threshold,
-        "is_chosen": choice.is_chosen,
-        "keep_right_percent": choice.keep_right,
-        "thresholds": [
-            {
-                "threshold_q15": row.threshold,
-                "validation": row.validation and dataclasses.asdict(row.validation),
-                "test": dataclasses.asdict(row.test),
-            }
-            for row in choice.rows
         ],
     }
 

@@ -15,10 +15,11 @@ def report_files(report: ExportReport) -> dict[str, str | bytes]:
         Mapping from file name to contents: `report.md` (read this first),
         `report.json` (all figures), and the plots in `report.md` as PNG.
     """
+    predictions = report.answers.examples_png
     return {
         "report.md": markdown.to_markdown(report),
         "report.json": figures.to_json(report),
         "report_operations.png": plots.operations_png(report),
         "report_memory.png": plots.memory_png(report),
-        **({"report_predictions.png": plots.predictions_png(report)} if report.examples else {}),
+        **({} if predictions is None else {"report_predictions.png": predictions}),
     }

@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """An `ExportReport` as Markdown, for engineers: verdict, budget, then where it goes."""
 
-from tflm.report import milliseconds, none_of_these
+from tflm.report import milliseconds
 from tflm.report.report import QUANTIZATION_AWARE, ExportReport
-from tflm.report.verdict import accuracy, agreement, multiply_adds, percent, points
+from tflm.report.tables import table
+from tflm.report.verdict import multiply_adds, percent, points
 from tflm.sources.runtime import size_text
-from tflm.verification.accuracy_cost import CLEAR_MARGIN
-from tflm.verification.paired_interval import CONFIDENCE
 
 _PROMINENT_OPERATIONS = 15
 _PROMINENT_NOISE = 15
@@ -19,17 +18,17 @@ def to_markdown(report: ExportReport) -> str:
     runtime = report.runtime
     return f"""# {report.model_name} {runtime.title}
 
-int8, input {height} x {width} x {channels}, {report.classes} classes.
+int8, input {height} x {width} x {channels}, {report.answers.about}.
 
 | | |
 |---|---|
-{_accuracy_rows(report)}
-{_budget_rows(runtime)}
+{_rows(report.answers.rows())}
+{_rows(runtime.budget())}
 {_time_row(report)}| multiply-adds | {multiply_adds(report)} |
 | operations | {len(report.costs)} |
 
 {runtime.budget_note()}
-{_refusal(report)}{_cost_section(report)}{_verification_section(report)}{_examples(report)}
+{_refusal(report)}{_cost_section(report)}{_verification_section(report)}{report.answers.examples_section()}
 {_more_sections(report)}## Memory over time
 
 ![activation memory at each operation](report_memory.png)
@@ -56,8 +55,8 @@ The {min(_PROMINENT_OPERATIONS, len(by_cost))} costliest operations:
 
 def _more_sections(report):
     """What not every report has, or has in the same words."""
-    parts = (milliseconds.section, none_of_these.section, _firmware_section)
-    return "".join(part(report) for part in parts)
+    choices = report.answers.choices_section(report.is_own_model)
+    return f"{milliseconds.section(report)}{choices}{_firmware_section(report)}"
 
 
 def _refusal(report):
@@ -67,10 +66,11 @@ def _refusal(report):
         f"- {step.effect}" if step.command is None else f"- `{step.command}`\n  {step.effect}"
         for step in report.next_steps
     )
+    allowed = f"{points(report.most_points_lost)} of {report.answers.measure}"
     return f"""
 ## Refused: no sources were written
 
-{points(report.most_points_lost)} of accuracy may be lost, and significantly more are: the whole
+{allowed} may be lost, and significantly more are: the whole
 interval lies beyond. What to do, best first:
 
 {steps}
@@ -78,43 +78,20 @@ interval lies beyond. What to do, best first:
 
 
 def _cost_section(report):
-    cost, low_and_high = report.cost, "{:.2f} to {:.2f}".format(*report.cost.points_lost_interval)
     remarks = "".join(f"\n\n{remark}" for remark in _cost_remarks(report))
-    clear = "no image is clear to it" if cost.clear == 0 else f"{percent(cost.clear_agreement)}"
     return f"""
 ## What int8 costs
 
-Float and int8 have seen the same {cost.images:,} test images: {cost.only_float_right:,} of them
-only float recognises, {cost.only_int8_right:,} only int8, which makes {cost.points_lost:.2f} points
-lost. On all images of the kind it is, with {CONFIDENCE:.0%} confidence, {low_and_high} points
-(score interval of paired proportions, Tango 1998). Both give the same class to
-{percent(cost.agreement)}; among the {cost.clear:,} images that are clear to float, whose best
-class is at least {CLEAR_MARGIN:g} more probable than the second: {clear}.{remarks}
+{report.answers.cost_text()}{remarks}
 """
 
 
 def _cost_remarks(report):
     """What else must be known of the cost, a sentence or two each."""
-    cost = report.cost
+    cost = report.answers.cost
     if report.keras_model == QUANTIZATION_AWARE:
-        accuracy = percent(report.keras_accuracy)
-        text = (
-            "Float is the same weights without rounding. With the rounding that they have learned "
-            f"with, simulated, the accuracy is {accuracy}."
-        )
-        if report.float_run_accuracy is not None:
-            text += (
-                f" The float run that came before has {percent(report.float_run_accuracy)} of "
-                "all test images of the dataset."
-            )
-        yield text
-    if report.only_class is not None:
-        others = "" if cost.agreement == 1 else ", and float does not"
-        yield (
-            f"**The device gives the class {report.only_class} to every test image{others}.** It "
-            "computes what it is defined to; but accuracy and agreement say nothing of such "
-            "answers."
-        )
+        yield report.answers.learned_remark()
+    yield from report.answers.remarks()
     if not report.is_refused and cost.points_lost_interval[1] > report.most_points_lost:
         yield (
             f"{cost.images:,} images cannot show that no more than "
@@ -136,7 +113,7 @@ def _verification_section(report):
     if verification.learned_kernels is not None:
         simulated += (
             f" The training has learned the rounding of {verification.learned_kernels} kernels, "
-            "which these are not: what they cost, the accuracy below says."
+            f"which these are not: what they cost, the {report.answers.measure} below says."
         )
     return f"""
 ## Whether it is right
@@ -154,7 +131,7 @@ def _firmware_section(report):
         return ""
     return f"""## In firmware
 
-{report.runtime.firmware(report.frame)}
+{report.runtime.firmware(report.frame, _outputs_note(report))}
 
 `test/` has images with the scores that must come out: run them first. `README.md` tells how, and
 how this folder goes into a project.
@@ -162,25 +139,17 @@ how this folder goes into a project.
 """
 
 
-def _budget_rows(runtime):
-    return "\n".join(f"| {label} | {text} |" for label, text in runtime.budget())
+def _outputs_note(report):
+    return report.answers.outputs_note(report.runtime.library)
+
+
+def _rows(rows):
+    return "\n".join(f"| {label} | {text} |" for label, text in rows)
 
 
 def _time_row(report):
     no_estimate = report.time is None and not report.no_time
     return "" if no_estimate else f"| **time** of an image | {milliseconds.row(report)} |\n"
-
-
-def _examples(report):
-    if not report.examples:
-        return ""
-    return """
-## What it sees
-
-Mistakes first, if there are any: these are not in proportion to the accuracy.
-
-![test images with the classes that the exported model names](report_predictions.png)
-"""
 
 
 def _noise(report):
@@ -230,7 +199,7 @@ def _noise_table(rows):
         "step",
         "clipped",
     )
-    return _table(
+    return table(
         heads,
         [
             (
@@ -261,15 +230,6 @@ def _rank(cost):
     return -cost.multiply_adds, -(cost.constant_bytes + cost.output_bytes), cost.position
 
 
-def _accuracy_rows(report):
-    cost = report.cost
-    return (
-        f"| **accuracy on the device** | {accuracy(cost)} |\n"
-        f"| accuracy without rounding | {percent(cost.float_accuracy)} |\n"
-        f"| same class without rounding | {agreement(cost)} |"
-    )
-
-
 def _peak(report):
     position = report.live_bytes.index(max(report.live_bytes))
     return f"{position} (`{report.costs[position].name}`, {report.costs[position].kind})"
@@ -288,7 +248,7 @@ def _kinds_table(report):
     ]
     totals = ("**all**", *(sum(row[column] for row in rows) for column in range(1, 5)))
     heads = ("kind", "operations", "multiply-adds", "constant bytes", "output bytes")
-    return _table(heads, [*rows, totals])
+    return table(heads, [*rows, totals])
 
 
 def _operations_table(report, costs):
@@ -302,7 +262,7 @@ def _operations_table(report, costs):
         "output bytes",
         *milliseconds.operation_head(report),
     )
-    return _table(
+    return table(
         heads,
         [
             (
@@ -319,14 +279,3 @@ def _operations_table(report, costs):
         ],
         milliseconds.operation_head(report),
     )
-
-
-def _table(heads, rows, numbers=()):
-    """A Markdown table. Integers and the columns that `numbers` names stand at the right."""
-    first = zip(heads, rows[0], strict=True)
-    is_number = [isinstance(value, int) or head in numbers for head, value in first]
-    rules = ["---:" if number else "---" for number in is_number]
-    lines = [heads, rules] + [
-        [f"{value:,}" if isinstance(value, int) else value for value in row] for row in rows
-    ]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)

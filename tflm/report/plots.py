@@ -1,26 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """Plots of an `ExportReport`: where work and flash go, and how memory fills and empties."""
 
-import io
 import itertools
 
-import matplotlib
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import EngFormatter, MaxNLocator, StrMethodFormatter
 
 from tflm.kernels.registry import BY_KIND
 from tflm.report.report import ExportReport
+from tflm.report.style import ACCENT, FAINT, png, style
 
 _KILOBYTE = 1024
 _WIDTH_INCHES = 13
-_DOTS_PER_INCH = 130
 
-_INK, _FAINT, _BAND = "#22262b", "#8a9099", "#f2f4f7"
+_BAND = "#f2f4f7"
 _OTHERS = "#b9bfc7"
-_ACCENT = "#c8442b"
 # Each kind of operator that matters in MicroNet keeps its colour, whatever the model and whether
 # TensorFlow Lite's operator computes it or a kernel of ours.
 _CHOSEN_COLORS = {
@@ -50,7 +46,6 @@ _COLORS = _CHOSEN_COLORS | dict(
         strict=False,
     )
 )
-_EXAMPLES_IN_A_ROW = 8
 _LABELLED_BARS = 4
 _LEAST_LABELLED = 0.1  # of the highest bar
 _LABEL_WIDTH = 0.14  # of the panel
@@ -66,7 +61,7 @@ def operations_png(report: ExportReport) -> bytes:
     Returns:
         A PNG file's bytes.
     """
-    with matplotlib.rc_context(_style()):
+    with style():
         figure = Figure(figsize=(_WIDTH_INCHES, 8.2), layout="constrained")
         panels = figure.subplots(3, 1, sharex=True)
         _draw_bars(panels[0], report, "multiply_adds", "multiply-adds")
@@ -78,7 +73,7 @@ def operations_png(report: ExportReport) -> bytes:
         figure.legend(
             handles=_legend(report.costs), loc="outside upper center", ncols=9, frameon=False
         )
-        return _png(figure)
+        return png(figure)
 
 
 def memory_png(report: ExportReport) -> bytes:
@@ -90,7 +85,7 @@ def memory_png(report: ExportReport) -> bytes:
     Returns:
         A PNG file's bytes.
     """
-    with matplotlib.rc_context(_style()):
+    with style():
         figure = Figure(figsize=(_WIDTH_INCHES, 4.6), layout="constrained")
         axes = figure.subplots()
         live = np.array(report.live_bytes) / _KILOBYTE
@@ -103,59 +98,7 @@ def memory_png(report: ExportReport) -> bytes:
         _name_bands(axes, report.costs)
         axes.set_ylim(0, 1.15 * max(live.max(), report.runtime.planned_bytes / _KILOBYTE))
         axes.set_xlabel("operation, in order of execution")
-        return _png(figure)
-
-
-def predictions_png(report: ExportReport) -> bytes:
-    """The report's examples, each under the class that the exported model names.
-
-    Args:
-        report: `ExportReport` with at least one example.
-
-    Returns:
-        A PNG file's bytes.
-    """
-    columns = min(len(report.examples), _EXAMPLES_IN_A_ROW)
-    rows = -(-len(report.examples) // columns)
-    with matplotlib.rc_context(_style()):
-        figure = Figure(figsize=(1.5 * columns, 2.0 * rows + 0.3), layout="constrained")
-        figure.suptitle(_examples_title(report), fontsize=10)
-        panels = figure.subplots(rows, columns, squeeze=False).flatten()
-        for panel in panels:
-            panel.set_axis_off()
-        for panel, example in zip(panels, report.examples, strict=False):
-            # The limits and colours are those of gray images; others have their own.
-            panel.imshow(example.image, "gray", interpolation="nearest", vmin=0, vmax=255)
-            is_right = example.prediction == example.class_name
-            text = example.prediction
-            if not is_right:
-                text += f"\n(is {example.class_name})"
-            panel.set_title(text, color=_INK if is_right else _ACCENT)
-        return _png(figure)
-
-
-def _examples_title(report):
-    wrong = sum(example.prediction != example.class_name for example in report.examples)
-    right = len(report.examples) - wrong
-    return (
-        f"{wrong} {'mistake' if wrong == 1 else 'mistakes'} first, then {right} test images that "
-        f"are recognised: of all, {report.cost.int8_accuracy:.2%} are"
-    )
-
-
-def _style():
-    return {
-        "font.family": "DejaVu Sans",
-        "font.size": 10,
-        "text.color": _INK,
-        "axes.labelcolor": _INK,
-        "xtick.color": _FAINT,
-        "ytick.color": _FAINT,
-        "axes.edgecolor": _FAINT,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "axes.axisbelow": True,
-    }
+        return png(figure)
 
 
 def _draw_bars(axes, report, attribute, label):
@@ -244,7 +187,7 @@ def _name_bands(axes, costs):
                 ha="center",
                 va="bottom",
                 fontsize=8.5,
-                color=_FAINT,
+                color=FAINT,
             )
 
 
@@ -266,7 +209,7 @@ def _mark_plan(axes, report):
     """The planner's total: what the arena reserves for activations."""
     height = report.runtime.planned_bytes / _KILOBYTE
     at_the_left = _peak_position(report) > len(report.costs) / 2  # where the peak's label is not
-    axes.axhline(height, color=_FAINT, linewidth=1, linestyle=(0, (4, 3)))
+    axes.axhline(height, color=FAINT, linewidth=1, linestyle=(0, (4, 3)))
     axes.annotate(
         f"reserved: {report.runtime.planned_bytes:,} bytes",
         (0 if at_the_left else 1, height),
@@ -275,7 +218,7 @@ def _mark_plan(axes, report):
         textcoords="offset points",
         ha="left" if at_the_left else "right",
         va="bottom",
-        color=_FAINT,
+        color=FAINT,
         fontsize=9,
     )
 
@@ -284,7 +227,7 @@ def _mark_peak(axes, report):
     position = _peak_position(report)
     peak = report.live_bytes[position]
     at_the_right = position > len(report.costs) / 2
-    axes.plot(position, peak / _KILOBYTE, "o", color=_ACCENT, markersize=6, zorder=5)
+    axes.plot(position, peak / _KILOBYTE, "o", color=ACCENT, markersize=6, zorder=5)
     axes.annotate(
         f"peak {peak:,} bytes: {report.costs[position].name} "
         f"({_label(report.costs[position].kind)})",
@@ -294,7 +237,7 @@ def _mark_peak(axes, report):
         textcoords="offset points",
         ha="right" if at_the_right else "left",
         va="bottom",
-        color=_ACCENT,
+        color=ACCENT,
         fontsize=10,
         fontweight="bold",
     )
@@ -302,10 +245,3 @@ def _mark_peak(axes, report):
 
 def _peak_position(report):
     return report.live_bytes.index(max(report.live_bytes))
-
-
-def _png(figure):
-    FigureCanvasAgg(figure)
-    file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=_DOTS_PER_INCH, metadata={"Software": None})
-    return file.getvalue()

@@ -4,35 +4,17 @@
 import collections
 import dataclasses
 
-import numpy as np
-
 from tflm.cycles.library_cycles import LibraryCycles
 from tflm.graph.costs import OperationCost
 from tflm.graph.graph import Shape
 from tflm.next_steps import NextStep
-from tflm.recognition.thresholds import ThresholdChoice
+from tflm.report.task_answers import TaskAnswers
 from tflm.report.tensor_noise import TensorNoise
 from tflm.settings import MOST_POINTS_LOST
 from tflm.sources.runtime import Runtime
-from tflm.verification.accuracy_cost import AccuracyCost
 from tflm.verification.verification import Verification
 
 FLOAT, QUANTIZATION_AWARE = "float", "quantization-aware"
-
-
-@dataclasses.dataclass(frozen=True)
-class Example:
-    """A test image and what the exported model says to it.
-
-    Attributes:
-        image: uint8 array (height, width, channels), raw RGB or gray.
-        class_name: what it shows.
-        prediction: the class that the exported model names.
-    """
-
-    image: np.ndarray
-    class_name: str
-    prediction: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,28 +24,19 @@ class ExportReport:
     Attributes:
         model_name: what the model calls itself.
         input_shape: shape of the input with the batch of 1 in front.
-        classes: number of classes.
+        answers: `TaskAnswers` of the trained model and of the device.
         keras_model: what the trained model is, `FLOAT` or `QUANTIZATION_AWARE`.
-        keras_accuracy: its top-1 accuracy on the test images, 0 to 1, a quantization-aware one's
-            with the rounding that it has learned with.
-        float_run_accuracy: of the float model that a quantization-aware one continues, on all
-            test images of the dataset, if that is known.
-        cost: `AccuracyCost`, on the test images. The float side of a quantization-aware model is
-            that of its own weights without rounding.
-        only_class: name of the class that the device gives to every test image, or `None`.
         verification: `Verification` that the export has passed.
-        none_of_these: `ThresholdChoice`, from which probability on the best class is the answer.
         kernels: "builtin" or "fused".
         run_folder: path of the run, as the user has given it.
         runtime: what runs the model on the device, with the memory it takes.
         costs: `OperationCost` of each operation, in order of execution.
         model_multiply_adds: of the trained model, before zeros took the place of
             shuffles and of padding.
-        examples: `Example`s to show, any number.
         noise: `tensor_noise.TensorNoise` of each activation, worst first; empty if
             it was not measured.
         is_own_model: whether the run's model was trained by other means than `python -m training`.
-        most_points_lost: percentage points of accuracy that the device may lose.
+        most_points_lost: percentage points, as the task counts them, that the device may lose.
         time: `LibraryCycles`, estimated, if they were asked for and could be had.
         no_time: why they could not, a sentence.
         next_steps: `next_steps.NextStep`s, if the export is refused.
@@ -71,20 +44,14 @@ class ExportReport:
 
     model_name: str
     input_shape: Shape
-    classes: int
+    answers: TaskAnswers
     keras_model: str
-    keras_accuracy: float
-    float_run_accuracy: float | None
-    cost: AccuracyCost
-    only_class: str | None
     verification: Verification
-    none_of_these: ThresholdChoice
     kernels: str
     run_folder: str
     runtime: Runtime
     costs: tuple[OperationCost, ...]
     model_multiply_adds: int
-    examples: tuple[Example, ...] = ()
     noise: tuple[TensorNoise, ...] = ()
     is_own_model: bool = False
     most_points_lost: float = MOST_POINTS_LOST
@@ -94,8 +61,8 @@ class ExportReport:
 
     @property
     def is_refused(self) -> bool:
-        """Whether significantly more accuracy is lost than it may."""
-        return self.cost.exceeds(self.most_points_lost)
+        """Whether significantly more is lost than it may: all of the interval lies beyond."""
+        return self.answers.cost.points_lost_interval[0] > self.most_points_lost
 
     @property
     def frame(self) -> str:

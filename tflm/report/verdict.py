@@ -2,55 +2,41 @@
 """The verdict on an export in a few words, and the phrases that it shares with the report."""
 
 from tflm.report.report import ExportReport
-from tflm.verification.accuracy_cost import AccuracyCost
+from tflm.report.task_answers import Cost
 from tflm.verification.paired_interval import CONFIDENCE
 
 _NAMED_NOISE = 3
 
 
 def summary(report: ExportReport) -> str:
-    """The cost in two lines for a terminal, and a third if all images got one class."""
-    cost = report.cost
+    """The cost in two lines for a terminal, and more if the task has to warn."""
+    answers = report.answers
     lines = [
-        f"accuracy on {cost.images:,} test images: float {percent(cost.float_accuracy)}, int8 "
-        f"{report.runtime.title} {percent(cost.int8_accuracy)}, {loss(cost)}",
-        f"same class as float: {agreement(cost)}; {_noisiest(report)}",
+        answers.headline(report.runtime.title),
+        f"{answers.agreement()}; {_noisiest(report)}",
+        *answers.warnings(),
     ]
-    if report.only_class is not None:
-        lines.append(f"the device gives the class {report.only_class} to every test image")
     return "\n".join(lines)
 
 
 def refusal(report: ExportReport) -> str:
     """Why an export is refused, and what to do."""
-    low, high = report.cost.points_lost_interval
+    cost, measure = report.answers.cost, report.answers.measure
+    low, high = cost.points_lost_interval
     return (
-        f"The device may lose at most {points(report.most_points_lost)} of accuracy. Received: "
-        f"{report.cost.points_lost:.2f} points lost, significantly more (the whole interval of "
+        f"The device may lose at most {points(report.most_points_lost)} of {measure}. Received: "
+        f"{cost.points_lost:.2f} points lost, significantly more (the whole interval of "
         f"{low:.2f} to {high:.2f} points lies beyond)"
     )
 
 
-def loss(cost: AccuracyCost) -> str:
-    """Points lost or gained by an `AccuracyCost`, with their interval."""
+def loss(cost: Cost) -> str:
+    """Points lost or gained, with their interval."""
     low, high = cost.points_lost_interval
     size = abs(cost.points_lost)
     what = "lost" if cost.points_lost >= 0 else "gained"
     interval = f"{CONFIDENCE:.0%} interval of the loss: {low:.2f} to {high:.2f}"
     return f"{size:.2f} points {what} ({interval})"
-
-
-def accuracy(cost: AccuracyCost) -> str:
-    """The device's accuracy, in Markdown, with what int8 costs."""
-    return f"**{percent(cost.int8_accuracy)}** of {cost.images:,} test images, {loss(cost)}"
-
-
-def agreement(cost: AccuracyCost) -> str:
-    """How many images get the class that float gives them, of all and of the clear ones."""
-    text = percent(cost.agreement)
-    if cost.clear_agreement is not None:
-        text += f", {percent(cost.clear_agreement)} of the {cost.clear:,} clear ones"
-    return text
 
 
 def points(number: float) -> str:

@@ -63,6 +63,16 @@ def number(value: float) -> str:
     return f"{np.float32(value)!s}f"
 
 
+def of_library(text: str, library: str) -> str:
+    """Text in which `library` and `LIBRARY` stand for a model's prefix.
+
+    Args:
+        text: such as "library_init(arena, LIBRARY_ARENA_BYTES)".
+        library: the prefix, "person_model".
+    """
+    return text.replace("LIBRARY", library.upper()).replace("library", library)
+
+
 def c_header(file_name: str, body: str, includes: collections.abc.Iterable[str] = ()) -> str:
     """A header for C99 and C++11, with include guard and C linkage around `body`.
 

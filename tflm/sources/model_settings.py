@@ -11,6 +11,10 @@ from tflm.graph.graph import Shape
 from tflm.sources import c_arrays
 
 _RAW_VALUES = 256
+# What the output is, in lines of C comments.
+ABOUT_SCORES = (
+    "The output is a score for each class, before any softmax: the largest names the class."
+)
 _CHANNEL_NAMES = {1: ("gray",), 3: ("red", "green", "blue")}
 _PIXELS = {
     1: "one byte from 0 (black) to 255 (white)",
@@ -32,6 +36,7 @@ class ModelSettings:
             header that does.
         raw_to_input: int8 array of shape (channels, 256): the input's integer for
             each raw value of a pixel, 0 to 255.
+        about_output: what the output is, lines of a C comment.
     """
 
     input_shape: Shape
@@ -39,6 +44,7 @@ class ModelSettings:
     model: bytes
     ends: str
     raw_to_input: np.ndarray
+    about_output: str = ABOUT_SCORES
 
     def __post_init__(self) -> None:
         channels = self.input_shape[-1]
@@ -87,7 +93,7 @@ def model_settings(settings: ModelSettings, library: str) -> dict[str, str]:
 #define {capitals}_CRC32 0x{model_identifier(settings.model):08x}u
 #define {capitals}_FLATBUFFER_BYTES {len(settings.model)}
 
-/* The output is a score for each class, before any softmax: the largest names the class. */
+/* {settings.about_output} */
 #define {capitals}_CLASS_COUNT {len(settings.class_names)}
 extern const char *const {library}_class_names[{capitals}_CLASS_COUNT];
 

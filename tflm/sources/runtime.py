@@ -116,11 +116,12 @@ class Runtime(typing.Protocol):
         """What becomes of the peak of activations."""
         ...
 
-    def firmware(self, frame: str) -> str:
+    def firmware(self, frame: str, scores: str) -> str:
         """Markdown: how firmware runs the model, and what is compiled along.
 
         Args:
             frame: format of a frame, such as "RGB888".
+            scores: what the scores are of, for a comment.
         """
         ...
 

@@ -157,7 +157,7 @@ def require_equal_outputs(
     Args:
         library: `CompiledLibrary`.
         parts: pairs of images, int8 (number, height, width, channels), and TensorFlow Lite
-            Micro's outputs for them, int8 (number, classes).
+            Micro's outputs for them, int8 (number, ...).
 
     Raises:
         VerificationError: if an output differs in a byte.
@@ -170,7 +170,8 @@ def require_equal_outputs(
     for images, outputs in parts:
         count += len(images)
         for way, run in ways.items():
-            different[way] += int(np.any(run(images) != outputs, axis=-1).sum())
+            flat = outputs.reshape(len(outputs), -1)
+            different[way] += int(np.any(run(images) != flat, axis=-1).sum())
     if any(different.values()):
         received = ", ".join(f"{number} images {way}" for way, number in different.items())
         raise VerificationError(

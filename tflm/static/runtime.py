@@ -137,11 +137,12 @@ the computer that made the export, gave the same bytes for every image compared.
             "input that it has read, the memory counts once."
         )
 
-    def firmware(self, frame: str) -> str:
+    def firmware(self, frame: str, scores: str) -> str:
         """Markdown: how firmware runs the model, and what is compiled along.
 
         Args:
             frame: format of a frame, such as "RGB888".
+            scores: what the scores are of, for a comment.
         """
         library, capitals = self.library, self.library.upper()
         return f"""\
@@ -162,12 +163,12 @@ if (status == MICRONET_OK) {{
   {library}_convert_frame(frame, {library}_input(arena)); /* frame: {frame} */
   status = {library}_run(arena);
 }}
-const int8_t *scores = {library}_output(arena); /* of {library}_class_names */
+const int8_t *scores = {library}_output(arena); /* {scores} */
 ```
-{self._firmware_for_rows(frame)}
+{self._firmware_for_rows(frame, scores)}
 `micronet_status_message(status)` says in words what is not `MICRONET_OK`."""
 
-    def _firmware_for_rows(self, frame):
+    def _firmware_for_rows(self, frame, scores):
         if self.rows_arena_bytes is None:
             return ""
         library, capitals = self.library, self.library.upper()
@@ -188,7 +189,7 @@ for (int y = 0; y < {capitals}_INPUT_HEIGHT && status == MICRONET_OK; ++y) {{
   status = {library}_rows_push(arena, input);
 }}
 if (status == MICRONET_OK) status = {library}_rows_run(arena);
-const int8_t *scores = {library}_rows_output(arena); /* of {library}_class_names */
+const int8_t *scores = {library}_rows_output(arena); /* {scores} */
 ```
 """
 

@@ -79,10 +79,6 @@ class AccuracyCost:
         given = np.flatnonzero(self.int8_class_counts)
         return int(given[0]) if len(given) == 1 else None
 
-    def exceeds(self, most_points: float) -> bool:
-        """Whether significantly more than so many points are lost: all of the interval."""
-        return self.points_lost_interval[0] > most_points
-
 
 def compare(
     probabilities: np.ndarray, int8_outputs: np.ndarray, labels: np.ndarray

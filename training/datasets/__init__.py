@@ -1,13 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Datasets of labelled images, all loaded as one type: `image_dataset.ImageDataset`."""
+"""Datasets of labelled images: of classes as `image_dataset.ImageDataset`, and of what is where in
+a picture as `grid_dataset.GridDataset`."""
 
 import pathlib
 
+from keras_micronet.grid_answers.tasks import TASKS
 from training.datasets import digits, fashion_mnist, image_folder, tensorflow_datasets
+from training.datasets.grid_dataset import GridDataset, GridSplit
 from training.datasets.image_dataset import ImageDataset, Split
+from training.datasets.made_pictures import MADE_DATASETS
 from training.settings import MOST_PIXELS
 
-__all__ = ["ImageDataset", "Split", "load_dataset"]
+__all__ = [
+    "GridDataset",
+    "GridSplit",
+    "ImageDataset",
+    "Split",
+    "load_dataset",
+    "load_grid_dataset",
+]
 
 TENSORFLOW_DATASETS_PREFIX = "tfds:"
 
@@ -59,3 +70,43 @@ def load_dataset(
     return image_folder.load_image_folder(
         folder, image_size, skip_unreadable, evaluation_crop, most_pixels, channels
     )
+
+
+def load_grid_dataset(
+    task: str,
+    source: str,
+    image_size: tuple[int, int],
+    channels: int = 3,
+    skip_unreadable: bool = False,
+    most_pixels: int = MOST_PIXELS,
+) -> GridDataset:
+    """Loads a dataset for the cells of a grid by the name it has on the command line.
+
+    Args:
+        task: one of `keras_micronet.grid_answers.tasks.TASKS`.
+        source: `"scattered-digits"` (detection), `"shapes"` (segmentation and keypoints), or the
+            path of a folder of images and annotations.
+        image_size: height and width, in pixels, of the images that the model takes.
+        channels: of the images: 1 for gray, 3 for RGB.
+        skip_unreadable: whether image files that cannot be decoded are left out of a folder
+            dataset, rather than refused.
+        most_pixels: how many pixels an image of a folder dataset may have.
+
+    Returns:
+        A `GridDataset`.
+
+    Raises:
+        ValueError: if there is no such dataset, or it cannot be trained on.
+    """
+    if task not in TASKS:
+        raise ValueError(f"`task` must be one of {', '.join(TASKS)}. Received: task={task!r}")
+    made = MADE_DATASETS.get(source, {})
+    if task in made:
+        return made[task](image_size, channels)
+    if made or not source or not pathlib.Path(source).is_dir():
+        names = [f"'{name}'" for name, loaders in MADE_DATASETS.items() if task in loaders]
+        raise ValueError(
+            f"dataset must be {', '.join([*names, 'or an existing folder'])} of images and "
+            f"annotations for the task {task}. Received: dataset={source}"
+        )
+    raise NotImplementedError

@@ -4,6 +4,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from keras_micronet.grid import GridCrossentropy, HeatmapCrossentropy
 
@@ -55,3 +56,23 @@ def test_losses_are_finite_and_survive_saving(loss):
 def test_weights_are_refused(value):
     with pytest.raises(ValueError, match="object_weight"):
         GridCrossentropy(object_weight=value)
+
+
+def test_cells_that_count_as_neither_have_no_loss():
+    labels = np.array([[[255, 2]]])
+    loss = GridCrossentropy(object_weight=10, reduction=None)(labels, PROBABILITIES)
+    np.testing.assert_allclose(loss, [[[0.0, -10 * np.log(0.8)]]], rtol=1e-5)
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0])
+@pytest.mark.parametrize("loss", [GridCrossentropy, HeatmapCrossentropy])
+def test_what_is_certain_has_a_finite_gradient(loss, gamma):
+    """A float32 softmax or sigmoid of large values is 1 to the last bit."""
+    is_grid = loss is GridCrossentropy
+    values = tf.Variable([[[[40.0, -40.0, -40.0]]]])
+    labels = tf.constant([[[0]]]) if is_grid else tf.constant([[[[1.0, 0.0, 0.0]]]])
+    with tf.GradientTape() as tape:
+        probabilities = tf.nn.softmax(values) if is_grid else tf.sigmoid(values)
+        result = loss(focal_gamma=gamma)(labels, probabilities)
+    assert probabilities[0, 0, 0, 0] == 1.0
+    assert np.isfinite(result) and np.isfinite(tape.gradient(result, values)).all()

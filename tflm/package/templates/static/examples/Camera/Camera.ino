@@ -20,8 +20,5 @@ void setup() {
 void loop() {
   const int8_t *scores = camera_example_step();
   if (scores == nullptr) return;
-  const int32_t answer = micronet_recognize(scores, @CAPITALS@_CLASS_COUNT, @LIBRARY@_exponentials,
-                                            @CAPITALS@_THRESHOLD, nullptr);
-  const bool is_none = answer == MICRONET_NONE_OF_THESE;
-  Serial.println(is_none ? "none of these" : @LIBRARY@_class_names[answer]);
+@PRINT_ANSWERS@
 }

@@ -1,21 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
 """The section of the report on "none of these": which threshold, and what it keeps and rejects."""
 
+import dataclasses
+from typing import Any
+
 from tflm.recognition.scores import ONE
-from tflm.report.report import ExportReport
+from tflm.recognition.thresholds import ThresholdChoice
 
 # With fewer right answers, a few of them move the threshold far.
 _FEW_RIGHT = 100
 
 
-def section(report: ExportReport) -> str:
+def section(choice: ThresholdChoice, classes: int, is_own_model: bool) -> str:
     """Markdown: a heading, what the threshold is, and a table of thresholds.
 
     Args:
-        report: an `ExportReport`.
+        choice: `ThresholdChoice`.
+        classes: number of classes.
+        is_own_model: whether the run was written by other means than `python -m training`.
     """
-    choice = report.none_of_these
-    if report.classes == 1:
+    if classes == 1:
         return """## When the answer is none of these
 
 Never: of a model with one class, every image is of that class to the device.
@@ -24,7 +28,7 @@ Never: of a model with one class, every image is of that class to the device.
     rows = "\n".join(_row(choice, row) for row in choice.rows)
     return f"""## When the answer is none of these
 
-{_choice(report)} `micronet_recognize` takes it as {choice.threshold}, in Q15.
+{_choice(choice, is_own_model)} `micronet_recognize` takes it as {choice.threshold}, in Q15.
 
 | probability of the best class at least | right answers kept, validation | wrong ones rejected, \
 validation | right answers kept, test | wrong ones rejected, test | right of those kept, test |
@@ -38,8 +42,7 @@ such pictures tell.
 """
 
 
-def _choice(report):
-    choice = report.none_of_these
+def _choice(choice, is_own_model):
     probability = f"**{choice.threshold / ONE:.1%}**"
     validation = choice.chosen_row.validation
     if choice.is_chosen:
@@ -57,14 +60,15 @@ def _choice(report):
         reason = "the run has no validation images (`validation.npz`) to choose it on"
     return (
         f"No threshold was chosen: {reason}. Until then it is {probability}, from which on the "
-        f"best class is more probable than all others together. {_next_step(report, validation)}"
+        "best class is more probable than all others together. "
+        f"{_next_step(validation, is_own_model)}"
     )
 
 
-def _next_step(report, validation):
+def _next_step(validation, is_own_model):
     if validation is not None:
         return "Train longer, or give more validation images."
-    if report.is_own_model:
+    if is_own_model:
         return "`keras_micronet.write_run_folder` takes some: `validation=(images, labels)`."
     return (
         "This version of `python -m training` keeps some in the run: give the command of the "
@@ -93,3 +97,21 @@ def _part(some, all_of_them):
     if all_of_them == 0:
         return "0 of 0"
     return f"{some / all_of_them:.1%} ({some:,} of {all_of_them:,})"
+
+
+def figures(choice: ThresholdChoice) -> dict[str, Any]:
+    """All of a choice for `report.json`."""
+    return {
+        "threshold": choice.threshold / ONE,
+        "threshold_q15": choice.threshold,
+        "is_chosen": choice.is_chosen,
+        "keep_right_percent": choice.keep_right,
+        "thresholds": [
+            {
+                "threshold_q15": row.threshold,
+                "validation": row.validation and dataclasses.asdict(row.validation),
+                "test": dataclasses.asdict(row.test),
+            }
+            for row in choice.rows
+        ],
+    }
