@@ -10,13 +10,19 @@ import numpy as np
 import pytest
 
 from keras_micronet import preprocess_input
+from keras_micronet.grid_answers.tasks import CLASSIFY, KEYPOINTS, SEGMENT
 from tests.tflm import fused_models
 from tests.tflm.hand_made_graphs import quantization
 from tflm.firmware import build
 from tflm.graph.graph import Graph, Operation
 from tflm.kernels.dense import Dense
 from tflm.kernels.factorized_stem import FactorizedStem
+from tflm.kernels.grouped_pointwise_conv import GroupedPointwiseConv
 from tflm.passes.input_normalization import InputNormalization
+from tflm.recognition.c_files import recognition_sources
+from tflm.recognition.grid_constants import GridReading, grid_constants
+from tflm.recognition.grid_test_vectors import grid_test_vectors
+from tflm.recognition.objects import Grid
 from tflm.sources import c_arrays, generic_names
 from tflm.sources.model_settings import ModelSettings, model_settings
 from tflm.sources.test_vectors import test_vectors
@@ -27,6 +33,7 @@ HEIGHT, WIDTH = 10, 8
 # What percent-encoding has to do with: spaces, its own sign, other letters, signs of C.
 CLASS_NAMES = ("plain", "two words", "100%", "a=b,c", "Übergröße", "日本", "'\"\\")
 _INPUT_SCALE, _INPUT_ZERO_POINT = 0.019, -5
+_STEM_ZERO_POINT = -1
 _OUTPUT_ZERO_POINT = 3
 _CLASSES = len(CLASS_NAMES)
 _MODEL = b"stands for a flatbuffer, which the static runtime does not need"
@@ -43,12 +50,14 @@ class SmallModel:
     Attributes:
         folder: the export for the static runtime.
         graph: quantized `Graph` of fused kernels.
-        class_names: one for each score.
+        class_names: one for each score; of a grid, one for each class or joint.
+        reading: of a model of a grid, how its answers are read.
     """
 
     folder: pathlib.Path
     graph: Graph
     class_names: tuple[str, ...] = CLASS_NAMES
+    reading: GridReading | None = None
 
     identifier = zlib.crc32(_MODEL)
 
@@ -64,7 +73,8 @@ class SmallModel:
         return self.graph.tensors[self.graph.inputs[0]].shape[1:]
 
     def scores(self, image):
-        """int8 scores, as a tuple of int, of raw uint8 `input_shape`.
+        """int8 scores, as a tuple of int, of raw uint8 `input_shape`: of a grid, all of a cell
+        together.
 
         Computed by the kernels' definitions in NumPy.
         """
@@ -80,6 +90,12 @@ class SmallModel:
         scale = self.graph.tensors[source].quantization
         integers = _normalization(self.input_shape[-1]).quantized_images(image, scale)
         return tuple(fused_models.run(self.graph, integers)[result].ravel().tolist())
+
+    def cells(self, image):
+        """The scores of a grid, int8 `(rows, columns, answers)`."""
+        grid = self.reading.grid
+        scores = np.array(self.scores(image), np.int8)
+        return scores.reshape(grid.rows, grid.columns, grid.answers)
 
     def score(self, value):
         """The real value of an int8 score."""
@@ -126,6 +142,30 @@ def person_model(tmp_path_factory):
     return _exported(SmallModel(tmp_path_factory.mktemp("person_model"), graph, names))
 
 
+@pytest.fixture(scope="session")
+def grid_models(tmp_path_factory):
+    """A function of a task -> a `SmallModel` of a grid."""
+
+    @functools.cache
+    def model(task):
+        answers = len(CLASS_NAMES) + (task != KEYPOINTS)
+        graph = _grid_graph(answers)
+        quantization = graph.tensors[graph.outputs[0]].quantization
+        reading = GridReading(
+            task,
+            Grid(HEIGHT // 2, WIDTH // 2, answers, 2, WIDTH, HEIGHT),
+            float(quantization.scale[0]),
+            int(quantization.zero_point[0]),
+            # So that random images show a few, some classes seldom.
+            () if task == SEGMENT else tuple(range(6000, 6000 + 2000 * len(CLASS_NAMES), 2000)),
+            most_objects=4,
+        )
+        folder = tmp_path_factory.mktemp(f"{task}_model")
+        return _exported(SmallModel(folder, graph, reading=reading))
+
+    return model
+
+
 def _normalization(channels):
     return InputNormalization.of(preprocess_input, channels=channels)
 
@@ -143,19 +183,37 @@ def _exported(model):
     )
     outputs = np.array([model.scores(image) for image in images], np.int8)
     library = c_library.static_library(graph, LIBRARY, model.identifier)
+    task = CLASSIFY if model.reading is None else model.reading.task
     sources = {
         **library,
         **generic_names.library_headers(LIBRARY, library),
         **model_settings(settings, LIBRARY),
         **generic_names.settings_header(LIBRARY),
+        **({} if model.reading is None else _recognition_files(model.reading)),
     }
-    vectors = {
-        **test_vectors(images, outputs, np.arange(_TEST_VECTORS) % len(model.class_names), LIBRARY),
-        **generic_names.test_vectors_header(LIBRARY),
-    }
+    if model.reading is None:
+        labels = np.arange(_TEST_VECTORS) % len(model.class_names)
+        vectors = test_vectors(images, outputs, labels, LIBRARY)
+    else:
+        cells = np.stack([model.cells(image) for image in images])
+        vectors = grid_test_vectors(images, cells, model.reading, LIBRARY)
+    vectors |= generic_names.test_vectors_header(LIBRARY, task)
     c_arrays.write_files(sources, model.folder / "src")
     c_arrays.write_files(vectors, model.folder / "test")
     return model
+
+
+def _recognition_files(reading):
+    """What an export of a grid has beside its model."""
+    constants = grid_constants(LIBRARY, reading)
+    name = f"{LIBRARY}_recognition"
+    includes = ['"micronet_objects.h"']
+    return {
+        **recognition_sources(reading.task),
+        f"{name}.h": c_arrays.c_header(f"{name}.h", constants.declarations, includes),
+        f"{name}.c": c_arrays.c_source(f"{name}.h", constants.definitions),
+        **generic_names.recognition_header(LIBRARY, reading.task),
+    }
 
 
 @pytest.fixture(scope="session")
@@ -190,52 +248,91 @@ def _graph(
     channels=8,
 ):
     generator = np.random.default_rng(0)
+    stem = _stem(generator, input_shape, stride, channels)
+    features = int(np.prod(stem.output_shape))
+    # Sums of as many terms as there are features: larger images must not saturate all scores.
+    factor = 0.0015 * np.sqrt(_FEATURES / features)
+    biases, multipliers = _layer(generator, classes, factor)
+    dense = Dense(
+        bits=8,
+        weights=_weights(generator, classes, features),
+        biases=biases,
+        multipliers=multipliers,
+        input_zero_point=_STEM_ZERO_POINT,
+        output_zero_point=_OUTPUT_ZERO_POINT,
+    )
+    graph = _graph_of_images(stem)
+    scale = quantization(output_scale, _OUTPUT_ZERO_POINT)
+    graph.outputs = [graph.add_tensor("scores", (1, classes), None, scale)]
+    _add_operation(graph, "MICRONET_FACTORIZED_STEM_S8", "image", "stem", stem)
+    _add_operation(graph, "MICRONET_DENSE_S8", "stem", "scores", dense)
+    return graph
 
-    def weights(*shape):
-        return generator.integers(-127, 128, shape).astype(np.int8)
 
-    def layer(outputs, factor):
-        biases = generator.integers(-2000, 2000, outputs).astype(np.int32)
-        return biases, np.full(outputs, factor * 2**32, np.int32)
+def _grid_graph(answers):
+    """A stem, and a convolution whose channels are the answers of its cells."""
+    generator = np.random.default_rng(0)
+    stem = _stem(generator, (HEIGHT, WIDTH, 3), 2, channels=8)
+    biases, multipliers = _layer(generator, answers, 0.004)
+    head = GroupedPointwiseConv(
+        input_shape=stem.output_shape,
+        groups=1,
+        weights=_weights(generator, answers, 8),
+        biases=biases,
+        multipliers=multipliers,
+        input_zero_point=_STEM_ZERO_POINT,
+        output_zero_point=_OUTPUT_ZERO_POINT,
+        lowest=-128,
+        highest=127,
+        output_positions=np.arange(answers, dtype=np.int16),
+    )
+    graph = _graph_of_images(stem)
+    scale = quantization(0.03, _OUTPUT_ZERO_POINT)
+    graph.outputs = [graph.add_tensor("scores", (1, *head.output_shape), None, scale)]
+    _add_operation(graph, "MICRONET_FACTORIZED_STEM_S8", "image", "stem", stem)
+    _add_operation(graph, "MICRONET_GROUPED_POINTWISE_CONV_S8", "stem", "scores", head)
+    return graph
 
+
+def _graph_of_images(stem):
+    """A `Graph` with an image and the map of a stem, and no operations yet."""
+    graph = Graph()
+    scale = quantization(_INPUT_SCALE, _INPUT_ZERO_POINT)
+    graph.inputs = [graph.add_tensor("image", (1, *stem.input_shape), None, scale)]
+    stem_scale = quantization(0.1, _STEM_ZERO_POINT)
+    graph.add_tensor("stem", (1, *stem.output_shape), None, stem_scale)
+    return graph
+
+
+def _add_operation(graph, kind, source, result, integers):
+    graph.operations.append(Operation(kind, [source], [result], {"integers": integers}))
+
+
+def _stem(generator, input_shape, stride, channels):
     middle = 4
-    vertical_biases, vertical_multipliers = layer(middle, 0.004)
-    horizontal_biases, horizontal_multipliers = layer(channels, 0.01)
-    stem = FactorizedStem(
+    vertical_biases, vertical_multipliers = _layer(generator, middle, 0.004)
+    horizontal_biases, horizontal_multipliers = _layer(generator, channels, 0.01)
+    return FactorizedStem(
         input_shape=input_shape,
-        vertical_weights=weights(middle, 3, input_shape[-1]),
+        vertical_weights=_weights(generator, middle, 3, input_shape[-1]),
         vertical_biases=vertical_biases,
         vertical_multipliers=vertical_multipliers,
         vertical_stride=stride,
         middle_zero_point=2,
-        horizontal_weights=weights(channels, 3),
+        horizontal_weights=_weights(generator, channels, 3),
         horizontal_biases=horizontal_biases,
         horizontal_multipliers=horizontal_multipliers,
         horizontal_stride=stride,
         input_zero_point=_INPUT_ZERO_POINT,
-        output_zero_point=-1,
+        output_zero_point=_STEM_ZERO_POINT,
         output_positions=np.arange(channels, dtype=np.int16),
     )
-    features = int(np.prod(stem.output_shape))
-    # Sums of as many terms as there are features: larger images must not saturate all scores.
-    factor = 0.0015 * np.sqrt(_FEATURES / features)
-    biases, multipliers = layer(classes, factor)
-    dense = Dense(
-        bits=8,
-        weights=weights(classes, features),
-        biases=biases,
-        multipliers=multipliers,
-        input_zero_point=-1,
-        output_zero_point=_OUTPUT_ZERO_POINT,
-    )
-    graph = Graph()
-    scale = quantization(_INPUT_SCALE, _INPUT_ZERO_POINT)
-    graph.inputs = [graph.add_tensor("image", (1, *input_shape), None, scale)]
-    graph.add_tensor("stem", (1, *stem.output_shape), None, quantization(0.1, -1))
-    scale = quantization(output_scale, _OUTPUT_ZERO_POINT)
-    graph.outputs = [graph.add_tensor("scores", (1, classes), None, scale)]
-    graph.operations = [
-        Operation("MICRONET_FACTORIZED_STEM_S8", ["image"], ["stem"], {"integers": stem}),
-        Operation("MICRONET_DENSE_S8", ["stem"], ["scores"], {"integers": dense}),
-    ]
-    return graph
+
+
+def _weights(generator, *shape):
+    return generator.integers(-127, 128, shape).astype(np.int8)
+
+
+def _layer(generator, outputs, factor):
+    biases = generator.integers(-2000, 2000, outputs).astype(np.int32)
+    return biases, np.full(outputs, factor * 2**32, np.int32)

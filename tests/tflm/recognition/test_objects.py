@@ -63,10 +63,26 @@ def grid_cases():
             most = int(random.choice([0, 1, 2, 5, rows * columns]))
             zero_point = int(random.integers(-128, 128))
             cases.append(GridCase(grid, cells, scale, zero_point, thresholds, view, most))
+    cases += edge_cases()
     cells = made_cells(2, (1, 128, 4), random)
     thresholds, largest = np.ones(4, np.int64), View(65536, 65536, 65536, 65536)
     cases.append(GridCase(Grid(1, 128, 4, 32, 4096, 32), cells, 0.1, 0, thresholds, largest, 200))
     return cases
+
+
+def edge_cases():
+    """Cells whose one class is by one score more or less far below the background, and thresholds
+    that some of them just have."""
+    grid = Grid(1, 128, 2, 8, 1024, 8)
+    for first in (-1, 63, 95):
+        cells = np.full((1, 128, 2), (127, -128), np.int8)
+        distances = np.arange(first, first + 64)
+        cells[0, ::2, 1] = np.clip(127 - distances, -128, 127)
+        for scale in (0.05, 0.1):
+            chances = scores.probabilities(cells, scores.exponentials(scale))[0, ::2, 1]
+            for threshold in {1, *chances[::13].tolist()} - {0}:
+                thresholds = np.array([threshold, threshold])
+                yield GridCase(grid, cells, scale, 0, thresholds, grid.view_of_input, 64)
 
 
 def made_grid(rows, columns, answers, random):

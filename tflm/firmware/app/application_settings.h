@@ -7,8 +7,21 @@
 #include <stdint.h>
 
 #include "model_settings.h"
+#if __has_include("model_recognition.h")
+#include "model_recognition.h"
+#define MICRONET_HAS_GRID 1
+#else
+#define MICRONET_HAS_GRID 0
+#endif
 
 namespace micronet {
+
+// Scores that the model puts out: one a class, or as many as its cells answer.
+#if MICRONET_HAS_GRID
+constexpr int32_t kScoreCount = kGridRows * kGridColumns * kGridAnswers;
+#else
+constexpr int32_t kScoreCount = kClassCount;
+#endif
 
 // LARGEST_SHRINK: how many times as wide and as high as the model's input a frame may be. Memory
 // for the resizer and for a received row grows with it.

@@ -27,8 +27,8 @@ constexpr Table kTable = MakeTable();
 
 }  // namespace
 
-uint32_t Crc32(const uint8_t *bytes, int32_t size) {
-  uint32_t remainder = 0xFFFFFFFFu;
+uint32_t Crc32(const uint8_t *bytes, int32_t size, uint32_t before) {
+  uint32_t remainder = ~before;
   for (int32_t i = 0; i < size; ++i) {
     remainder ^= bytes[i];
     remainder = remainder >> 4 ^ kTable.remainders[remainder & 15];

@@ -8,7 +8,9 @@
 namespace micronet {
 
 // Of `size` bytes.
-uint32_t Crc32(const uint8_t *bytes, int32_t size);
+//
+// before: the CRC-32 of the bytes before these.
+uint32_t Crc32(const uint8_t *bytes, int32_t size, uint32_t before = 0);
 
 }  // namespace micronet
 

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Frames from the program's own memory, with the scores that must come out: says whether a device
+// Frames from the program's own memory, with the scores that must come out, and what must be found
+// in them: says whether a device
 // computes right before anything is connected to it. Ends the program, with status 0 if all scores
 // were right.
 #include "application_settings.h"
+#include "expected_answer.h"
 #include "image_provider.h"
 #include "platform.h"
 #include "test_vectors.h"
@@ -11,7 +13,7 @@
 namespace micronet {
 namespace {
 
-static_assert(kTestInputSize == kInputSize && kTestOutputSize == kClassCount,
+static_assert(kTestInputSize == kInputSize && kTestOutputSize == kScoreCount,
               "test_vectors.h must be of the model of model_settings.h.");
 
 constexpr int32_t kBeforeFirstRow = -1;
@@ -20,16 +22,16 @@ int32_t image = 0;
 int32_t row = kBeforeFirstRow;
 int32_t right_images = 0;
 
-void CheckScores(const int8_t *scores) {
+bool HasExpectedScores(const int8_t *scores) {
   const int8_t *expected = kTestOutputs[image];
-  for (int32_t i = 0; i < kClassCount; ++i) {
+  for (int32_t i = 0; i < kScoreCount; ++i) {
     if (scores[i] != expected[i]) {
       RespondError("vector", "score # of test vector # must be #, received #",
                    {i, image, expected[i], scores[i]});
-      return;
+      return false;
     }
   }
-  ++right_images;
+  return true;
 }
 
 [[noreturn]] void End() {
@@ -54,7 +56,9 @@ void AnswerFramePart() { ++row; }
 
 void AnswerLastRow(const Recognition &recognition) {
   RespondRecognition(recognition);
-  CheckScores(recognition.scores);
+  if (HasExpectedScores(recognition.scores) && IsExpectedAnswer(image, recognition)) {
+    ++right_images;
+  }
   row = kBeforeFirstRow;
   ++image;
 }

@@ -49,7 +49,7 @@ void Push(const uint8_t *frame_row) {
 Recognition Recognize() {
   const int8_t *scores = nullptr;
   Recognizer([&scores] { return RecognizeImage(&scores); });
-  return {scores, image_cycles};
+  return {scores, image_cycles, resizer.left, resizer.top, resizer.part_width, resizer.part_height};
 }
 
 }  // namespace

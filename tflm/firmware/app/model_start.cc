@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "model_start.h"
 
+#include "application_settings.h"
 #include "error_responder.h"
-#include "model_settings.h"
 #include "platform.h"
 
 namespace micronet {
@@ -32,7 +32,7 @@ void RequireSettingsOf(const ModelDescription &model) {
                model.input_width);
   RequireEqual("input channels must be those of model_settings.h, #, received #", kInputChannels,
                model.input_channels);
-  RequireEqual("scores must be as many as in model_settings.h, #, received #", kClassCount,
+  RequireEqual("scores must be as many as in model_settings.h, #, received #", kScoreCount,
                model.output_size);
 }
 

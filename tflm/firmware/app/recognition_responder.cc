@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "recognition_responder.h"
 
+#include "answer.h"
 #include "model_settings.h"
 #include "text_output.h"
 
@@ -13,22 +14,11 @@ void WriteModel(const ModelDescription &model) {
   WriteText(" model=");
   WriteHexadecimal(model.identifier);
   WriteTextWithNumbers(" input=#x# channels=# classes=# arena=# runtime=",
-                       {model.input_width, model.input_height, model.input_channels,
-                        model.output_size, model.arena_bytes});
+                       {model.input_width, model.input_height, model.input_channels, kClassCount,
+                        model.arena_bytes});
   WriteText(model.runtime);
+  WriteTask();
   EndLine();
-}
-
-int32_t IndexOfLargest(const int8_t *scores) {
-  int32_t index = 0;
-  for (int32_t i = 1; i < kClassCount; ++i) {
-    if (scores[i] > scores[index]) index = i;
-  }
-  return index;
-}
-
-double RealValue(int8_t score) {
-  return static_cast<double>(kOutputScale) * (score - kOutputZeroPoint);
 }
 
 }  // namespace
@@ -55,15 +45,11 @@ void RespondRow(int32_t index) {
 }
 
 void RespondRecognition(const Recognition &recognition) {
-  const int8_t *scores = recognition.scores;
-  const int32_t index = IndexOfLargest(scores);
-  WriteTextWithNumbers("result class=# name=", {index});
-  WritePercentEncoded(kClassNames[index]);
-  WriteText(" score=");
-  WriteReal(RealValue(scores[index]));
-  WriteTextWithNumbers(" cycles=# arena=# scores=#", {static_cast<int64_t>(recognition.cycles),
-                                                      described_model.arena_bytes, scores[0]});
-  for (int32_t i = 1; i < kClassCount; ++i) WriteTextWithNumbers(",#", {scores[i]});
+  WriteText("result ");
+  WriteAnswer(recognition);
+  WriteTextWithNumbers(" cycles=# arena=#",
+                       {static_cast<int64_t>(recognition.cycles), described_model.arena_bytes});
+  WriteAnswerDetails(recognition);
   EndLine();
 }
 

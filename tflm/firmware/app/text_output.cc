@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "text_output.h"
 
+#include "crc32.h"
 #include "platform.h"
 
 namespace micronet {
@@ -8,7 +9,13 @@ namespace {
 
 constexpr char kDigits[] = "0123456789abcdef";
 
-void WriteCharacter(char character) { PlatformWriteCharacter(static_cast<uint8_t>(character)); }
+uint32_t line_checksum = 0;  // of what has been written of the line
+
+void WriteCharacter(char character) {
+  const uint8_t byte = static_cast<uint8_t>(character);
+  line_checksum = Crc32(&byte, 1, line_checksum);
+  PlatformWriteCharacter(byte);
+}
 
 // With leading zeros up to `least_digits`.
 void WriteUnsigned(uint64_t number, int least_digits) {
@@ -51,10 +58,8 @@ void WritePercentEncoded(const char *text) {
     if (*text > ' ' && *text <= '~' && *text != '%') {
       WriteCharacter(*text);
     } else {
-      const uint8_t byte = static_cast<uint8_t>(*text);
       WriteCharacter('%');
-      WriteCharacter(kDigits[byte >> 4]);
-      WriteCharacter(kDigits[byte & 15]);
+      WriteHexadecimalByte(static_cast<uint8_t>(*text));
     }
   }
 }
@@ -70,6 +75,20 @@ void WriteTextWithNumbers(const char *text, std::initializer_list<int64_t> numbe
   }
 }
 
-void EndLine() { WriteCharacter('\n'); }
+void WriteHexadecimalByte(uint8_t number) {
+  WriteCharacter(kDigits[number >> 4]);
+  WriteCharacter(kDigits[number & 15]);
+}
+
+void WriteLineChecksum() {
+  const uint32_t checksum = line_checksum;
+  WriteText(" crc=");
+  WriteHexadecimal(checksum);
+}
+
+void EndLine() {
+  WriteCharacter('\n');
+  line_checksum = 0;
+}
 
 }  // namespace micronet

@@ -17,6 +17,9 @@ void WriteNumber(int64_t number);
 // In hexadecimal: eight digits.
 void WriteHexadecimal(uint32_t number);
 
+// In hexadecimal: two digits.
+void WriteHexadecimalByte(uint8_t number);
+
 // With three decimals, rounded. `number` must be within 1e15.
 void WriteReal(double number);
 
@@ -26,6 +29,9 @@ void WritePercentEncoded(const char *text);
 
 // Writes `numbers` in the places of the characters "#" of `text`, one after the other.
 void WriteTextWithNumbers(const char *text, std::initializer_list<int64_t> numbers);
+
+// Writes " crc=" and the CRC-32 of the line's bytes before, in hexadecimal.
+void WriteLineChecksum();
 
 void EndLine();
 
