@@ -5,7 +5,7 @@ from typing import Any
 
 import keras
 
-from keras_micronet.grid.cell_labels import cell_labels
+from keras_micronet.grid.cell_labels import are_shares, cell_labels
 from keras_micronet.grid_answers.labels import IGNORED
 from keras_micronet.layers import arguments
 
@@ -59,7 +59,8 @@ class GridCrossentropy(_WeightedLoss):
         focal_gamma: exponent of the focal loss; 0 for the plain cross-entropy.
 
     `y_true`: integers `(batch, rows, columns)`, 0 for the background, 1 to `classes` for classes,
-    255 for cells that count as neither, whose loss is 0.
+    255 for cells that count as neither, whose loss is 0; or shares of one as `y_pred` has them, a
+    cell's weight then lying between the two by the background's share.
     `y_pred`: probabilities `(batch, rows, columns, classes + 1)`.
 
     Raises:
@@ -69,6 +70,10 @@ class GridCrossentropy(_WeightedLoss):
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """The loss of each cell, `(batch, rows, columns)`."""
         answers = y_pred.shape[-1]
+        if are_shares(y_true, y_pred):
+            shares = keras.ops.cast(y_true, y_pred.dtype)
+            weight = self.object_weight + (1.0 - self.object_weight) * shares[..., 0]
+            return weight * keras.ops.sum(shares * self._crossentropy(y_pred), axis=-1)
         labels = cell_labels(y_true, y_pred)
         chosen = keras.ops.one_hot(labels, answers, dtype=y_pred.dtype)
         probability = keras.ops.sum(chosen * y_pred, axis=-1)

@@ -22,6 +22,7 @@ from keras_micronet.grid_answers.tasks import DETECT, KEYPOINTS, SEGMENT, TASKS
 
 IGNORED = 255
 NO_OBJECT = -1
+_LEAST_SHARE = 0.05  # of a cell's answer: less tells nothing
 
 
 def label_misfit(
@@ -109,12 +110,23 @@ def output_stride(image_size: Sequence[int], grid_size: Sequence[int]) -> int:
     )
 
 
+def empty_label(task: str, image_size: Sequence[int], class_count: int) -> np.ndarray:
+    """The label of an image that shows nothing; arguments as for `cell_answers`."""
+    labels: dict[str, np.ndarray] = {
+        DETECT: np.zeros((0, 5), np.float32),
+        SEGMENT: np.zeros(tuple(image_size), np.uint8),
+        KEYPOINTS: np.full((class_count, 2), np.nan, np.float32),
+    }
+    return labels[task]
+
+
 def cell_answers(
     task: str,
     label: np.ndarray,
     image_size: Sequence[int],
     output_stride: int,
     class_count: int,
+    spread: float = 0.0,
 ) -> np.ndarray:
     """What the cells are to answer to one image, as the losses of this package take it.
 
@@ -124,17 +136,68 @@ def cell_answers(
         image_size: its height and width in pixels.
         output_stride: side of a cell in pixels.
         class_count: number of classes, or of joints.
+        spread: of objects and joints over the cells around their own, a standard deviation in
+            cells. With 0 the cell that a centre is in answers alone, although the one beside it may
+            be a pixel away.
 
     Returns:
         For detection and segmentation int32 `(rows, columns)`: 0 for background, 1 to
         `class_count` for the class of the object whose centre is in the cell (of several, of the
         smallest), or of most of the cell's pixels that are not ignored, `IGNORED` if all are; for
         keypoints float32 `(rows, columns, joints)`, 1 in the cell of the joint.
+
+        With a spread float32 `(rows, columns, class_count + 1)` for detection, shares of one, the
+        background first: 1 in the cell whose middle is nearest to a centre, less in those around;
+        for keypoints likewise.
+
+    Raises:
+        ValueError: if the task is none, or segmentation is to be spread.
     """
     if task not in TASKS:
         raise ValueError(f"`task` must be one of {', '.join(TASKS)}. Received: task={task!r}")
+    if spread and task == SEGMENT:
+        raise ValueError(f"`spread` must be 0 for the task {task}. Received: spread={spread}")
+    label = np.asarray(label)
     shape = tuple(math.ceil(side / output_stride) for side in image_size)
-    return _ANSWERS[task](np.asarray(label), shape, image_size, output_stride, class_count)
+    if spread and task == DETECT:
+        return _spread_objects(label, shape, image_size, output_stride, class_count, spread)
+    if spread:
+        return _spread_joints(label, shape, output_stride, spread)
+    return _ANSWERS[task](label, shape, image_size, output_stride, class_count)
+
+
+def _spread_objects(label, shape, image_size, stride, class_count, spread):
+    shares = np.zeros((*shape, class_count + 1), np.float32)
+    for each in label[label[:, 0] != NO_OBJECT]:
+        place = _visible_centre(each, image_size)
+        if _cell(place, shape, stride) is not None:
+            mine = shares[..., 1 + int(each[0])]
+            np.maximum(mine, _bump(place, shape, stride, spread), out=mine)
+    # Where objects of several classes meet, they share the cell.
+    shares /= np.maximum(shares.sum(axis=-1, keepdims=True), 1.0)
+    shares[..., 0] = 1.0 - shares[..., 1:].sum(axis=-1)
+    return shares
+
+
+def _spread_joints(label, shape, stride, spread):
+    maps = [
+        np.zeros(shape)
+        if _cell(place, shape, stride) is None
+        else _bump(place, shape, stride, spread)
+        for place in label
+    ]
+    return np.stack(maps, axis=-1).astype(np.float32)
+
+
+def _bump(place, shape, stride, spread):
+    """A Gaussian around a place, 1 in the cell whose middle is nearest to it."""
+    squares = [
+        np.square(np.arange(cells) + 0.5 - side / stride)
+        for cells, side in zip(shape, place, strict=True)
+    ]
+    distances = np.add.outer(*squares)
+    bump = np.exp((distances.min() - distances) / (2 * spread**2))
+    return np.where(bump < _LEAST_SHARE, 0.0, bump)
 
 
 def _detect_answers(label, shape, image_size, stride, class_count):
@@ -143,13 +206,15 @@ def _detect_answers(label, shape, image_size, stride, class_count):
     # Largest first, so that the smallest stays where two have their centres in one cell.
     areas = (objects[:, 3] - objects[:, 1]) * (objects[:, 4] - objects[:, 2])
     for each in objects[np.argsort(-areas, kind="stable")]:
-        # The centre of what is visible: a box may reach beyond the picture.
-        top, left = np.maximum(each[1:3], 0)
-        bottom, right = np.minimum(each[3:5], image_size)
-        cell = _cell(((top + bottom) / 2, (left + right) / 2), shape, stride)
+        cell = _cell(_visible_centre(each, image_size), shape, stride)
         if cell is not None:
             answers[cell] = int(each[0]) + 1
     return answers
+
+
+def _visible_centre(each, image_size):
+    """y and x of the middle of what is visible: a box may reach beyond the picture."""
+    return (np.maximum(each[1:3], 0) + np.minimum(each[3:5], image_size)) / 2
 
 
 def _segment_answers(label, shape, image_size, stride, class_count):

@@ -6,7 +6,7 @@ import threading
 import numpy as np
 import tensorflow as tf
 
-from keras_micronet.grid_answers.labels import cell_answers
+from keras_micronet.grid_answers.labels import cell_answers, empty_label
 from keras_micronet.grid_answers.tasks import DETECT, KEYPOINTS, SEGMENT
 from training.datasets.batches import (
     LARGEST_CACHE_BYTES,
@@ -33,6 +33,7 @@ def grid_training_batches(
     share: Share = _ALONE,
     smallest_crop: float = 1.0,
     horizontal_flip: bool = False,
+    target_spread: float = 0.0,
     cache_bytes: int = LARGEST_CACHE_BYTES,
 ) -> tf.data.Dataset:
     """The training pictures, over and over, in an order that every epoch has anew.
@@ -52,6 +53,7 @@ def grid_training_batches(
         smallest_crop: smallest part of a picture's area that a random crop keeps, above 0, see
             `datasets.random_crop`; 1 for no random crops but the part that evaluation sees.
         horizontal_flip: whether every other picture, at random, is flipped.
+        target_spread: of objects and joints over cells, see `labels.cell_answers`.
         cache_bytes: how much memory decoded pictures may take; those for which there is no more
             room are read anew in every epoch.
 
@@ -59,8 +61,9 @@ def grid_training_batches(
         An endless `tf.data.Dataset` of float32 images `(batch_size / workers, height, width,
         channels)` in [0, 255] and what their cells are to answer, see
         `keras_micronet.grid_answers.labels.cell_answers`: int32 `(batch_size / workers, rows,
-        columns)`, or for keypoints float32 `(batch_size / workers, rows, columns, joints)`. An
-        epoch has `dataset.train.size // batch_size` of them.
+        columns)`, or for keypoints float32 `(batch_size / workers, rows, columns, joints)`, and
+        with a spread for detection `(batch_size / workers, rows, columns, classes + 1)`. An epoch
+        has `dataset.train.size // batch_size` of them.
 
     Raises:
         ValueError: if joints cannot be flipped, see `grid_labels.mirrored_joints`.
@@ -96,7 +99,7 @@ def grid_training_batches(
 
     order = tf.data.Dataset.range(first_epoch, np.iinfo(np.int64).max).flat_map(read_epoch)
     images = order.map(make_image, num_parallel_calls=tf.data.AUTOTUNE)
-    images = images.map(_to_model_format(dataset, output_stride), tf.data.AUTOTUNE)
+    images = images.map(_to_model_format(dataset, output_stride, target_spread), tf.data.AUTOTUNE)
     batches = images.batch(batch_size // share.workers, drop_remainder=True)
     return batches.prefetch(tf.data.AUTOTUNE)
 
@@ -107,6 +110,7 @@ def grid_evaluation_batches(
     output_stride: int,
     batch_size: int,
     cache_bytes: int = 0,
+    target_spread: float = 0.0,
 ) -> tf.data.Dataset:
     """One part as it is, every picture once, in its fixed order.
 
@@ -118,6 +122,7 @@ def grid_evaluation_batches(
         batch_size: pictures a batch; the last batch may be smaller.
         cache_bytes: how much memory the images may take, to be read only the first time that the
             batches are read.
+        target_spread: as for `grid_training_batches`.
 
     Returns:
         A `tf.data.Dataset` of batches as those of `grid_training_batches`, and with each the labels
@@ -131,7 +136,7 @@ def grid_evaluation_batches(
     )
     if split.size * images.element_spec[0].shape.num_elements() <= cache_bytes:
         images = images.cache()
-    convert = _to_model_format(dataset, output_stride)
+    convert = _to_model_format(dataset, output_stride, target_spread)
     pad = _padding(dataset)
     images = images.map(lambda image, label: (*convert(image, label), pad(label)), tf.data.AUTOTUNE)
     return images.batch(batch_size).prefetch(tf.data.AUTOTUNE)
@@ -258,22 +263,22 @@ def _cut(dataset, picture, label, part, is_flipped, joint_order):
     return _shaped(dataset, image, label, image_size)
 
 
-def _to_model_format(dataset, output_stride):
+def _to_model_format(dataset, output_stride, target_spread):
     """From an image and its label to what models take and what their cells are to answer."""
     class_count = len(dataset.class_names)
     image_size = dataset.image_size
 
     def answers_of(label):
-        return cell_answers(dataset.task, label, image_size, output_stride, class_count)
+        return cell_answers(
+            dataset.task, label, image_size, output_stride, class_count, target_spread
+        )
 
-    # Whatever the label is, the grid is the same.
-    grid = [-(-side // output_stride) for side in image_size]
-    is_heatmaps = dataset.task == KEYPOINTS
-    dtype, shape = (tf.float32, [*grid, class_count]) if is_heatmaps else (tf.int32, grid)
+    # Whatever the label is, answers are of one type and shape.
+    example = answers_of(empty_label(dataset.task, image_size, class_count))
 
     def convert(image, label):
-        answers = _call(answers_of, [label], dtype)
-        answers.set_shape(shape)
+        answers = _call(answers_of, [label], example.dtype)
+        answers.set_shape(example.shape)
         return tf.cast(image, tf.float32), answers
 
     return convert

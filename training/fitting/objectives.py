@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_micronet.grid import GridCrossentropy, HeatmapCrossentropy
-from keras_micronet.grid_answers.labels import cell_answers
+from keras_micronet.grid_answers.labels import cell_answers, empty_label
 from training.datasets.batches import (
     LARGEST_CACHE_BYTES,
     Share,
@@ -22,7 +22,7 @@ from training.fitting.augmentation import colour_changes, random_changes
 from training.fitting.epoch_record import RECORD_TYPES, SCORES, AnyRecord, Score
 from training.fitting.evaluation import Evaluation, Evaluator
 from training.fitting.grid_evaluation import GridEvaluation, GridEvaluator
-from training.recipes.recipes import CLASSIFY, DETECT, KEYPOINTS, SEGMENT, GridRecipe, Recipe
+from training.recipes.recipes import CLASSIFY, KEYPOINTS, SEGMENT, GridRecipe, Recipe
 
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
 
@@ -159,13 +159,9 @@ class GridObjective:
     def examples(self) -> tuple[np.ndarray, np.ndarray]:
         """Of a picture that shows nothing."""
         task, image_size = self._dataset.task, self._dataset.image_size
-        nothing: dict[str, np.ndarray] = {
-            DETECT: np.zeros((0, 5), np.float32),
-            SEGMENT: np.zeros(image_size, np.uint8),
-            KEYPOINTS: np.full((self._class_count, 2), np.nan, np.float32),
-        }
-        stride = self._recipe.output_stride
-        answers = cell_answers(task, nothing[task], image_size, stride, self._class_count)
+        nothing = empty_label(task, image_size, self._class_count)
+        stride, spread = self._recipe.output_stride, self._recipe.target_spread
+        answers = cell_answers(task, nothing, image_size, stride, self._class_count, spread)
         answer_count = self._class_count + (task != KEYPOINTS)
         probabilities = np.full((*answers.shape[:2], answer_count), 0.5, np.float32)
         return answers[None], probabilities[None]
@@ -184,6 +180,7 @@ class GridObjective:
             share,
             smallest_crop=self._recipe.smallest_crop,
             horizontal_flip=self._recipe.horizontal_flip,
+            target_spread=self._recipe.target_spread,
         )
 
     def evaluation_batches(self, part: str) -> tf.data.Dataset:
@@ -194,6 +191,7 @@ class GridObjective:
             self._recipe.output_stride,
             self._recipe.batch_size,
             LARGEST_CACHE_BYTES if part == VALIDATION else 0,
+            self._recipe.target_spread,
         )
 
     def evaluator(self, network: keras.Model) -> GridEvaluator:

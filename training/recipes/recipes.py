@@ -243,6 +243,9 @@ class GridRecipe(Recipe):
             one of the background.
         focal_gamma: exponent of the focal loss, see `keras_micronet.grid.losses`; 0 for the plain
             cross-entropy.
+        target_spread: of objects and joints over the cells around their own, a standard deviation
+            in cells, see `keras_micronet.grid_answers.labels.cell_answers`; 0 for none, which is
+            what segmentation has.
     """
 
     label_smoothing: float = _value("probability taken from the true class, 0 for none", 0.0)
@@ -264,6 +267,9 @@ class GridRecipe(Recipe):
         "how much more a cell with an object counts than one of the background", 10.0
     )
     focal_gamma: float = _value("exponent of the focal loss, 0 for the plain cross-entropy", 0.0)
+    target_spread: float = _value(
+        "of objects and joints over the cells around their own, in cells, 0 for none", 0.0
+    )
 
     tasks: ClassVar[tuple[str, ...]] = GRID_TASKS
 
@@ -277,6 +283,12 @@ class GridRecipe(Recipe):
         _check_whole_number("head_width", self.head_width, minimum=1)
         _check_number("object_weight", self.object_weight, 0, 1000)
         _check_number("focal_gamma", self.focal_gamma, 0, 10)
+        _check_number("target_spread", self.target_spread, 0, 4)
+        if self.target_spread and self.task == SEGMENT:
+            raise ValueError(
+                "target_spread must be 0 to segment, as areas have their cells: leave it out. "
+                f"Received: target_spread={self.target_spread}"
+            )
 
     def output_shape(self, class_count: int) -> tuple[int, ...]:
         """Rows, columns and answers of the grid; of joints there is no background."""
@@ -500,9 +512,9 @@ def _grid_recipe(task, **values):
 
 # A recipe of its name for each task of a grid. Joints are told into left and right ones, which a
 # mirrored picture has the wrong way round.
-DETECTION = _grid_recipe(DETECT, horizontal_flip=True)
+DETECTION = _grid_recipe(DETECT, horizontal_flip=True, target_spread=0.6)
 SEGMENTATION = _grid_recipe(SEGMENT, horizontal_flip=True, object_weight=1.0)
-JOINTS = _grid_recipe(KEYPOINTS, horizontal_flip=False)
+JOINTS = _grid_recipe(KEYPOINTS, horizontal_flip=False, target_spread=0.6)
 
 RECIPES = {
     recipe.name: recipe

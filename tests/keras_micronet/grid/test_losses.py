@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_micronet.grid import GridCrossentropy, HeatmapCrossentropy
+from keras_micronet.grid import CentreF1, GridCrossentropy, HeatmapCrossentropy
 
 LABELS = np.array([[[0, 2]]])  # one image, one row: background, class 2
 PROBABILITIES = np.array([[[[0.5, 0.3, 0.2], [0.1, 0.1, 0.8]]]], np.float32)
@@ -76,3 +76,23 @@ def test_what_is_certain_has_a_finite_gradient(loss, gamma):
         result = loss(focal_gamma=gamma)(labels, probabilities)
     assert probabilities[0, 0, 0, 0] == 1.0
     assert np.isfinite(result) and np.isfinite(tape.gradient(result, values)).all()
+
+
+def test_shares_of_classes_are_learned_in_proportion():
+    shares = np.array([[[[1.0, 0.0, 0.0], [0.25, 0.0, 0.75]]]], np.float32)
+    loss = GridCrossentropy(object_weight=5, reduction=None)(shares, PROBABILITIES)
+    mixed = -0.25 * np.log(0.1) - 0.75 * np.log(0.8)
+    weight = 0.25 * 1 + 0.75 * 5
+    np.testing.assert_allclose(loss, [[[-np.log(0.5), weight * mixed]]], rtol=1e-5)
+
+
+def test_whole_shares_are_classes():
+    whole = np.eye(3, dtype=np.float32)[LABELS]
+    loss = GridCrossentropy(object_weight=7, focal_gamma=1.5, reduction=None)
+    np.testing.assert_allclose(loss(whole, PROBABILITIES), loss(LABELS, PROBABILITIES), rtol=1e-5)
+
+
+def test_metrics_say_that_they_take_classes():
+    shares = np.eye(3, dtype=np.float32)[LABELS]
+    with pytest.raises(ValueError, match=r"Received: labels of shape \(1, 1, 2, 3\)"):
+        CentreF1().update_state(shares, PROBABILITIES)

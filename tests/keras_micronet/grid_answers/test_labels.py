@@ -55,6 +55,44 @@ def test_each_map_has_its_joint():
     assert np.argwhere(answers).tolist() == [[0, 0, 0], [1, 1, 1]]
 
 
+def test_objects_spread_over_the_cells_around():
+    # In the middle of a cell: others are one cell away, or at its corners the root of 2.
+    boxes = np.array([[1, 8, 8, 16, 16]], np.float32)
+    shares = labels.cell_answers(DETECT, boxes, (24, 24), 8, 2, spread=0.7)
+    beside, corner = np.exp(-1 / 0.98), np.exp(-2 / 0.98)
+    expected = [[corner, beside, corner], [beside, 1, beside], [corner, beside, corner]]
+    np.testing.assert_allclose(shares[..., 2], expected, rtol=1e-6)
+    np.testing.assert_allclose(shares[..., 1], 0)
+    np.testing.assert_allclose(shares.sum(axis=-1), 1, rtol=1e-6)
+    # What is hardly there is not there.
+    narrow = labels.cell_answers(DETECT, boxes, (24, 24), 8, 2, spread=0.4)
+    assert np.count_nonzero(narrow[..., 2]) == 1
+
+
+def test_a_centre_between_cells_is_in_both():
+    boxes = np.array([[0, 0, 4, 8, 12]], np.float32)
+    shares = labels.cell_answers(DETECT, boxes, (8, 16), 8, 1, spread=0.5)
+    np.testing.assert_allclose(shares, [[[0, 1], [0, 1]]])
+
+
+def test_classes_that_meet_share_their_cells():
+    boxes = np.array([[0, 0, 0, 8, 8], [1, 0, 0, 8, 8]], np.float32)
+    shares = labels.cell_answers(DETECT, boxes, (8, 8), 8, 2, spread=0.5)
+    np.testing.assert_allclose(shares, [[[0, 0.5, 0.5]]])
+
+
+def test_joints_spread_in_their_own_maps():
+    points = np.array([[4, 4], [NAN, NAN]], np.float32)
+    maps = labels.cell_answers(KEYPOINTS, points, (8, 16), 8, 2, spread=0.5)
+    np.testing.assert_allclose(maps[..., 0], [[1, np.exp(-2)]], rtol=1e-6)
+    np.testing.assert_allclose(maps[..., 1], 0)
+
+
+def test_areas_do_not_spread():
+    with pytest.raises(ValueError, match="Received: spread=0.5"):
+        labels.cell_answers(SEGMENT, np.zeros((8, 8), np.uint8), (8, 8), 8, 1, spread=0.5)
+
+
 @pytest.mark.parametrize(
     ("image_size", "grid_size", "stride"),
     [((96, 96), (12, 12), 8), ((100, 132), (13, 17), 8), ((120, 160), (8, 10), 16)],
