@@ -86,6 +86,22 @@ def test_without_lists_the_pictures_are_split(make_folder, load):
     assert any("Split off" in note for note in first.notes)
 
 
+@pytest.mark.parametrize(
+    ("pictures", "boxes"),
+    [
+        ("images", "annotations"),
+        ("images/{part}", "annotations/{part}"),
+        ("{part}/images", "{part}/annotations"),
+    ],
+)
+def test_folders_may_have_other_names(tmp_path, load, write_picture, write_text, pictures, boxes):
+    for number in range(6):
+        part = ("train", "train", "train", "train", "val", "test")[number]
+        write_picture(tmp_path / pictures.format(part=part) / f"{number}.png")
+        write_text(tmp_path / boxes.format(part=part) / f"{number}.xml", annotation(CELL))
+    assert sizes_of(load(tmp_path)) == (4, 1, 1)
+
+
 def test_xml_may_stand_beside_pictures(tmp_path, load, write_picture, write_text):
     for part, count in (("train", 3), ("valid", 2), ("test", 1)):
         for number in range(count):
@@ -211,14 +227,15 @@ def test_a_class_without_pictures_to_train_with_is_refused(make_folder, complain
     assert any("No picture of test shows 'virus'" in note for note in dataset.notes)
 
 
-def test_other_labels_are_other_data(make_folder, load):
-    texts = [
-        load(make_folder(p3=annotation(CELL, other))).pictures
-        for other in (("bead", 1, 1, 5, 5), ("bead", 1, 1, 5, 6), ("cell", 1, 1, 5, 5))
-    ]
-    assert len(set(texts)) == 3
-    before = load(make_folder()).pictures
-    assert load(make_folder()).pictures != before  # other pictures of the same names
+def test_other_labels_are_other_data(make_folder, load, write_text):
+    folder = make_folder()
+    texts = [load(folder).pictures]
+    for other in (("bead", 1, 1, 5, 5), ("bead", 1, 1, 5, 6), ("cell", 1, 1, 5, 5)):
+        write_text(folder / "Annotations/p3.xml", annotation(CELL, other))
+        texts.append(load(folder).pictures)
+    # The first is what was there before.
+    assert texts[0] == texts[1] and len(set(texts)) == 3
+    assert load(make_folder()).pictures not in texts  # other pictures of the same names
 
 
 def write_mask(path, values, mode="P"):
