@@ -102,6 +102,23 @@ def test_labels_follow_random_crops_and_flips(task):
     assert seen > 30
 
 
+def test_about_half_of_the_pictures_are_flipped():
+    def read(index):
+        """Dark at the left, bright at the right."""
+        picture = np.zeros((*SIZE, 3), np.uint8)
+        picture[:, 24:] = 255
+        return picture, np.zeros((0, 5), np.float32)
+
+    def flips(**options):
+        batches = grid_training_batches(make_dataset(read=read), STRIDE, 18, 3, **options)
+        return [(images[:, 0, 0, 0] > 0).tolist() for images, _ in take(batches, 4)]
+
+    flipped = flips(horizontal_flip=True)
+    assert all(4 <= sum(epoch) <= 14 for epoch in flipped)
+    assert len(set(map(tuple, flipped))) == 4
+    assert not np.any(flips())
+
+
 def test_an_epoch_has_different_pictures_and_the_next_another_order():
     batches = grid_training_batches(make_dataset(), STRIDE, 4, seed=3)
     read = [numbers(images) for images, _ in take(batches, 8)]

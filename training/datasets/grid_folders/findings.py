@@ -11,9 +11,9 @@ _MOST_NAMED = 10
 class Findings:
     """Collects complaints and notes, so that all of a kind become one sentence."""
 
-    def __init__(self):
-        self._complaints = collections.defaultdict(list)
-        self._notes = collections.defaultdict(list)
+    def __init__(self) -> None:
+        self._complaints: dict[str, list[str]] = collections.defaultdict(list)
+        self._notes: dict[str, list[str]] = collections.defaultdict(list)
 
     def complain(self, rule: str, received: object) -> None:
         """Adds what does not keep to a rule; the rule says what to do, without a full stop."""
@@ -23,7 +23,7 @@ class Findings:
         """Adds something to a sentence that names what was done with it.
 
         Args:
-            text: the sentence without a full stop; `{count}` in it becomes the number of items.
+            text: the sentence without a full stop.
             item: a file, or a place in one.
         """
         self._notes[text].append(shorten(item, 160))
@@ -40,6 +40,6 @@ class Findings:
     def notes(self) -> list[str]:
         """A sentence for each kind of note."""
         return [
-            f"{text.format(count=len(items))}: {list_some(items, _MOST_NAMED)}."
+            f"{text} ({len(items)}): {list_some(items, _MOST_NAMED)}."
             for text, items in self._notes.items()
         ]

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
+import copy
 import json
+from random import Random
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from tests.training.datasets.grid_folders.conftest import HEIGHT, WIDTH, labels_of, sizes_of
+from training.datasets.image_folder import ImageFolderError
 
 CATEGORIES = [{"id": 7, "name": "hen"}, {"id": 3, "name": "egg"}]
 SQUARE = [20, 15, 60, 15, 60, 45, 20, 45]
@@ -105,7 +108,10 @@ def test_pictures_without_annotation_show_nothing(make_folder, load):
         for label in labels_of(part)
     ]
     assert sorted(counts) == [0, 0, 2, 2, 2, 2]
-    assert any("Nothing is in 2 pictures" in note and "p1.jpg" in note for note in dataset.notes)
+    assert any(
+        "Nothing is in pictures that have no annotation (2)" in note and "p1.jpg" in note
+        for note in dataset.notes
+    )
 
 
 def test_crowds_have_no_centre_and_count_as_neither(make_folder, load):
@@ -114,7 +120,7 @@ def test_crowds_have_no_centre_and_count_as_neither(make_folder, load):
     folder = make_folder([crowd, hen(), egg()])
     dataset = load(folder)
     assert all(len(label) == 2 for label in labels_of(dataset.train))
-    assert any("6 crowds (`iscrowd`), which have no centre" in note for note in dataset.notes)
+    assert any("crowds (`iscrowd`), which have no centre (6)" in note for note in dataset.notes)
     dataset = load(folder, "segment")
     assert any("neither class nor background" in note for note in dataset.notes)
     for label in labels_of(dataset.train):
@@ -263,7 +269,7 @@ def test_each_instance_is_an_example(make_folder, load):
     persons = [person(30, 20, 50, 36), corner, person(1, 1, 2, 2, [0] * 9)]
     dataset = load(make_folder(persons, categories=PERSON), "keypoints")
     assert dataset.class_names == ("nose", "left_hand", "right_hand")
-    assert any("Left out: 6 instances without joints" in note for note in dataset.notes)
+    assert any("Left out: instances without joints (6)" in note for note in dataset.notes)
     # Two of each of four pictures, which parts do not share.
     assert sizes_of(dataset) == (8, 2, 2)
     picture, label = dataset.train.read(0)
@@ -302,6 +308,23 @@ def test_pixels_follow_the_joints(tmp_path, load, write_text):
             np.testing.assert_array_equal(label[0], place + 0.5)
 
 
+def test_instances_of_a_picture_stay_together(tmp_path, load, write_text):
+    (tmp_path / "images").mkdir()
+    names = [f"{number}.png" for number in range(10)]
+    for number, name in enumerate(names):
+        Image.new("RGB", (WIDTH, HEIGHT), (number, 0, 0)).save(tmp_path / "images" / name)
+    persons = [person(10 * x, 10, 10 * x + 8, 30, [10 * x, 12, 2] * 3) for x in range(5)]
+    write_text(tmp_path / "keypoints.json", content(names, persons, PERSON))
+    dataset = load(tmp_path, "keypoints")
+    assert sizes_of(dataset) == (35, 5, 10)
+    shown = [
+        {int(split.read(index)[0][0, 0, 0]) for index in range(split.size)}
+        for split in (dataset.train, dataset.validation, dataset.test)
+    ]
+    assert [len(numbers) for numbers in shown] == [7, 1, 2]
+    assert len(set.union(*shown)) == 10
+
+
 def test_joints_are_checked(make_folder, complaints, load):
     assert "one list of `keypoints`" in complaints(make_folder(), "keypoints")[0]
     two = [*PERSON, {"id": 2, "name": "dog", "keypoints": ["tail"]}]
@@ -320,7 +343,7 @@ def test_joints_are_checked(make_folder, complaints, load):
         categories=PERSON,
     )
     dataset = load(folder, "keypoints")
-    assert any("joints outside of 6 pictures" in note for note in dataset.notes)
+    assert any("joints outside of their picture (6)" in note for note in dataset.notes)
     assert np.isnan(labels_of(dataset.train)[0][1]).all()
 
 
@@ -331,4 +354,45 @@ def test_one_category_among_others_may_have_joints(make_folder, load):
     )
     dataset = load(folder, "keypoints")
     assert sizes_of(dataset) == (4, 1, 1)
-    assert any("6 objects of categories without joints" in note for note in dataset.notes)
+    assert any("objects of categories without joints (6)" in note for note in dataset.notes)
+
+
+HOSTILE = (
+    *(None, True, -1, 10**30, 1e300, -1e300, "", "../a", "\0", "\ud800", [], {}, [[]]),
+    *([1e308] * 6, [-1e9, 5, 1e9, 5, 5, 1e9], {"size": [HEIGHT, WIDTH], "counts": "0"}),
+)
+
+
+def damaged(value, random):
+    """Something is missing or replaced, wherever in it."""
+    value = copy.deepcopy(value)
+    node = value
+    while True:
+        key = random.choice(list(node) if isinstance(node, dict) else range(len(node)))
+        if isinstance(node[key], dict | list) and node[key] and random.random() < 0.8:
+            node = node[key]
+        elif random.random() < 0.2:
+            del node[key]
+            return value
+        else:
+            node[key] = random.choice(HOSTILE)
+            return value
+
+
+@pytest.mark.parametrize("task", ["detect", "segment", "keypoints"])
+def test_damage_is_refused_or_harmless(make_folder, load, write_text, task):
+    annotations = [person(10, 10, 30, 30, [11, 11, 2] * 3)] if task == "keypoints" else ()
+    categories = PERSON if task == "keypoints" else CATEGORIES
+    folder = make_folder(annotations, categories=categories)
+    path = folder / "annotations/instances.json"
+    whole = json.loads(path.read_text())
+    random = Random(0)
+    refused = 0
+    for _ in range(40):
+        write_text(path, damaged(whole, random))
+        try:
+            labels_of(load(folder, task).train)
+        except ImageFolderError as error:
+            assert str(error).isprintable()
+            refused += 1
+    assert refused > 10

@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+import os
+
 import numpy as np
 import pytest
 
@@ -111,3 +113,30 @@ def test_the_name_of_the_folder_is_that_of_the_dataset(make_yolo, load):
     assert dataset.name == folder.name
     assert dataset.notes[0].startswith("YOLO: 1 of train, 1 of validation, 1 of test")
     assert len(dataset.pictures) == 32 and load(folder).pictures == dataset.pictures
+
+
+@pytest.mark.parametrize("layout", ["yolo", "coco"])
+def test_pipes_are_never_read(make_yolo, load, write_text, layout):
+    """Reading one would wait for ever for somebody who writes to it."""
+    folder = make_yolo(3)
+    for name in ("pipe.jpg", "pipe", "pipe.txt"):
+        os.mkfifo(folder / "images" / name)
+    os.mkfifo(folder / "labels/0-pipe.txt")
+    if layout == "coco":
+        images = [{"id": number, "file_name": f"0-{number}.png"} for number in range(3)]
+        boxes = [
+            {"id": number, "image_id": number, "category_id": 1, "bbox": [1, 1, 5, 5]}
+            for number in range(3)
+        ]
+        content = {
+            "images": images,
+            "annotations": boxes,
+            "categories": [{"id": 1, "name": "a"}],
+        }
+        write_text(folder / "a.json", content)
+        (folder / "classes.txt").unlink()
+        for path in (folder / "labels").iterdir():
+            path.unlink()
+        (folder / "labels").rmdir()
+        os.mkfifo(folder / "b.json")
+    assert sizes_of(load(folder)) == (1, 1, 1)
