@@ -260,3 +260,24 @@ def test_refuses_a_dataset_with_other_classes(runs, monkeypatch, capsys):
     monkeypatch.setattr(grids, "load_grid_dataset", others)
     assert main(["evaluate", str(runs / "detect"), "--dataset", "others"]) == 2
     assert "must have the run's classes ['red', 'blue']" in capsys.readouterr().err
+
+
+def test_a_run_is_tuned_with_quantization_simulated(runs, tmp_path, capsys):
+    folder = tmp_path / "int8"
+    arguments = ["quantize", str(runs / "detect"), "--epochs", "1", "--output", str(folder)]
+    assert main([*arguments, "--object-weight", "5"]) == 0
+    before = json.loads((runs / "detect" / "run.json").read_text())
+    after = json.loads((folder / "run.json").read_text())
+    score = before["results"]["test_mean_f1"]
+    assert f"whose float model has a test mean F1 of {score:.3f}." in capsys.readouterr().out
+    assert after["quantization"]["float_test_mean_f1"] == score
+    assert (after["task"], after["recipe"]["object_weight"]) == ("detect", 5.0)
+    assert len(after["thresholds"]["q15"]) == 2
+    assert after["results"]["test_mean_f1"] > score - 0.2
+    assert SavedRun.read(folder).is_quantized
+
+
+def test_quantize_refuses_the_values_that_the_model_has(runs, capsys):
+    with pytest.raises(SystemExit):
+        main(["--quantize-aware", str(runs / "detect"), "--blocks", "2"])
+    assert "the float run decides" in capsys.readouterr().err
