@@ -10,10 +10,10 @@ import pathlib
 from typing import Protocol, Self
 
 import numpy as np
-from PIL import Image, ImageDraw
 
 from keras_micronet.grid_answers.labels import IGNORED
 from training.datasets.grid_folders.findings import Findings
+from training.datasets.grid_folders.polygons import fill_polygon
 from training.datasets.grid_folders.run_length import decode_counts
 from training.datasets.image_files import read_mask
 
@@ -153,18 +153,16 @@ class Outlines:
 
     def read(self, size: tuple[int, int]) -> np.ndarray:
         """Larger areas first, so that what is on them stays."""
-        canvas = Image.new("L", size[::-1])
-        pen = ImageDraw.Draw(canvas)
+        label = np.zeros(size, np.uint8)
         scale = np.array(size[::-1]) if self.in_fractions else 1.0
         for number, area in sorted(self.areas, key=lambda each: -_extent(each[1])):
             value = number if number == IGNORED else number + 1
             if isinstance(area, tuple):
                 for corners in area:
-                    # Pillow's corners are the middles of pixels.
-                    pen.polygon([tuple(each) for each in (corners * scale - 0.5).tolist()], value)
+                    fill_polygon(label, corners * scale, value)
             else:
-                canvas.paste(value, mask=Image.fromarray(decode_counts(area, size)))
-        return np.asarray(canvas)
+                label[decode_counts(area, size)] = value
+        return label
 
 
 def _reaches_into(corners, limits):

@@ -278,7 +278,7 @@ class _Reader:
                     "Left out: {count} pictures that no annotations name",
                     os.path.relpath(path, self._folder),
                 )
-            elif not entry.is_symlink() and base != self._folder:
+            elif entry.is_file(follow_symlinks=False) and base != self._folder:
                 note_other_file(self._folder, path, self._findings)
         return paths
 

@@ -11,9 +11,9 @@ _MOST_NAMED = 10
 class Findings:
     """Collects complaints and notes, so that all of a kind become one sentence."""
 
-    def __init__(self):
-        self._complaints = collections.defaultdict(list)
-        self._notes = collections.defaultdict(list)
+    def __init__(self) -> None:
+        self._complaints: dict[str, list[str]] = collections.defaultdict(list)
+        self._notes: dict[str, list[str]] = collections.defaultdict(list)
 
     def complain(self, rule: str, received: object) -> None:
         """Adds what does not keep to a rule; the rule says what to do, without a full stop."""

@@ -119,9 +119,12 @@ def paired(
     """
     pairs = []
     for place in places:
-        pictures = _by_name(folder, place, place.pictures, SUFFIXES, findings, suffix, others)
-        annotations = _by_name(folder, place, place.annotations, (suffix,), findings)
         is_beside = place.pictures == place.annotations
+        known = (suffix, *SUFFIXES) if is_beside else ()
+        pictures = _by_name(folder, place, place.pictures, SUFFIXES, findings, known, others)
+        # What else stands there has been named already.
+        elsewhere = Findings() if is_beside else findings
+        annotations = _by_name(folder, place, place.annotations, (suffix,), elsewhere, known)
         for name, found in pictures.items():
             if len(found) > 1:
                 findings.complain(
@@ -144,7 +147,7 @@ def paired(
     return pairs
 
 
-def _by_name(folder, place, where, suffixes, findings, companion="", others=()):
+def _by_name(folder, place, where, suffixes, findings, known=(), others=()):
     """Maps names without endings to the paths of files with some endings."""
     found = collections.defaultdict(list)
     for entry in entries_below(where, place.is_deep):
@@ -157,7 +160,7 @@ def _by_name(folder, place, where, suffixes, findings, companion="", others=()):
         elif suffix in suffixes:
             name = path.relative_to(where).with_suffix("").as_posix()
             found[name].append(path)
-        elif suffix != companion and entry.name not in others:
+        elif suffix not in known and entry.name not in others:
             note_other_file(folder, path, findings)
     return dict(sorted(found.items()))
 

@@ -5,13 +5,15 @@
     JPEGImages/*.jpg
     ImageSets/Main/train.txt   (or ImageSets/Segmentation), val.txt, test.txt: names of pictures
 
-or the XML files beside their pictures, all in one folder or in `train`, `val` and `test`. Boxes
+or `images` and `annotations`; or the XML files beside their pictures, all in one folder or in
+`train`, `val` and `test`. Boxes
 count pixels from 1 on and include their last ones, see
 http://host.robots.ox.ac.uk/pascal/VOC/voc2012/htmldoc/devkit_doc.html.
 """
 
 import contextlib
 import dataclasses
+import itertools
 import os
 import pathlib
 
@@ -33,12 +35,24 @@ from training.datasets.grid_folders.mask_classes import (
     numbered_classes,
     read_mask_classes,
 )
-from training.datasets.grid_folders.pairing import Place, paired, places_beside
+from training.datasets.grid_folders.pairing import (
+    Place,
+    paired,
+    places_beside,
+    places_of,
+)
 from training.datasets.grid_folders.parts import TEST, TRAIN, VALIDATION
-from training.datasets.grid_folders.safe_files import read_xml, visible_entries
+from training.datasets.grid_folders.safe_files import (
+    entries_below,
+    read_xml,
+    visible_entries,
+)
 from training.datasets.image_files import reason_of
 
 _PICTURES, _BOXES, _MASKS, _LISTS = "JPEGImages", "Annotations", "SegmentationClass", "ImageSets"
+# Other programs write the same files into folders of these names.
+_PICTURE_FOLDERS, _BOX_FOLDERS = (_PICTURES, "images"), (_BOXES, "annotations")
+_SUFFIX = ".xml"
 _SIDES = ("ymin", "xmin", "ymax", "xmax")
 # The classes of the challenge, whose masks have their numbers in this order.
 _CHALLENGE_CLASSES = (
@@ -50,12 +64,22 @@ _CHALLENGE_CLASSES = (
 
 def is_pascal_voc(folder: pathlib.Path, task: str) -> bool:
     """Whether a folder has this layout for a task."""
-    if (folder / _PICTURES).is_dir():
-        return (folder / (_BOXES if task == DETECT else _MASKS)).is_dir() and task in (
-            DETECT,
-            SEGMENT,
-        )
-    return task == DETECT and bool(places_beside(folder, ".xml"))
+    if task == SEGMENT:
+        return (folder / _PICTURES).is_dir() and (folder / _MASKS).is_dir()
+    return task == DETECT and bool(_places(folder))
+
+
+def _places(folder):
+    """Where boxes and pictures are, those in folders of their own first."""
+    for pictures, boxes in itertools.product(_PICTURE_FOLDERS, _BOX_FOLDERS):
+        places = places_of(folder, pictures, boxes)
+        if any(
+            entry.name.lower().endswith(_SUFFIX)
+            for place in places
+            for entry in entries_below(place.annotations)
+        ):
+            return places
+    return places_beside(folder, _SUFFIX)
 
 
 def read_pascal_voc(
@@ -74,11 +98,7 @@ def read_pascal_voc(
     """
     if task == SEGMENT:
         return _read_masks(folder, most_pixels, findings)
-    if (folder / _PICTURES).is_dir():
-        places = [Place(None, folder / _PICTURES, folder / _BOXES)]
-    else:
-        places = places_beside(folder, ".xml")
-    pairs = paired(folder, places, ".xml", findings)
+    pairs = paired(folder, _places(folder), _SUFFIX, findings)
     objects = {}
     for pair in pairs:
         objects[pair] = _Objects([], None)
@@ -101,6 +121,8 @@ def read_pascal_voc(
         )
         for pair in pairs
     ]
+    if any(pair.part for pair in pairs):
+        return FolderContents(tuple(names), tuple(pictures))
     by_name = {pair.name: picture for pair, picture in zip(pairs, pictures, strict=True)}
     return FolderContents(tuple(names), _in_parts(folder, "Main", by_name, findings))
 
@@ -204,7 +226,7 @@ def _is_of_the_challenge(folder):
     """Whether its boxes, if it has some, are of the challenge's classes alone."""
     names = set()
     for entry in visible_entries(folder / _BOXES):
-        if entry.name.lower().endswith(".xml") and not entry.is_symlink():
+        if entry.name.lower().endswith(_SUFFIX) and not entry.is_symlink():
             with contextlib.suppress(OSError, ValueError, LookupError):
                 root = read_xml(pathlib.Path(entry.path))
                 names |= {element.findtext("name") for element in root.iter("object")}

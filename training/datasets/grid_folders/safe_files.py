@@ -20,8 +20,9 @@ from keras_micronet.files.text import shorten
 _MOST_JSON_BYTES = 2**29
 _MOST_XML_BYTES = 2**24
 _MOST_TEXT_BYTES = 2**26
-_MOST_YAML_BYTES = 2**18
+_MOST_YAML_BYTES = 2**16
 _DEEPEST_XML = 20
+_DEEPEST_YAML = 10
 
 
 def read_bytes(path: pathlib.Path, most_bytes: int) -> bytes:
@@ -67,23 +68,37 @@ def read_json_object(path: pathlib.Path) -> dict[str, Any]:
 
 
 def read_yaml_object(path: pathlib.Path) -> dict[Any, Any]:
-    """The mapping that a YAML file holds: plain values only.
+    """The mapping that a YAML file holds; all values and keys are texts, lists or mappings.
+
+    A class called no stays that, which YAML itself takes for false.
 
     Raises:
         OSError: if it cannot be read.
-        ValueError: if it is damaged, too large or no mapping, or repeats parts of itself by
-            aliases, a few of which can stand for billions of values.
+        ValueError: if it is damaged, too large, too deep or no mapping, or repeats parts of itself
+            by aliases, a few of which can stand for billions of values.
     """
     text = read_bytes(path, _MOST_YAML_BYTES).decode("utf-8-sig")
     try:
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text)):
-            raise ValueError("aliases (*name) are not allowed")
-        value = yaml.safe_load(text)
+        _check_events(yaml.parse(text, yaml.BaseLoader))
+        value = yaml.load(text, yaml.BaseLoader)  # noqa: S506, knows texts alone
     except (yaml.YAMLError, RecursionError) as error:
         raise ValueError(f"damaged: {error}") from error
     if not isinstance(value, dict):
         raise ValueError("no mapping of names to values")
     return value
+
+
+def _check_events(events):
+    """Reads no further than to what is not allowed: the time that PyYAML takes grows with the
+    square of the depth."""
+    depth = 0
+    for event in events:
+        if isinstance(event, yaml.AliasEvent):
+            raise ValueError("aliases (*name) are not allowed")
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth > _DEEPEST_YAML:
+            raise ValueError("nested too deeply")
 
 
 def read_xml(path: pathlib.Path) -> xml.etree.ElementTree.Element:

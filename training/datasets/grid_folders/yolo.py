@@ -124,16 +124,15 @@ def _class_names(folder, findings):
 
 def _named(names):
     if isinstance(names, dict):
-        if len(names) > _MOST_CLASSES or sorted(names, key=str) != sorted(
-            range(len(names)), key=str
-        ):
+        numbers = [str(number) for number in range(min(len(names), _MOST_CLASSES))]
+        if set(names) != set(numbers):
             raise ValueError("the numbers of names are not 0, 1, ...")
-        names = [names[number] for number in range(len(names))]
+        names = [names[number] for number in numbers]
     if not isinstance(names, list) or not 1 <= len(names) <= _MOST_CLASSES:
         raise ValueError("names are no list")
-    if not all(isinstance(name, str | int | float) for name in names):
+    if not all(isinstance(name, str) for name in names):
         raise ValueError("a name is no text")
-    return tuple(str(name) for name in names)
+    return tuple(names)
 
 
 def _read_objects(path, where, task, class_count, findings):
