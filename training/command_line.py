@@ -73,7 +73,7 @@ datasets of --task detect, segment and keypoints:
   scattered-digits
               digits on made backgrounds, to detect: no download
   shapes      made pictures of shapes, to segment or to find their keypoints
-  FOLDER      a folder of pictures with annotations, see docs/detection.md
+  FOLDER      a folder of pictures with annotations, see docs/annotations.md
 
 The run folder's files are described at the top of training/runs/run_folder.py."""
 

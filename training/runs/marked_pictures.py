@@ -61,12 +61,18 @@ class MarkedPicture:
     output_stride: int = 1
 
 
-def found_and_missed(pictures: Sequence[MarkedPicture], class_names: Sequence[str] = ()) -> Figure:
+def found_and_missed(
+    pictures: Sequence[MarkedPicture],
+    class_names: Sequence[str] = (),
+    words: Sequence[str] = KINDS,
+) -> Figure:
     """Draws pictures side by side, with their marks.
 
     Args:
         pictures: up to `MOST_PICTURES`, at least one.
         class_names: of what the cells of pictures with answers are taken for, background first.
+        words: what the legend calls the marks of each of `KINDS`; those that nothing has are left
+            out.
 
     Returns:
         A `matplotlib.figure.Figure`, which needs no display.
@@ -83,11 +89,12 @@ def found_and_missed(pictures: Sequence[MarkedPicture], class_names: Sequence[st
         axes.set_axis_off()
     for axes, picture in zip(grid.flat, pictures, strict=False):
         _draw(axes, picture, len(class_names))
+    kinds = [kind for kind in KINDS if any(kind in _kinds(each) for each in pictures)]
     handles: list[Artist] = [
         Line2D([], [], color=_COLOURS[kind], marker=_MARKERS[kind], fillstyle="none", ls="none")
-        for kind in KINDS
+        for kind in kinds
     ]
-    labels = list(KINDS)
+    labels = [word for kind, word in zip(KINDS, words, strict=True) if kind in kinds]
     for number, name in enumerate(class_names[1:]):
         handles.append(Patch(color=_class_colour(number), alpha=0.5))
         labels.append(_shorten(name))
@@ -98,6 +105,10 @@ def found_and_missed(pictures: Sequence[MarkedPicture], class_names: Sequence[st
         text.set_color("white")
         text.set_parse_math(False)
     return figure
+
+
+def _kinds(picture):
+    return {mark.kind for mark in picture.marks}
 
 
 def _draw(axes: Axes, picture: MarkedPicture, class_count: int) -> None:

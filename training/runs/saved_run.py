@@ -98,6 +98,8 @@ class SavedRun:
                 name: tuple(value) if isinstance(value, list) else value
                 for name, value in summary["recipe"].items()
             }
+            if recipe.get("task", CLASSIFY) != task:
+                raise ValueError(f"a recipe to {shorten(recipe['task'])} in a run to {task}")
             class_names = run_folders.read_class_names(folder)
             return cls(
                 folder=folder,

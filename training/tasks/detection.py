@@ -62,13 +62,12 @@ class DetectionTask(GridTask):
         self, evaluation: DetectionEvaluation, class_names: tuple[str, ...]
     ) -> Iterator[str]:
         yield f"Mean F1 {self.score.text(evaluation.score)}"
-        yield "F1, precision and recall of each class, at its threshold, and by how many objects"
-        yield "the count of a picture is wrong:"
+        yield "Each class at its threshold, and by how many objects a picture's count is wrong:"
         for each in _classes(evaluation, class_names):
             yield (
-                f"  {each['name']}: {each['f1']:.3f}, {each['precision']:.3f} and "
+                f"  {each['name']}: F1 {each['f1']:.3f}, precision {each['precision']:.3f}, recall "
                 f"{each['recall']:.3f} of {each['there']:,} objects, from "
-                f"{each['threshold']:.1%} on; {each['count_error']:.2f}"
+                f"{each['threshold']:.1%} on; count {each['count_error']:.2f}"
             )
 
     def describe(

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 BACKGROUND = "background"
+# What the marks of cells say.
+_WORDS = ("right", "taken for background", "taken for a wrong class")
 
 
 class SegmentationTask(GridTask):
@@ -95,7 +97,7 @@ class SegmentationTask(GridTask):
         return {
             run_folder.CONFUSION_MATRIX: matrix,
             run_folder.FOUND_AND_MISSED: marked_pictures.found_and_missed(
-                pictures, _all_names(class_names)
+                pictures, _all_names(class_names), _WORDS
             ),
         }
 

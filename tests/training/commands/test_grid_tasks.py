@@ -260,3 +260,48 @@ def test_refuses_a_dataset_with_other_classes(runs, monkeypatch, capsys):
     monkeypatch.setattr(grids, "load_grid_dataset", others)
     assert main(["evaluate", str(runs / "detect"), "--dataset", "others"]) == 2
     assert "must have the run's classes ['red', 'blue']" in capsys.readouterr().err
+
+
+def test_a_run_is_quantized(runs, tmp_path, capsys):
+    folder = tmp_path / "int8"
+    arguments = ["quantize", str(runs / "detect"), "--epochs", "0", "--output", str(folder)]
+    assert main([*arguments, "--object-weight", "5"]) == 0
+    before = json.loads((runs / "detect" / "run.json").read_text())
+    after = json.loads((folder / "run.json").read_text())
+    score = before["results"]["test_mean_f1"]
+    assert f"whose float model has a test mean F1 of {score:.3f}." in capsys.readouterr().out
+    assert after["quantization"]["float_test_mean_f1"] == score
+    assert (after["task"], after["recipe"]["object_weight"]) == ("detect", 5.0)
+    assert len(after["thresholds"]["q15"]) == 2
+    assert after["results"]["test_mean_f1"] > score - 0.2
+    assert SavedRun.read(folder).is_quantized
+
+
+def test_quantize_refuses_the_values_that_the_model_has(runs, capsys):
+    with pytest.raises(SystemExit):
+        main(["--quantize-aware", str(runs / "detect"), "--blocks", "2"])
+    assert "the float run decides" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda summary: summary.pop("thresholds"),
+        lambda summary: summary["thresholds"].update(q15=[16384]),
+        lambda summary: summary["thresholds"].update(q15=[16384, 0]),
+        lambda summary: summary["thresholds"].update(q15=[16384, 0.5]),
+        lambda summary: summary["thresholds"].update(q15="ab"),
+        lambda summary: summary.update(thresholds=[1, 2]),
+        lambda summary: summary.update(task="keypoints"),
+        lambda summary: summary.pop("task"),
+        lambda summary: summary["recipe"].update(output_stride=5),
+        lambda summary: summary["results"].pop("test_mean_f1"),
+    ],
+)
+def test_what_does_not_fit_together_is_no_run(runs, tmp_path, damage):
+    (tmp_path / "class_names.txt").write_text("red\nblue\n")
+    summary = json.loads((runs / "detect" / "run.json").read_text())
+    damage(summary)
+    (tmp_path / "run.json").write_text(json.dumps(summary))
+    with pytest.raises(ValueError, match="run.json must be whole and written by this version"):
+        SavedRun.read(tmp_path)
