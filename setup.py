@@ -25,6 +25,7 @@ TRAINING = [
     "importlib_resources",  # tensorflow-datasets uses it without requiring it
     "matplotlib>=3.9.2",
     "pillow>=11",
+    "pyyaml>=6.0.2",
     "scikit-learn>=1.5.2",
     "tensorflow-datasets>=4.9.7",
 ]

@@ -25,7 +25,8 @@ from training.datasets import load_dataset
 from training.datasets.batches import evaluation_batches
 from training.fitting.companions import Partner, Teacher
 from training.fitting.evaluation import Evaluator
-from training.fitting.trainer import categorical_loss, make_reproducible, train
+from training.fitting.objectives import categorical_loss
+from training.fitting.trainer import make_reproducible, train
 from training.models import build_model, build_partner
 from training.recipes.recipes import SMALL_IMAGES
 
@@ -91,7 +92,7 @@ class Case:
         result = train(
             model, dataset, self.recipe, self.seed, companion=self._companion(partner, teacher)
         )
-        measured = {way: result.test_accuracy}
+        measured = {way: result.test_score}
         if partner is not None:
             measured[PARTNER] = self._test_accuracy(partner, dataset)
         if teacher is not None:

@@ -180,7 +180,7 @@ def _measure(trial, data, folder):
     checkpoints.remove()
     last = result.history[-1]
     return {
-        "validation_accuracy": result.validation_accuracy,
+        "validation_accuracy": result.validation_score,
         "training_accuracy": last.accuracy,
         "processor_seconds_an_epoch": min(clock.seconds),
         "epochs": recipe.epochs,

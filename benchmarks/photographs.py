@@ -132,8 +132,8 @@ class Case:
         write_file(self._model_path, run_folders.model_bytes(model))
         last = result.history[-1]
         return {
-            "accuracy": result.test_accuracy,
-            "validation_accuracy": result.validation_accuracy,
+            "accuracy": result.test_score,
+            "validation_accuracy": result.validation_score,
             "training_accuracy": last.accuracy,
             "seconds": result.seconds,
             "recipe": f"{RECIPE.name}, version {RECIPE.version}",
@@ -183,7 +183,7 @@ class Case:
         path = self.folder / f"{self.name}-aware.keras"
         write_file(path, run_folders.model_bytes(model))
         return self._on_device(model) | {
-            "simulated_accuracy": result.test_accuracy,
+            "simulated_accuracy": result.test_score,
             "seconds": result.seconds,
             "aware_epochs": AWARE_EPOCHS,
         }

@@ -105,7 +105,7 @@ class Case:
         if not path.is_file():
             model = build_model(self.variant, self.recipe.image_size, len(dataset.class_names))
             result = train(model, dataset, self.recipe, self.seed)
-            print(f"{self.name}: {result.test_accuracy:.2%} after {result.seconds:.0f} s")
+            print(f"{self.name}: {result.test_score:.2%} after {result.seconds:.0f} s")
             write_file(path, model_bytes(model))
         make_reproducible(self.seed)  # what follows is the same as with a model from the file
         return keras.saving.load_model(path)

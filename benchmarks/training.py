@@ -27,8 +27,9 @@ from benchmarks.results_file import RESULTS, write_text
 from training.datasets import load_dataset
 from training.datasets.batches import LARGEST_CACHE_BYTES
 from training.fitting.augmentation import random_changes
+from training.fitting.objectives import categorical_loss
 from training.fitting.optimizers import make_optimizer
-from training.fitting.trainer import categorical_loss, make_reproducible
+from training.fitting.trainer import make_reproducible
 from training.fitting.training_model import TrainingModel
 from training.models import build_model
 from training.recipes.recipes import RECIPES

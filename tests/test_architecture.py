@@ -16,7 +16,7 @@ PACKAGES = {  # each may import itself and those
 }
 # A room may import those behind it.
 ROOMS = {
-    "training": ("commands", "runs", "fitting", "datasets", "recipes"),
+    "training": ("commands", "tasks", "runs", "fitting", "datasets", "recipes"),
     "tflm": (
         "firmware",
         "package",

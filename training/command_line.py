@@ -11,16 +11,28 @@ import textwrap
 from collections.abc import Callable, Sequence
 
 from micronet_commands import console, extras, quiet_tensorflow
-from training.recipes.options import add_recipe_options, option_fields, option_name
+from training.recipes.options import (
+    add_recipe_options,
+    grid_option_fields,
+    option_fields,
+    option_name,
+)
 from training.recipes.recipes import (
+    CLASSIFY,
+    DETECT,
+    DETECTION,
     FINETUNE,
     IMAGENET_M0,
     IMAGENET_M1,
     IMAGENET_M2,
     IMAGENET_M3,
+    KEYPOINTS,
     QUANTIZE_AWARE,
     RECIPES,
+    SEGMENT,
     SMALL_IMAGES,
+    TASKS,
+    recipes_for,
 )
 from training.settings import (
     MOST_PIXELS,
@@ -42,7 +54,8 @@ _INTERRUPTED = 130
 
 _DESCRIPTION = """\
 Trains a MicroNet on labelled images and writes a run folder: the model, its weights, the history
-and its plot, the class names, and the images that the conversion for a microcontroller needs.
+and its plot, the class names, and the images that the conversion for a microcontroller needs. With
+--task it answers what is where in a picture, instead of what the picture is of.
 `quantize` continues from such a folder with the rounding of int8 simulated, so that the model
 learns to work with it, and writes another run folder. `evaluate` measures a finished run, `predict`
 asks it what images show; each has a --help of its own."""
@@ -55,6 +68,12 @@ datasets:
   FOLDER      a folder with one sub-folder of JPEG, PNG, BMP or WebP images a class; or with
               train, validation (or val) and test folders that hold the classes
   tfds:NAME   a dataset of TensorFlow Datasets, downloaded once, such as tfds:cifar10
+
+datasets of --task detect, segment and keypoints:
+  scattered-digits
+              digits on made backgrounds, to detect: no download
+  shapes      made pictures of shapes, to segment or to find their keypoints
+  FOLDER      a folder of pictures with annotations, see docs/annotations.md
 
 The run folder's files are described at the top of training/runs/run_folder.py."""
 
@@ -72,6 +91,16 @@ and the random changes of the images."""
 
 _QUANTIZE, _EVALUATE, _PREDICT = "quantize", "evaluate", "predict"
 
+# What a task and a dataset are learned with, where the user does not say otherwise.
+_TASK_RECIPES = {CLASSIFY: SMALL_IMAGES.name}
+_TASK_DATASETS = {
+    CLASSIFY: "digits",
+    DETECT: "scattered-digits",
+    SEGMENT: "shapes",
+    KEYPOINTS: "shapes",
+}
+_DATASET_VALUES = {"scattered-digits": {"horizontal_flip": False}}
+
 # What a recipe is for, where the user does not say otherwise.
 _RECIPE_DEFAULTS = {
     FINETUNE.name: {"weights": "imagenet"},
@@ -81,7 +110,9 @@ _RECIPE_DEFAULTS = {
     IMAGENET_M3.name: {"model": "M3"},
 }
 
-_FLOAT_RUN_DECIDES = ("model", "image_size", "channels", "weights")
+_FLOAT_RUN_DECIDES = ("task", "model", "image_size", "channels", "weights")
+# What of a grid's recipe is the model's.
+_MODEL_VALUES = ("output_stride", "blocks", "shift_max", "head_width")
 # Options of which the float run of a quantize-aware training leaves no choice, or that it ignores.
 _FLOAT_RUN_ONLY = (
     "recipe",
@@ -239,18 +270,35 @@ def _run_settings(given):
                 f"--{name} must be given together with --quantize-aware, as only that quantizes. "
                 f"Received: --{name} {given[name]}"
             )
-    name = given.pop("recipe", SMALL_IMAGES.name)
-    if name not in RECIPES:
-        raise ValueError(f"recipe must be one of {', '.join(RECIPES)}. Received: recipe={name}")
-    defaults = {"dataset": "digits", "model": "M0", "weights": None, "strategy": "auto"}
-    given = defaults | _RECIPE_DEFAULTS.get(name, {}) | given
-    recipe = dataclasses.replace(RECIPES[name], **_take_recipe_values(given))
-    output = _default_output(given["dataset"], given["model"])
+    recipe = _named_recipe(given.pop("task", None), given.pop("recipe", None))
+    defaults = {"model": "M0", "weights": None, "strategy": "auto"}
+    defaults["dataset"] = _TASK_DATASETS[recipe.task]
+    given = defaults | _RECIPE_DEFAULTS.get(recipe.name, {}) | given
+    values = _DATASET_VALUES.get(given["dataset"], {}) if recipe.task != CLASSIFY else {}
+    recipe = dataclasses.replace(recipe, **values | _take_recipe_values(given, recipe.task))
+    output = _default_output(given["dataset"], recipe.task, given["model"])
     return RunSettings(**{"recipe": recipe, "output": output} | given)
 
 
+def _named_recipe(task, name):
+    """The recipe that is asked for by its own name, by that of its task, or by both."""
+    if task is not None and task not in TASKS:
+        raise ValueError(f"task must be one of {', '.join(TASKS)}. Received: task={task}")
+    if name is None:
+        task = task or CLASSIFY
+        return RECIPES[_TASK_RECIPES.get(task, task)]
+    if name not in RECIPES:
+        raise ValueError(f"recipe must be one of {', '.join(RECIPES)}. Received: recipe={name}")
+    if task not in (None, RECIPES[name].task):
+        raise ValueError(
+            f"the recipe of --task {task} must be one of {', '.join(recipes_for(task))}. "
+            f"Received: --recipe {name}, which is to {RECIPES[name].task}"
+        )
+    return RECIPES[name]
+
+
 def _quantize_aware_settings(given):
-    decided = [name for name in _FLOAT_RUN_DECIDES if name in given]
+    decided = [name for name in (*_FLOAT_RUN_DECIDES, *_MODEL_VALUES) if name in given]
     if decided:
         options = " ".join(map(option_name, decided))
         raise ValueError(
@@ -270,10 +318,20 @@ def _quantize_aware_settings(given):
     return QuantizeAwareSettings(**{"recipe_changes": changes, "output": output} | given)
 
 
-def _take_recipe_values(given):
-    """Moves the values that the user gave for the recipe out of the other arguments."""
+def _take_recipe_values(given, task=None):
+    """Moves the values that the user gave for the recipe out of the other arguments.
+
+    Without a task, all values that any recipe has.
+    """
     names = [field.name for field in option_fields()]
-    return {name: given.pop(name) for name in names if name in given}
+    of_grids = [field.name for field in grid_option_fields()]
+    foreign = [option_name(name) for name in of_grids if name in given]
+    if task == CLASSIFY and foreign:
+        raise ValueError(
+            f"{', '.join(foreign)} must be given with --task detect, segment or keypoints, as only "
+            "their models answer for the cells of a grid. Received: a training of classes"
+        )
+    return {name: given.pop(name) for name in (*names, *of_grids) if name in given}
 
 
 def _make_parser() -> argparse.ArgumentParser:
@@ -296,6 +354,13 @@ def _make_parser() -> argparse.ArgumentParser:
     description = f"What is not given is as the recipe has it; in brackets: {SMALL_IMAGES.name}."
     values = parser.add_argument_group("values of the recipe", textwrap.fill(description, 98))
     add_recipe_options(values, SMALL_IMAGES)
+    description = (
+        f"Only with --task detect, segment or keypoints; in brackets: {DETECTION.name}. Of the "
+        "values above they have no rotation, translation, zoom, RandAugment, MixUp, CutMix, random "
+        "erasing, label smoothing, evaluation crop, partner and teacher."
+    )
+    values = parser.add_argument_group("values of a grid's recipe", textwrap.fill(description, 98))
+    add_recipe_options(values, DETECTION, fields=grid_option_fields())
     _add_process_options(parser.add_argument_group("how to train"))
     _add_output_options(parser.add_argument_group("where to"))
     return parser
@@ -303,18 +368,27 @@ def _make_parser() -> argparse.ArgumentParser:
 
 def _add_task_options(group):
     add = group.add_argument
+    add(
+        "--task",
+        metavar="|".join(TASKS),
+        help="what to answer: of which class a picture is; where objects are and how many; of "
+        "which class each cell of a grid is; or where joints are (default: classify, or the "
+        "recipe's)",
+    )
     add("--model", type=str.upper, help="variant: M0, M1, M2 or M3 (default: M0, or the recipe's)")
     add(
         "--dataset",
-        metavar="digits|fashion-mnist|FOLDER|tfds:NAME",
-        help="see below (default: digits)",
+        metavar="NAME|FOLDER",
+        help="see below (default: "
+        + ", ".join(f"{dataset} to {task}" for task, dataset in _TASK_DATASETS.items())
+        + ")",
     )
     _add_skip_unreadable(add, default=False)
     _add_most_pixels(add)
     add(
         "--recipe",
         metavar="NAME",
-        help=f"{', '.join(RECIPES)} (default: {SMALL_IMAGES.name})",
+        help=f"{', '.join(RECIPES)} (default: {SMALL_IMAGES.name}, or that of the task's name)",
     )
     add(
         "--weights",
@@ -360,8 +434,9 @@ def _add_process_options(group):
         "--patience",
         type=int,
         metavar="COUNT",
-        help="stop after so many epochs without a better validation accuracy and keep the best "
-        "epoch's weights (default: 0: train to the end and keep the last)",
+        help="stop after so many epochs without a better validation accuracy, or the task's figure "
+        "in its place, and keep the best epoch's weights (default: 0: train to the end and keep "
+        "the last)",
     )
     add(
         "--precision",
@@ -398,7 +473,8 @@ def _add_output_options(group):
         "--output",
         type=pathlib.Path,
         metavar="FOLDER",
-        help="run folder to write (default: runs/DATASET-MODEL)",
+        help="run folder to write (default: runs/DATASET-MODEL, with --task "
+        "runs/DATASET-TASK-MODEL)",
     )
     _add_overwrite(add)
     add(
@@ -446,7 +522,9 @@ def _make_quantize_parser() -> argparse.ArgumentParser:
         f"the warm-up ({QUANTIZE_AWARE.warmup})."
     )
     values = parser.add_argument_group("values of the recipe", textwrap.fill(description, 98))
-    add_recipe_options(values, SMALL_IMAGES, without=("image_size", "channels", *_FLOAT_RUN_ONLY))
+    without = ("image_size", "channels", *_FLOAT_RUN_ONLY, *_MODEL_VALUES)
+    add_recipe_options(values, SMALL_IMAGES, without)
+    add_recipe_options(values, DETECTION, without, grid_option_fields())
     return parser
 
 
@@ -462,7 +540,8 @@ def _add_skip_unreadable(add, **default):
 def _make_evaluate_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=f"{_PROGRAM} {_EVALUATE}",
-        description="Measures a finished run: loss, top-1 and top-5 accuracy, and each class's.",
+        description="Measures a finished run: loss, top-1 and top-5 accuracy, and each class's; of "
+        "a run with another task F1, IoU or the part of the joints that is found, of each class.",
         argument_default=argparse.SUPPRESS,
         allow_abbrev=False,
     )
@@ -479,8 +558,8 @@ def _make_evaluate_parser() -> argparse.ArgumentParser:
         "--output",
         type=pathlib.Path,
         metavar="FOLDER",
-        help="new folder for evaluation.json and confusion_matrix.png (default: nothing is "
-        "written)",
+        help="new folder for evaluation.json and plots, confusion_matrix.png or, of a run with "
+        "another task, precision_recall.png and found_and_missed.png (default: nothing is written)",
     )
     return parser
 
@@ -488,7 +567,10 @@ def _make_evaluate_parser() -> argparse.ArgumentParser:
 def _make_predict_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=f"{_PROGRAM} {_PREDICT}",
-        description="Tells the most probable classes of images, one line an image.",
+        description="Tells the most probable classes of images, one line an image; of a run with "
+        "another task what is where: the class, x and y of the centre, width and height of the "
+        "cells that show it, in pixels of the picture, and the score, one line an object or joint; "
+        "or the share of the picture that each class has.",
         argument_default=argparse.SUPPRESS,
         allow_abbrev=False,
     )
@@ -502,7 +584,12 @@ def _make_predict_parser() -> argparse.ArgumentParser:
         help="a JPEG, PNG, BMP or WebP file, or a folder of them, with those in its sub-folders",
     )
     _add_most_pixels(add)
-    add("--top", type=int, metavar="COUNT", help="how many classes to name (default: 3)")
+    add(
+        "--top",
+        type=int,
+        metavar="COUNT",
+        help="how many classes to name (default: 3), or objects (default: all)",
+    )
     return parser
 
 
@@ -520,11 +607,12 @@ def _weights(text):
     return None if text == "none" else text
 
 
-def _default_output(dataset, model):
+def _default_output(dataset, task, model):
     if not dataset.startswith("tfds:"):
         dataset = pathlib.Path(dataset).resolve().name
     name = re.sub(r"[^A-Za-z0-9_.]+", "-", dataset.removeprefix("tfds:"))
-    return pathlib.Path("runs") / f"{name}-{model}"
+    middle = "" if task == CLASSIFY else f"{task}-"
+    return pathlib.Path("runs") / f"{name}-{middle}{model}"
 
 
 def _stop(reason, exit_code):

@@ -9,7 +9,9 @@ import keras_micronet
 from keras_micronet.files.archives import check_model_file
 from keras_micronet.files.text import shorten
 from keras_micronet.gray_weights import copy_to_gray
+from keras_micronet.grid import MicroNetGrid
 from keras_micronet.weights import check_weights_argument, count_classes, load_weights
+from training.recipes.recipes import GridRecipe, Recipe
 
 IMAGENET = "imagenet"
 _IMAGENET_CLASSES = 1000
@@ -125,6 +127,59 @@ def build_model(
             "trains from scratch"
         ) from error
     return model
+
+
+def build_grid_model(
+    variant: str, recipe: GridRecipe, class_count: int, weights: str | None = None
+) -> keras.Model:
+    """Builds a MicroNet that answers for each cell of a grid, and takes raw images in [0, 255].
+
+    Args:
+        variant: `"M0"` to `"M3"`.
+        recipe: a `GridRecipe`, which has the input's shape, the cells and the blocks.
+        class_count: number of classes without the background, or of joints.
+        weights: of the backbone, as for `build_model`.
+
+    Returns:
+        A Keras model from `(batch, height, width, channels)` to probabilities `(batch, rows,
+        columns, answers)`.
+
+    Raises:
+        ValueError: if the variant is unknown, has fewer blocks, or the weights do not fit.
+        OSError: if the ImageNet weights are neither cached nor downloadable.
+    """
+    check_request(variant, weights)
+    check_blocks(variant, recipe)
+    try:
+        return MicroNetGrid(
+            variant,
+            recipe.task,
+            input_shape=recipe.input_shape,
+            classes=class_count,
+            weights=weights,
+            output_stride=recipe.output_stride,
+            blocks=recipe.blocks,
+            shift_max=recipe.shift_max,
+            head_width=recipe.head_width,
+        )
+    except OSError as error:
+        if weights != IMAGENET:
+            raise
+        raise OSError(f"{error}. Without them: --weights none trains from scratch") from error
+
+
+def check_blocks(variant: str, recipe: Recipe) -> None:
+    """Raises `ValueError` if a recipe names blocks that a variant does not have."""
+    if not isinstance(recipe, GridRecipe):
+        return
+    most = len(keras_micronet.VARIANTS[variant].blocks)
+    named = [recipe.blocks or 1]
+    named += [] if isinstance(recipe.shift_max, bool) else recipe.shift_max
+    if max(named) > most:
+        raise ValueError(
+            f"blocks and shift_max must be numbers of blocks up to {most} for {variant}. "
+            f"Received: blocks={recipe.blocks}, shift_max={recipe.shift_max}"
+        )
 
 
 def _class_count(model, weights):

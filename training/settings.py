@@ -6,7 +6,7 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-from training.recipes.recipes import QUANTIZE_AWARE, Recipe
+from training.recipes.recipes import CLASSIFY, QUANTIZE_AWARE, QUANTIZE_AWARE_GRID, Recipe
 
 ONE_DEVICE = "one-device"
 FLOAT32, BFLOAT16, FLOAT16 = PRECISIONS = ("float32", "bfloat16", "float16")
@@ -23,8 +23,9 @@ class RunSettings:
 
     Attributes:
         model: name of the MicroNet variant, such as `"M0"`.
-        dataset: `"digits"`, a folder of images or `"tfds:NAME"`.
-        recipe: how to train.
+        dataset: `"digits"`, a folder of images or `"tfds:NAME"`; for a grid's task
+            `"scattered-digits"`, `"shapes"` or a folder of annotated pictures.
+        recipe: how to train, and for which task.
         weights: `None`, `"imagenet"` or the path of a weights file to start from.
         seed: decides everything random.
         output: the run folder to write.
@@ -33,8 +34,9 @@ class RunSettings:
         resume: whether `output` may hold an unfinished run of the same settings, to continue.
         strategy: name of the devices to train on, see `strategies.make_strategy`.
         teacher: `None`, or the path of a Keras model to learn from.
-        patience: epochs without a better validation accuracy after which the training stops and
-            keeps the best epoch's weights; 0 for never, and the last epoch's.
+        patience: epochs without a better validation accuracy, or the figure that the task has in
+            its place, after which the training stops and keeps the best epoch's weights; 0 for
+            never, and the last epoch's.
         precision: one of `PRECISIONS`, to train in; the finished model is always float32.
         tensorboard: whether to write logs for TensorBoard.
         dry_run: whether only to tell what would be done; writes nothing.
@@ -69,6 +71,11 @@ class RunSettings:
             raise ValueError(
                 f"precision must be one of {', '.join(PRECISIONS)}. "
                 f"Received: precision={self.precision}"
+            )
+        if self.teacher is not None and self.recipe.task != CLASSIFY:
+            raise ValueError(
+                "a teacher must be one of classes, which a grid's cells cannot learn from: leave "
+                f"it out. Received: teacher={self.teacher} with the task {self.recipe.task}"
             )
         if self.teacher is not None and self.recipe.mutual_weight > 0:
             raise ValueError(
@@ -111,7 +118,9 @@ class QuantizeAwareSettings:
     def __post_init__(self) -> None:
         _check_seed(self.seed)
         _check_most_pixels(self.most_pixels)
-        dataclasses.replace(QUANTIZE_AWARE, **self.recipe_changes)  # checks the changes
+        known = (QUANTIZE_AWARE, QUANTIZE_AWARE_GRID)
+        is_of_grid = not all(hasattr(QUANTIZE_AWARE, name) for name in self.recipe_changes)
+        dataclasses.replace(known[is_of_grid], **self.recipe_changes)  # checks the changes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,18 +157,19 @@ class PredictSettings:
     Attributes:
         run: the run folder.
         images: paths of image files.
-        top: how many of the most probable classes to name, at least 1.
+        top: how many of the most probable classes, or of the objects, to name, at least 1; `None`
+            for three classes, and all objects.
         most_pixels: how many pixels an image may have.
     """
 
     run: pathlib.Path
     images: tuple[pathlib.Path, ...]
-    top: int = 3
+    top: int | None = None
     most_pixels: int = MOST_PIXELS
 
     def __post_init__(self) -> None:
         _check_most_pixels(self.most_pixels)
-        if type(self.top) is not int or self.top < 1:
+        if self.top is not None and (type(self.top) is not int or self.top < 1):
             raise ValueError(f"top must be a whole number of at least 1. Received: top={self.top}")
 
 

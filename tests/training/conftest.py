@@ -17,7 +17,8 @@ from training.command_line import main
 from training.commands import train
 from training.datasets import ImageDataset, Split
 from training.datasets.resizing import crop_decoded
-from training.fitting.trainer import EpochRecord, TrainingResult
+from training.fitting.epoch_record import EpochRecord
+from training.fitting.trainer import TrainingResult
 from training.recipes.recipes import SMALL_IMAGES
 
 TINY_SIZE = (8, 12)

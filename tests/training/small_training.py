@@ -18,9 +18,9 @@ def main(arguments):
     def prepare_small_command(settings):
         # Only now, as TensorFlow's log level is set before it is imported.
         from tests.training.conftest import build_tiny_model
-        from training.commands import train
+        from training.tasks import classes
 
-        train.build_model = lambda *_: build_tiny_model()
+        classes.build_model = lambda *_: build_tiny_model()
         return prepare_command(settings)
 
     command_line._command = prepare_small_command

@@ -16,9 +16,15 @@ from keras_micronet import quantization
 from training.command_line import main, parse_arguments
 from training.commands import quantize, train
 from training.fitting.trainer import TrainingDivergedError
-from training.recipes.options import format_value
+from training.recipes.options import (
+    IDENTITY,
+    format_field,
+    format_value,
+    grid_option_fields,
+)
 from training.recipes.recipes import IMAGENET_M3, RECIPES, SMALL_IMAGES, Recipe
 from training.settings import EvaluateSettings, PredictSettings, QuantizeAwareSettings
+from training.tasks import classes
 
 pytestmark = pytest.mark.slow
 
@@ -123,7 +129,7 @@ def test_the_history_and_the_class_names_are_those_of_the_run(finished_run):
 
 
 def test_a_second_run_is_refused_before_anything_is_loaded(finished_run, capsys, monkeypatch):
-    monkeypatch.setattr(train, "load_dataset", lambda *_: pytest.fail("loaded"))
+    monkeypatch.setattr(classes, "load_dataset", lambda *_: pytest.fail("loaded"))
     before = (finished_run / "run.json").read_bytes()
     assert main(["--output", str(finished_run)]) == 2
     assert "unless --overwrite is given" in capsys.readouterr().err
@@ -310,7 +316,7 @@ def test_help_names_every_variant_and_default_and_needs_no_tensorflow():
         assert variant in finished.stdout
     text = " ".join(finished.stdout.split())
     for field in dataclasses.fields(Recipe):
-        if field.name not in ("name", "version"):
+        if field.name not in IDENTITY:
             value = format_value(getattr(SMALL_IMAGES, field.name))
             assert f"{field.metadata['help']} [{value}]" in text
     for name in RECIPES:
@@ -416,7 +422,7 @@ def test_every_value_of_a_recipe_has_an_option():
     given = dataclasses.asdict(parse_arguments(arguments).recipe)
     before = dataclasses.asdict(SMALL_IMAGES)
     same = {name for name in given if given[name] == before[name]}
-    assert same == {"name", "version", "channels"}  # gray images have no saturation
+    assert same == {*IDENTITY, "channels"}  # gray images have no saturation
     assert parse_arguments(["--channels", "1"]).recipe.channels == 1
     assert {name: given[name] for name in OTHER_VALUES} == {
         name: value for name, (_, value) in OTHER_VALUES.items()
@@ -467,7 +473,7 @@ def test_how_to_train_is_taken_as_said():
 
 
 def test_tensorboard_must_be_installed(monkeypatch, capsys, tmp_path):
-    monkeypatch.setattr(train, "load_dataset", lambda *_: pytest.fail("loaded"))
+    monkeypatch.setattr(classes, "load_dataset", lambda *_: pytest.fail("loaded"))
     find_spec = importlib.util.find_spec
     missing = ("tensorboard",)
     monkeypatch.setattr(
@@ -502,3 +508,61 @@ def test_a_teacher_and_a_partner_are_too_many(capsys):
     with pytest.raises(SystemExit):
         parse_arguments(["--teacher", "a.keras", "--mutual-weight", "1"])
     assert "a teacher or a partner, not both" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "recipe", "dataset", "output"),
+    [
+        ("--task detect", "detect", "scattered-digits", "scattered-digits-detect-M0"),
+        ("--recipe segment --model M1", "segment", "shapes", "shapes-segment-M1"),
+        ("--task keypoints", "keypoints", "shapes", "shapes-keypoints-M0"),
+        ("--task detect --dataset cells", "detect", "cells", "cells-detect-M0"),
+        ("--task classify", "small-images", "digits", "digits-M0"),
+        ("--task classify --recipe photographs", "photographs", "digits", "digits-M0"),
+    ],
+)
+def test_a_task_has_a_recipe_and_a_dataset_of_its_own(arguments, recipe, dataset, output):
+    settings = parse_arguments(arguments.split())
+    assert settings.recipe.name == recipe
+    assert settings.dataset == dataset
+    assert settings.output == pathlib.Path("runs") / output
+
+
+def test_digits_are_not_mirrored_unless_that_is_asked_for():
+    assert not parse_arguments(["--task", "detect"]).recipe.horizontal_flip
+    assert parse_arguments(["--task", "detect", "--horizontal-flip"]).recipe.horizontal_flip
+    assert parse_arguments(["--task", "detect", "--dataset", "cells"]).recipe.horizontal_flip
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            "--task detect --recipe small-images",
+            "the recipe of --task detect must be one of detect. Received: --recipe small-images",
+        ),
+        ("--task classify --recipe detect", "must be one of small-images, photographs, finetune"),
+        ("--task find", "task must be one of classify, detect, segment, keypoints. Received:"),
+        ("--blocks 3", "--blocks must be given with --task detect, segment or keypoints"),
+        ("--task detect --mixup 0.2 --zoom 0.1", "Received: zoom=0.1, mixup=0.2"),
+        ("--task detect --teacher a.keras", "Received: teacher=a.keras with the task detect"),
+        ("--task detect --shift-max 1,x", "must be yes, no, or numbers of blocks such as 1,2,5"),
+        ("--quantize-aware run --task detect", "Received: --task"),
+        ("--quantize-aware run --head-width 8", "Received: --head-width"),
+    ],
+)
+def test_what_does_not_fit_a_task_is_refused(arguments, message, capsys):
+    with pytest.raises(SystemExit) as stop:
+        parse_arguments(arguments.split())
+    assert stop.value.code == 2
+    assert message in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("yes", True), ("no", False), ("2", (2,)), ("1,2,5", (1, 2, 5))]
+)
+def test_blocks_with_dynamic_shift_max_are_named_by_their_numbers(text, value):
+    recipe = parse_arguments(["--task", "detect", "--shift-max", text]).recipe
+    assert recipe.shift_max == value
+    (field,) = (each for each in grid_option_fields() if each.name == "shift_max")
+    assert format_field(field, recipe) == text

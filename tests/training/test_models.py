@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+import dataclasses
 import pathlib
 import zipfile
 
@@ -7,7 +8,8 @@ import numpy as np
 import pytest
 
 from tests.keras_micronet.golden import golden
-from training.models import build_model, load_teacher
+from training.models import build_grid_model, build_model, load_teacher
+from training.recipes.recipes import DETECTION
 
 pytestmark = pytest.mark.slow
 
@@ -181,3 +183,26 @@ def test_a_damaged_teacher_is_a_sentence(model, tmp_path, damage):
     with pytest.raises(ValueError, match="teacher must be a whole Keras model") as raised:
         load_teacher(path, SIZE, 10)
     assert len(str(raised.value)) < 800
+
+
+def test_a_grid_model_has_the_blocks_of_its_recipe_and_the_weights_of_its_backbone(tmp_path):
+    recipe = dataclasses.replace(
+        DETECTION, image_size=SIZE, blocks=2, shift_max=(1,), head_width=8, channels=1
+    )
+    classifier = build_model("M0", SIZE, 4, channels=1)
+    classifier.save_weights(tmp_path / "classifier.weights.h5")
+    grid = build_grid_model("M0", recipe, 5, str(tmp_path / "classifier.weights.h5"))
+    assert grid.input_shape == (None, *SIZE, 1)
+    assert grid.output_shape == (None, *recipe.output_shape(5)) == (None, 4, 6, 6)
+    expected = {weight.path: weight.numpy() for weight in classifier.weights}
+    shared = [weight for weight in grid.weights if weight.path in expected]
+    assert len(shared) > 10
+    for weight in shared:
+        np.testing.assert_array_equal(weight.numpy(), expected[weight.path])
+
+
+@pytest.mark.parametrize("change", [{"blocks": 9}, {"shift_max": (1, 9)}])
+def test_refuses_blocks_that_a_variant_does_not_have(change):
+    recipe = dataclasses.replace(DETECTION, **change)
+    with pytest.raises(ValueError, match=r"up to \d for M0\. Received: blocks="):
+        build_grid_model("M0", recipe, 5)

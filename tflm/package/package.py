@@ -108,13 +108,14 @@ def _umbrella_header(library, takes_rows, headers):
 def _words(report, name, parts):
     runtime = report.runtime
     height, width, channels = report.input_shape[1:]
+    about = report.answers.about
     return {
         "NAME": name,
         "LIBRARY": runtime.library,
         "CAPITALS": runtime.library.upper(),
         "TITLE": title_of(runtime.library),
         "VERSION": keras_micronet.__version__,
-        "ABOUT": report.answers.about,
+        "ABOUT": f"{about[0].upper()}{about[1:]}",
         "MEASURE": report.answers.measure,
         "HEIGHT": f"{height}",
         "WIDTH": f"{width}",

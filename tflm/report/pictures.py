@@ -20,6 +20,7 @@ class Mark:
         top, left, bottom, right: of a box, or of a point, where both sides are the same.
         color: as matplotlib knows it.
         sign: matplotlib's name of what is drawn at a point, or of a box's lines.
+        text: beside a point.
     """
 
     top: float
@@ -28,6 +29,7 @@ class Mark:
     right: float
     color: str
     sign: str
+    text: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,7 +54,10 @@ class Picture:
 
 
 def pictures_png(
-    title: str, pictures: collections.abc.Sequence[Picture], in_a_row: int, inches: float = 1.5
+    title: str,
+    pictures: collections.abc.Sequence[Picture],
+    in_a_row: int,
+    inches: tuple[float, float] = (1.5, 2.0),
 ) -> bytes:
     """Pictures in rows.
 
@@ -60,7 +65,7 @@ def pictures_png(
         title: above all of them.
         pictures: at least one `Picture`.
         in_a_row: how many are in a row at most.
-        inches: width of one.
+        inches: width and height of one, its text included.
 
     Returns:
         A PNG file's bytes.
@@ -68,8 +73,8 @@ def pictures_png(
     columns = min(len(pictures), in_a_row)
     rows = -(-len(pictures) // columns)
     with style():
-        size = (inches * columns, (inches + 0.5) * rows + 0.3)
-        figure = Figure(figsize=size, layout="constrained")
+        width, height = inches
+        figure = Figure(figsize=(width * columns, height * rows + 0.3), layout="constrained")
         figure.suptitle(title, fontsize=10)
         panels = figure.subplots(rows, columns, squeeze=False).flatten()
         for panel in panels:
@@ -103,6 +108,15 @@ def _add_mark(panel: Axes, mark: Mark) -> None:
     )
     if (top, left) == (bottom, right):
         panel.plot(left, top, mark.sign, color=mark.color, markersize=6, markerfacecolor="none")
+        panel.annotate(
+            mark.text,
+            (left, top),
+            xytext=(4, 3),
+            textcoords="offset points",
+            annotation_clip=True,
+            color=mark.color,
+            fontsize=7,
+        )
         return
     box = Rectangle(
         (left, top),
@@ -111,6 +125,6 @@ def _add_mark(panel: Axes, mark: Mark) -> None:
         fill=False,
         edgecolor=mark.color,
         linestyle=mark.sign,
-        linewidth=1.0,
+        linewidth=1.5,
     )
     panel.add_patch(box)

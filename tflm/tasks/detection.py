@@ -43,7 +43,8 @@ how many objects they find and invent.
 _ARDUINO = """\
   static uint32_t memory[MICRONET_FIND_OBJECTS_BYTES(LIBRARY_GRID_COLUMNS) / 4];
   static micronet_object objects[LIBRARY_MOST_OBJECTS];
-  const micronet_view view = camera_view();
+  const micronet_image_resizer *part = camera_example_resizer();
+  const micronet_view view = {part->left, part->top, part->part_width, part->part_height};
   const int32_t count = library_find_objects(scores, &view, memory, objects);
   for (int32_t i = 0; i < count; ++i) {
     Serial.print(library_class_names[objects[i].class_index]);
@@ -62,10 +63,11 @@ _HELPER = """\
  * memory: MICRONET_FIND_OBJECTS_BYTES(LIBRARY_GRID_COLUMNS), at a multiple of 4 bytes.
  * objects: LIBRARY_MOST_OBJECTS of them.
  * Returns how many were found. */
-static inline int32_t library_find_objects(const int8_t *scores, const micronet_view *view,
-                                           void *memory, micronet_object *objects) {
-  return micronet_find_objects(scores, &library_grid, library_exponentials, library_thresholds,
-                               view, memory, objects, LIBRARY_MOST_OBJECTS);
+static inline int32_t library_find_objects(
+    const int8_t *scores, const micronet_view *view, void *memory, micronet_object *objects) {
+  return micronet_find_objects(
+      scores, &library_grid, library_exponentials, library_thresholds, view, memory, objects,
+      LIBRARY_MOST_OBJECTS);
 }
 """
 
@@ -77,8 +79,8 @@ class DetectionAnswers(FoundAnswers):
     measure = "mean F1"
     key = "mean_f1"
     questions = "cells"
-    marks = "rings are objects that are there, crosses invented ones, dashed boxes missed ones"
-    thing, class_word = "object", "class"
+    marks = "rings are right objects, crosses invented ones, dashed boxes missed ones"
+    thing, a_thing, class_word = "object", "an object", "class"
 
     @property
     def about(self) -> str:
@@ -122,7 +124,7 @@ class Detection(FoundTask):
     name = DETECT
     measure = DetectionAnswers.measure
     about_output = ABOUT_CELLS.format(
-        activation="softmax", names="those of the classes, without background, which is answer 0"
+        activation="softmax", names="those of the classes; answer 0 is the\n * background"
     )
     readme, arduino, helper = _README, _ARDUINO, _HELPER
     answers = DetectionAnswers

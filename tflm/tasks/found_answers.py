@@ -68,6 +68,7 @@ class FoundAnswers(GridAnswers):
     int8_found: ModelFound
 
     thing: typing.ClassVar[str]  # what is found
+    a_thing: typing.ClassVar[str]
     class_word: typing.ClassVar[str]  # what has a threshold
 
     def warnings(self) -> collections.abc.Iterable[str]:
@@ -83,15 +84,11 @@ class FoundAnswers(GridAnswers):
 
 {self._threshold_table()}
 
-A {self.thing} counts if its probability is at least the threshold of its {self.class_word}: a
-higher one makes fewer mistakes, and finds less. They are `thresholds` in
-`src/{self._recognition_header}`, in Q15. No test image had a part in the choice.
+What is less probable than the threshold of its {self.class_word} is not {self.a_thing}: a higher
+one invents less, and finds less. They are constants in `src/*_recognition.c`, in Q15. No test image
+had a part in the choice.
 
 """
-
-    @property
-    def _recognition_header(self):
-        return "*_recognition.c"
 
     def _choice(self, is_own_model):
         validation = self.int8_found.validation
@@ -265,12 +262,14 @@ class FoundTask(GridTask):
         is_right, is_found = judge.matches(objects, label)
         pixels = grid.output_stride / CELL
         marks = [
-            Mark(y, x, y, x, *((RIGHT, "o") if right else (ACCENT, "x")))
-            for y, x, right in zip(objects.y * pixels, objects.x * pixels, is_right, strict=True)
+            Mark(y, x, y, x, *((RIGHT, "o") if right else (ACCENT, "x")), run.class_names[chosen])
+            for y, x, right, chosen in zip(
+                objects.y * pixels, objects.x * pixels, is_right, objects.classes, strict=True
+            )
         ]
         places = self.places_there(label)
         marks += [
-            Mark(*place, ACCENT, ":" if place[:2] != place[2:] else "+")
+            Mark(*place, ACCENT, "--" if place[:2] != place[2:] else "+")
             for place, was_found in zip(places, is_found, strict=True)
             if not was_found
         ]

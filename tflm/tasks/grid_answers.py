@@ -25,7 +25,7 @@ from tflm.verification.paired_interval import CONFIDENCE
 EXAMPLES = 9
 MOST_MISTAKES = 6
 _EXAMPLES_IN_A_ROW = 6
-_EXAMPLE_INCHES = 2.1
+_EXAMPLE_INCHES, _TEXT_INCHES = 2.1, 0.35
 _MOST_TEST_VECTORS, _FEW_TEST_VECTORS = 10, 3
 ABOUT_CELLS = """\
 The output has scores for each cell of a grid (rows, columns, answers), before any {activation}:
@@ -81,7 +81,10 @@ class GridAnswers(abc.ABC):
         if not self.examples:
             return None
         title = f"test images, float beside int8; {self.marks}"
-        return pictures_png(title, self.examples, _EXAMPLES_IN_A_ROW, _EXAMPLE_INCHES)
+        grid = self.reading.grid
+        height = _EXAMPLE_INCHES * min(2.0, grid.input_height / grid.input_width) + _TEXT_INCHES
+        inches = _EXAMPLE_INCHES, height
+        return pictures_png(title, self.examples, _EXAMPLES_IN_A_ROW, inches)
 
     def headline(self, title: str) -> str:
         """See `TaskAnswers`."""
@@ -115,11 +118,10 @@ class GridAnswers(abc.ABC):
         cost, low_and_high = self.cost, "{:.2f} to {:.2f}".format(*self.cost.points_lost_interval)
         return f"""\
 Float and int8 have seen the same {cost.images:,} test images: {self.measure} is
-{percent(cost.float_value)} and {percent(cost.int8_value)},
-which makes {cost.points_lost:.2f} points lost. On all images of the kind it is, with
-{CONFIDENCE:.0%} confidence, {low_and_high} points (bootstrap over images in pairs,
-{RESAMPLES:,} times). Both answer {percent(cost.agreement)} of {cost.questions:,} {self.questions}
-in the same way.
+{percent(cost.float_value)} without rounding and {percent(cost.int8_value)} on the device, which
+makes {cost.points_lost:.2f} points lost. On all images of the kind it is, with {CONFIDENCE:.0%}
+confidence, {low_and_high} points (percentile bootstrap of images in pairs, {RESAMPLES:,} times).
+Both answer {percent(cost.agreement)} of {cost.questions:,} {self.questions} in the same way.
 
 {self.class_table()}"""
 

@@ -43,7 +43,8 @@ find.
 """
 _ARDUINO = """\
   static micronet_object joints[LIBRARY_GRID_ANSWERS];
-  const micronet_view view = camera_view();
+  const micronet_image_resizer *part = camera_example_resizer();
+  const micronet_view view = {part->left, part->top, part->part_width, part->part_height};
   const int32_t count = library_find_keypoints(scores, &view, joints);
   for (int32_t i = 0; i < count; ++i) {
     Serial.print(library_class_names[joints[i].class_index]);
@@ -61,10 +62,10 @@ _HELPER = """\
  * view: where the input is in the frame.
  * joints: LIBRARY_GRID_ANSWERS of them.
  * Returns how many were found. */
-static inline int32_t library_find_keypoints(const int8_t *scores, const micronet_view *view,
-                                             micronet_object *joints) {
-  return micronet_find_keypoints(scores, &library_grid, library_sigmoids, library_thresholds, view,
-                                 joints);
+static inline int32_t library_find_keypoints(
+    const int8_t *scores, const micronet_view *view, micronet_object *joints) {
+  return micronet_find_keypoints(
+      scores, &library_grid, library_sigmoids, library_thresholds, view, joints);
 }
 """
 
@@ -77,7 +78,7 @@ class KeypointAnswers(FoundAnswers):
     key = "pck"
     questions = "joints"
     marks = "rings are joints near their places, crosses others, plus signs missed ones"
-    thing, class_word = "joint", "joint"
+    thing, a_thing, class_word = "joint", "a joint", "joint"
 
     @property
     def about(self) -> str:

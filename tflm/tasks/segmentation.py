@@ -10,8 +10,8 @@ from keras_micronet.grid_answers.labels import IGNORED, cell_answers
 from keras_micronet.grid_answers.quality import CellCounts, cell_counts
 from keras_micronet.grid_answers.tasks import SEGMENT
 from tflm.recognition.grid_constants import GridReading
-from tflm.report.pictures import Picture
-from tflm.report.style import cell_colors
+from tflm.report.pictures import Mark, Picture
+from tflm.report.style import ACCENT, cell_colors
 from tflm.report.tables import table
 from tflm.report.verdict import percent
 from tflm.tasks.grid_answers import (
@@ -79,7 +79,7 @@ class SegmentationAnswers(GridAnswers):
     measure = "mean IoU"
     key = "mean_iou"
     questions = "cells"
-    marks = "coloured cells are of a class"
+    marks = "coloured cells are of a class, those with a cross are wrong"
 
     @property
     def about(self) -> str:
@@ -136,7 +136,7 @@ class Segmentation(GridTask):
     name = SEGMENT
     measure = SegmentationAnswers.measure
     about_output = ABOUT_CELLS.format(
-        activation="softmax", names="those of the classes, without background, which is answer 0"
+        activation="softmax", names="those of the classes; answer 0 is the\n * background"
     )
     readme, arduino, helper = _README, _ARDUINO, _HELPER
 
@@ -190,12 +190,19 @@ def _examples(run, grid, there, both):
 
 def _picture(run, grid, title, answers, there, index):
     counted = there != IGNORED
-    right = int((answers == there)[counted].sum())
+    is_wrong = (answers != there) & counted
+    right = int((counted & ~is_wrong).sum())
     text = f"{title}: {right} of {counted.sum()} cells"
     return Picture(
         run.test.images[index],
         text,
         right == counted.sum(),
+        marks=tuple(_cross(cell, grid.output_stride) for cell in np.argwhere(is_wrong)),
         cells=cell_colors(answers),
         cell_pixels=grid.output_stride,
     )
+
+
+def _cross(cell, pixels):
+    y, x = (cell + 0.5) * pixels
+    return Mark(y, x, y, x, ACCENT, "x")

@@ -60,8 +60,8 @@ def compare_grids(
         float_answers, int8_answers: integers `(images, ...)`, what both answer to the same
             questions.
     """
-    all_right, none_right, value = _IMAGINED[type(float_counts)](float_counts)
-    low, high = bootstrap_interval(float_counts, int8_counts, all_right, none_right, value)
+    all_found, none_found, value = _IMAGINED[type(float_counts)](float_counts)
+    low, high = bootstrap_interval(float_counts, int8_counts, all_found, none_found, value)
     return GridCost(
         images=len(float_answers),
         float_value=value(float_counts),
@@ -81,9 +81,14 @@ def _of_detection(counts):
 
 def _of_segmentation(counts):
     there = counts.confusion.sum(axis=2).mean(axis=0)  # cells of each class
-    right = np.diag(there)[np.newaxis]
-    # Each class is taken for the next.
-    return CellCounts(right), CellCounts(np.roll(right, 1, axis=2)), lambda each: each.mean_iou
+    nothing = np.zeros((len(there), len(there)))
+    nothing[:, 0] = there  # all of them are taken for background
+    right = np.diag(there)
+    return (
+        CellCounts(right[np.newaxis]),
+        CellCounts(nothing[np.newaxis]),
+        lambda each: each.mean_iou,
+    )
 
 
 def _of_keypoints(counts):
@@ -92,7 +97,8 @@ def _of_keypoints(counts):
     return right, JointCounts(there, np.zeros_like(there)), lambda each: each.correct
 
 
-# By type of counts: an imagined image that is right, one that is not, and what is lost by points.
+# By type of counts: an imagined image in which all is found, one in which nothing is, and what is
+# lost by points.
 _IMAGINED = {
     DetectionCounts: _of_detection,
     CellCounts: _of_segmentation,

@@ -5,8 +5,9 @@ Such a figure is no mean of something of each image, so that no test of proporti
 interval. Images are drawn again instead, as many as there are, with replacement, the same for both
 models; the interval is what the middle of the differences spans (percentile bootstrap). A dozen
 images that are all alike would seem to tell everything then. So two imagined ones are among those
-that are drawn, with the weight of half an image each: one that the first model alone has right, one
-that the second has. That is what Agresti and Min add to a table of paired proportions.
+that are drawn, with the weight of half an image each: one in which the first model alone finds all
+there is, and one in which the second does. That is what Agresti and Min add to a table of paired
+proportions.
 
 References: B. Efron and R. Tibshirani 1993, "An Introduction to the Bootstrap", chapter 13;
 A. Agresti and Y. Min 2005, "Simple improved confidence intervals for comparing matched
@@ -36,8 +37,8 @@ class _Counts(typing.Protocol):
 def bootstrap_interval(
     first: Counts,
     second: Counts,
-    all_right: Counts,
-    none_right: Counts,
+    all_found: Counts,
+    none_found: Counts,
     value: collections.abc.Callable[[Counts], float],
 ) -> tuple[float, float]:
     """The confidence interval of the first value minus the second.
@@ -45,15 +46,15 @@ def bootstrap_interval(
     Args:
         first, second: what two models do with the same images: dataclasses of arrays
             `(images, ...)`, with at least one image.
-        all_right, none_right: the same of one imagined image, as both models would have it.
+        all_found, none_found: the same of one imagined image, as both models would have it.
         value: of all images together, a number.
 
     Returns:
         The pair (low, high), at the level `CONFIDENCE`; the same for the same counts.
     """
     pools = [
-        _pooled(first, all_right, none_right),
-        _pooled(second, none_right, all_right),
+        _pooled(first, all_found, none_found),
+        _pooled(second, none_found, all_found),
     ]
     images = len(next(iter(pools[0].values()))) - 2
     weights = np.append(np.ones(images), [0.5, 0.5]) / (images + 1)

@@ -10,12 +10,11 @@ import keras
 import tensorflow as tf
 
 from training.commands.train import PreparedRun, counted, introduction
-from training.datasets.batches import evaluation_batches
-from training.fitting.evaluation import Evaluator
+from training.fitting.objectives import VALIDATION, make_objective
 from training.fitting.progress import format_duration
 from training.fitting.strategies import is_chief
-from training.fitting.trainer import categorical_loss, train
-from training.recipes.options import format_value, option_fields
+from training.fitting.trainer import train
+from training.recipes.options import format_field, recipe_fields
 
 # The first step also builds the graph, so it is timed apart.
 _STEPS_TIMED = 5
@@ -68,8 +67,8 @@ def _description(prepared):
     )
     yield f"Output: {settings.output}"
     yield "Recipe:"
-    for field in option_fields():
-        yield f"  {field.name} = {format_value(getattr(recipe, field.name))}"
+    for field in recipe_fields(recipe):
+        yield f"  {field.name} = {format_field(field, recipe)}"
 
 
 class _Measured(Exception):
@@ -109,9 +108,9 @@ def _estimate(prepared, clock):
     # A training of a single step has no other.
     step = (timer.ends[-1] - timer.ends[0]) / (len(timer.ends) - 1) if timer.ends[1:] else first
     steps = recipe.epochs * (dataset.train.size // recipe.batch_size)
-    batches = evaluation_batches(dataset.validation, len(dataset.class_names), recipe.batch_size)
-    evaluator = Evaluator(prepared.model, categorical_loss(recipe))
-    batch = next(iter(batches))
+    objective = make_objective(dataset, recipe)
+    evaluator = objective.evaluator(prepared.model)
+    batch = next(iter(objective.evaluation_batches(VALIDATION)))
     times = [clock()]
     for _ in range(2):  # the first also builds the graph
         evaluator.evaluate([batch])

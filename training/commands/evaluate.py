@@ -4,22 +4,23 @@
 import contextlib
 import dataclasses
 import json
-import math
 from collections.abc import Callable
+from typing import Any
 
 import keras
 
 from keras_micronet.files import locks
 from keras_micronet.files.atomic import remove_temporary_files, temporary_for, write_file
 from keras_micronet.files.marks import list_files
-from training.datasets import Split, load_dataset
-from training.datasets.batches import evaluation_batches
-from training.fitting.evaluation import Evaluation, Evaluator
-from training.fitting.trainer import categorical_loss
-from training.runs import plots, run_folder
+from training.datasets import GridDataset, ImageDataset
+from training.fitting.evaluation import Evaluation
+from training.fitting.grid_evaluation import GridEvaluation
+from training.fitting.objectives import make_objective
 from training.runs.run_folder import make_writable_folder, write_figure
 from training.runs.saved_run import SavedRun
 from training.settings import EvaluateSettings
+from training.tasks import TASKS, Task
+from training.tasks.task import Source
 
 EVALUATION = "evaluation.json"
 EVALUATION_FORMAT = 1  # what "format" in it is; another number for other keys
@@ -33,8 +34,7 @@ class PreparedEvaluation:
         settings: what to do.
         run: the finished run.
         model: its model.
-        dataset: name of the dataset.
-        images: the part of it to measure on.
+        dataset: the images, of which the settings name the part to measure on.
         notes: sentences for the user.
         lock: `None`, or what keeps other commands out of the output folder until the end.
     """
@@ -42,10 +42,14 @@ class PreparedEvaluation:
     settings: EvaluateSettings
     run: SavedRun
     model: keras.Model
-    dataset: str
-    images: Split
+    dataset: ImageDataset | GridDataset
     notes: tuple[str, ...]
     lock: locks.Lock | None = None
+
+    @property
+    def task(self) -> Task:
+        """What the model answers."""
+        return TASKS[self.run.recipe.task]
 
 
 def prepare(settings: EvaluateSettings) -> PreparedEvaluation:
@@ -65,14 +69,12 @@ def prepare(settings: EvaluateSettings) -> PreparedEvaluation:
     output = settings.output
     if output is not None and output.exists() and (not output.is_dir() or _holds_files(output)):
         raise ValueError(f"output must be a new or empty folder. Received: output={output}")
-    dataset = load_dataset(
+    source = Source(
         run.dataset if settings.dataset is None else settings.dataset,
-        run.recipe.image_size,
         run.skip_unreadable or settings.skip_unreadable,
-        run.recipe.evaluation_crop,
         settings.most_pixels,
-        run.recipe.channels,
     )
+    dataset = TASKS[run.recipe.task].load_dataset(source, run.recipe)
     if dataset.class_names != run.class_names:
         raise ValueError(
             f"the dataset must have the run's classes {list(run.class_names)}, in this order. "
@@ -92,9 +94,7 @@ def prepare(settings: EvaluateSettings) -> PreparedEvaluation:
         make_writable_folder(output)
         lock = locks.acquire(output / locks.LOCK_NAME, output)
         remove_temporary_files(output)
-    return PreparedEvaluation(
-        settings, run, model, dataset.name, getattr(dataset, settings.part), tuple(notes), lock
-    )
+    return PreparedEvaluation(settings, run, model, dataset, tuple(notes), lock)
 
 
 def _holds_files(folder):
@@ -106,17 +106,19 @@ def _describe_sizes(sizes):
     return ", ".join(f"{size} {part}" for part, size in sizes.items())
 
 
-def execute(prepared: PreparedEvaluation, report: Callable[[str], object] = print) -> Evaluation:
+def execute(
+    prepared: PreparedEvaluation, report: Callable[[str], object] = print
+) -> Evaluation | GridEvaluation:
     """Measures the model and tells the user; writes files only if there is an output folder.
 
-    The loss is the training's, with its label smoothing.
+    The loss is the training's, with its label smoothing; thresholds are the run's.
 
     Args:
         prepared: a `PreparedEvaluation`.
         report: function that takes a line of text for the user.
 
     Returns:
-        The `evaluation.Evaluation`.
+        The evaluation, of the type that the task has.
 
     Raises:
         OSError: if a file cannot be written.
@@ -129,47 +131,30 @@ def _execute(prepared, report):
     settings, run = prepared.settings, prepared.run
     for note in prepared.notes:
         report(note)
-    evaluator = Evaluator(prepared.model, categorical_loss(run.recipe))
-    result = evaluator.evaluate(
-        evaluation_batches(prepared.images, len(run.class_names), run.recipe.batch_size)
-    )
+    dataset, task, part = prepared.dataset, prepared.task, settings.part
+    objective = make_objective(dataset, run.recipe)
+    result: Any = objective.evaluate(prepared.model, part, run.thresholds)
     name = run.folder.resolve().name
-    report(f"{name} on {result.images:,} images: {prepared.dataset}, {settings.part} part.")
+    report(f"{name} on {result.images:,} images: {dataset.name}, {part} part.")
     report(f"Loss {result.loss:.4f}")
-    report(f"Top-1 accuracy {result.accuracy:.2%}")
-    if result.top_5 is not None:
-        report(f"Top-5 accuracy {result.top_5:.2%}")
-    report("Accuracy of each class:")
-    counts = result.confusion.sum(axis=1)
-    for name, accuracy, count in zip(run.class_names, result.class_accuracies, counts, strict=True):
-        share = "no images" if count == 0 else f"{accuracy:.2%} of {count:,}"
-        report(f"  {name}: {share}")
+    for line in task.report(result, run.class_names):
+        report(line)
     if settings.output is not None:
         text = json.dumps(_summary(prepared, result), ensure_ascii=False)
         write_file(settings.output / EVALUATION, text + "\n")
-        figure = plots.confusion_matrix(result, run.class_names)
-        write_figure(settings.output / run_folder.CONFUSION_MATRIX, figure)
+        for file_name, figure in task.plots(result, dataset, part, run.recipe).items():
+            write_figure(settings.output / file_name, figure)
         report(f"Evaluation: {settings.output}")
     return result
 
 
 def _summary(prepared, result):
-    accuracies = [None if math.isnan(each) else each for each in result.class_accuracies.tolist()]
-    counts = result.confusion.sum(axis=1).tolist()
     return {
         "format": EVALUATION_FORMAT,
         "run": prepared.run.folder.resolve().name,
-        "dataset": prepared.dataset,
+        "dataset": prepared.dataset.name,
         "part": prepared.settings.part,
         "images": result.images,
         "loss": result.loss,
-        "top_1_accuracy": result.accuracy,
-        "top_5_accuracy": result.top_5,
-        "classes": [
-            {"name": name, "images": count, "accuracy": accuracy}
-            for name, count, accuracy in zip(
-                prepared.run.class_names, counts, accuracies, strict=True
-            )
-        ],
-        "confusion": result.confusion.tolist(),
+        **prepared.task.figures(result, prepared.run.class_names),
     }

@@ -7,14 +7,20 @@ import os
 from collections.abc import Callable
 
 import keras
-import numpy as np
 import tensorflow as tf
 
-from training.datasets.image_files import read_image, reason_of, set_most_pixels
+from training.datasets.image_files import (
+    read_image,
+    read_image_size,
+    reason_of,
+    set_most_pixels,
+)
 from training.datasets.picture_formats import SUFFIXES, kind_of_file, remedies
-from training.datasets.resizing import crop_and_resize
+from training.datasets.resizing import centred_part, crop_and_resize
 from training.runs.saved_run import SavedRun
 from training.settings import MOST_PIXELS, PredictSettings
+from training.tasks import TASKS
+from training.tasks.task import View
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,7 +59,8 @@ def execute(
     report: Callable[[str], object] = print,
     complain: Callable[[str], object] = print,
 ) -> int:
-    """Tells the most probable classes of each image, one line an image.
+    """Tells what each image shows: the most probable classes in one line, or what is where in a
+    line for each object or joint.
 
     Args:
         prepared: a `PreparedPrediction`.
@@ -64,6 +71,7 @@ def execute(
         Number of files that could not be read, and of folders without images.
     """
     run = prepared.run
+    task = TASKS[run.recipe.task]
     set_most_pixels(prepared.settings.most_pixels)
     predict = tf.function(lambda image: prepared.model(image, training=False))
     unreadable = 0
@@ -78,6 +86,12 @@ def execute(
                 prepared.settings.most_pixels,
                 run.recipe.channels,
             )
+            view = load_view(
+                path,
+                run.recipe.image_size,
+                run.recipe.evaluation_crop,
+                prepared.settings.most_pixels,
+            )
         except Exception as error:  # a decoder may raise anything for bytes somebody made up
             advice = remedies([_kind(path)])
             complain(
@@ -88,9 +102,8 @@ def execute(
             unreadable += 1
             continue
         probabilities = predict(tf.cast(image[None], tf.float32))[0].numpy()
-        best = np.argsort(-probabilities, kind="stable")[: prepared.settings.top]
-        named = ", ".join(f"{run.class_names[index]} {probabilities[index]:.2%}" for index in best)
-        report(f"{_printable(path)}: {named}")
+        for line in task.describe(probabilities, run, view, prepared.settings.top):
+            report(f"{_printable(path)}: {line}")
     return unreadable
 
 
@@ -145,6 +158,23 @@ def load_image(
     side = math.ceil(2 * max(image_size) / evaluation_crop)
     image = read_image(path, side, most_pixels=most_pixels, channels=channels)
     return crop_and_resize(image, image_size, evaluation_crop)
+
+
+def load_view(
+    path: str | os.PathLike[str],
+    image_size: tuple[int, int],
+    evaluation_crop: float = 1.0,
+    most_pixels: int = MOST_PIXELS,
+) -> View:
+    """The part of a picture that `load_image` shows, in pixels of the whole upright picture.
+
+    Args:
+        path, image_size, evaluation_crop, most_pixels: as for `load_image`.
+    """
+    height, width = read_image_size(path, most_pixels=most_pixels)
+    part = centred_part(height, width, image_size, evaluation_crop)
+    top, left, part_height, part_width = part.numpy().tolist()
+    return View(top, left, part_height, part_width, image_size)
 
 
 def _printable(path):

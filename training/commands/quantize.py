@@ -13,13 +13,15 @@ import tensorflow as tf
 import keras_micronet
 from keras_micronet import quantization
 from training.commands.train import PreparedRun
-from training.datasets import load_dataset
-from training.datasets.batches import collect_evenly
+from training.fitting.epoch_record import SCORES
+from training.fitting.objectives import TEST
 from training.fitting.trainer import check_batch_size, make_reproducible
 from training.recipes.recipes import quantize_aware_recipe
 from training.runs.run_folder import RunFolder
 from training.runs.saved_run import QUANTIZATION, SavedRun
 from training.settings import QuantizeAwareSettings, RunSettings
+from training.tasks import TASKS
+from training.tasks.task import Source
 
 # Mean difference of two decodings of one image, in grey levels; other libraries decode JPEG files
 # slightly differently. Two images of anything but a still life are further apart.
@@ -55,6 +57,7 @@ def prepare(settings: QuantizeAwareSettings) -> PreparedRun:
     )
     folder.begin()
     name = float_run.folder.resolve().name
+    score = SCORES[recipe.task]
     return PreparedRun(
         run_settings,
         dataset,
@@ -70,14 +73,14 @@ def prepare(settings: QuantizeAwareSettings) -> PreparedRun:
         ),
         notes=(
             f"Quantization {settings.scheme} for {settings.kernels} kernels of the run {name}, "
-            f"whose float model has a test accuracy of {float_run.test_accuracy:.2%}.",
+            f"whose float model has a test {score.title} of {score.text(float_run.test_score)}.",
         ),
         sections={
             QUANTIZATION: {
                 "scheme": settings.scheme,
                 "kernels": settings.kernels,
                 "float_run": name,
-                "float_test_accuracy": float_run.test_accuracy,
+                f"float_test_{score.key}": float_run.test_score,
             }
         },
     )
@@ -114,14 +117,10 @@ def _run_settings(settings, float_run):
 
 def _load_dataset(run_settings, is_named_by_user):
     try:
-        return load_dataset(
-            run_settings.dataset,
-            run_settings.recipe.image_size,
-            run_settings.skip_unreadable,
-            evaluation_crop=run_settings.recipe.evaluation_crop,
-            most_pixels=run_settings.most_pixels,
-            channels=run_settings.recipe.channels,
+        source = Source(
+            run_settings.dataset, run_settings.skip_unreadable, run_settings.most_pixels
         )
+        return TASKS[run_settings.recipe.task].load_dataset(source, run_settings.recipe)
     except ValueError as error:
         if is_named_by_user:
             raise
@@ -147,16 +146,17 @@ def _check_dataset(dataset, float_run):
             "with others it would be split differently, and tested on images already learned. "
             f"Received: {sizes} in {dataset.name}"
         )
-    if not _has_test_images(dataset, *float_run.test_images()):
+    if not _has_test_images(dataset, float_run.recipe.task, *float_run.test_images()):
         raise ValueError(
             "the dataset must have the float run's test images: others may be among those already "
             f"learned. Received: other test images in {dataset.name}"
         )
 
 
-def _has_test_images(dataset, expected_images, expected_labels):
-    images, labels = collect_evenly(dataset.test, len(expected_labels))
-    return np.array_equal(labels, expected_labels) and all(
+def _has_test_images(dataset, task, expected_images, expected_labels):
+    images, labels = TASKS[task].examples(dataset, TEST, len(expected_labels))
+    # Joints that are not there are no numbers.
+    return np.array_equal(labels, expected_labels, equal_nan=True) and all(
         np.abs(image.astype(np.int16) - expected).mean() <= _SAME_IMAGE
         for image, expected in zip(images, expected_images, strict=True)
     )

@@ -3,7 +3,6 @@
 
 import dataclasses
 import importlib.util
-import math
 import platform
 from collections.abc import Callable, Iterator, Mapping
 
@@ -12,34 +11,34 @@ import numpy as np
 import tensorflow as tf
 
 import keras_micronet
-from keras_micronet.run_folders import SUMMARY_FORMAT
-from training.datasets import ImageDataset, load_dataset
-from training.datasets.batches import collect_balanced, collect_evenly
+from keras_micronet.run_folders import SUMMARY_FORMAT, TASK
+from training.datasets import GridDataset, ImageDataset
 from training.fitting.checkpoints import PICTURES, CheckpointFolder
 from training.fitting.companions import Partner, Teacher
+from training.fitting.epoch_record import RECORD_TYPES
+from training.fitting.objectives import TEST, VALIDATION, categorical_loss
 from training.fitting.precision import layers_compute_in
 from training.fitting.progress import ProgressLines, format_duration
 from training.fitting.strategies import check_workers_agree, is_chief, make_strategy, workers_answer
 from training.fitting.trainer import (
-    EpochRecord,
     TrainingResult,
-    categorical_loss,
     check_batch_size,
     make_reproducible,
     train,
 )
-from training.models import build_model, build_partner, check_request, load_teacher
-from training.recipes.options import format_value
-from training.recipes.recipes import RECIPES, RGB, QuantizeAwareRecipe
+from training.models import build_partner, check_blocks, check_request, load_teacher
+from training.recipes.options import format_field
+from training.recipes.recipes import CLASSIFY, RECIPES, RGB, QuantizeAwareRecipe
 from training.runs import plots, run_folder
 from training.runs.run_folder import RunFolder
 from training.settings import FLOAT32, RunSettings
+from training.tasks import TASKS, Task
+from training.tasks.task import Source
 
 # Enough for the ranges of a post-training quantization and to compare two models on.
 CALIBRATION_IMAGES = 300
 TEST_IMAGES = 1000
 VALIDATION_IMAGES = 1000  # to choose a threshold on
-_FEW_TEST_IMAGES = 100
 _FEW_STEPS = 200  # of a training from random weights, which has hardly begun to learn by then
 
 
@@ -63,7 +62,7 @@ class PreparedRun:
     """
 
     settings: RunSettings
-    dataset: ImageDataset
+    dataset: ImageDataset | GridDataset
     model: keras.Model
     cost: keras_micronet.ModelSummary
     folder: RunFolder
@@ -73,6 +72,11 @@ class PreparedRun:
     kept_model: keras.Model | None = None
     notes: tuple[str, ...] = ()
     sections: Mapping[str, object] = dataclasses.field(default_factory=dict)
+
+    @property
+    def task(self) -> Task:
+        """What the model is to answer."""
+        return TASKS[self.settings.recipe.task]
 
 
 def prepare(settings: RunSettings) -> PreparedRun:
@@ -90,6 +94,7 @@ def prepare(settings: RunSettings) -> PreparedRun:
     """
     # What takes no time first: a large folder of images takes minutes to check.
     check_request(settings.model, settings.weights)
+    check_blocks(settings.model, settings.recipe)
     if settings.tensorboard:
         _check_tensorboard()
     strategy = make_strategy(settings.strategy, announce=print)
@@ -98,29 +103,19 @@ def prepare(settings: RunSettings) -> PreparedRun:
         settings.output, settings.overwrite, settings.resume, writes=is_chief(strategy)
     )
     make_reproducible(settings.seed)
-    recipe = settings.recipe
-    dataset = load_dataset(
-        settings.dataset,
-        recipe.image_size,
-        settings.skip_unreadable,
-        recipe.evaluation_crop,
-        settings.most_pixels,
-        recipe.channels,
-    )
+    recipe, task = settings.recipe, TASKS[settings.recipe.task]
+    source = Source(settings.dataset, settings.skip_unreadable, settings.most_pixels)
+    dataset = task.load_dataset(source, recipe)
     check_batch_size(recipe, dataset, strategy.num_replicas_in_sync)
     check_workers_agree(strategy, _identity(settings, dataset, strategy, {}) | _versions())
     class_count = len(dataset.class_names)
     kept_model = None
     with strategy.scope():
         with layers_compute_in(settings.precision):
-            model = build_model(
-                settings.model, recipe.image_size, class_count, settings.weights, recipe.channels
-            )
+            model = task.build_model(settings.model, recipe, class_count, settings.weights)
             companion = _make_companion(settings, class_count)
         if settings.precision != FLOAT32:
-            kept_model = build_model(
-                settings.model, recipe.image_size, class_count, None, recipe.channels
-            )
+            kept_model = task.build_model(settings.model, recipe, class_count, None)
     cost = keras_micronet.summarize(kept_model or model)
     if is_chief(strategy) and not settings.dry_run:
         folder.begin()
@@ -213,6 +208,7 @@ def _how_to_go_on(settings, checkpoints):
 
 def _train_and_write(prepared, checkpoints, report, writes):
     settings, dataset, model = prepared.settings, prepared.dataset, prepared.model
+    record_type = RECORD_TYPES[settings.recipe.task]
     result = train(
         model,
         dataset,
@@ -225,46 +221,56 @@ def _train_and_write(prepared, checkpoints, report, writes):
         patience=settings.patience,
         precision=settings.precision,
         kept_model=prepared.kept_model,
-        after_epoch=_HistoryWriter(prepared.folder, report),
+        after_epoch=_HistoryWriter(prepared.folder, record_type, report),
     )
     if not writes:
         return result
-    calibration_images, calibration_labels = collect_balanced(
-        dataset.train, CALIBRATION_IMAGES, len(dataset.class_names)
-    )
-    folder = prepared.folder
-    folder.write_model(prepared.kept_model or model)
-    folder.write_class_names(dataset.class_names)
-    folder.write_calibration(calibration_images, calibration_labels)
-    folder.write_test(*collect_evenly(dataset.test, TEST_IMAGES))
-    folder.write_validation(*collect_evenly(dataset.validation, VALIDATION_IMAGES))
-    folder.write_history(EpochRecord, result.history)
-    if result.history:
-        folder.write_learning_curve(plots.learning_curve(result))
-    if result.test is not None:
-        figure = plots.confusion_matrix(result.test, dataset.class_names)
-        folder.write_confusion_matrix(figure)
-    folder.write_summary(_summary(prepared, result))
+    _write(prepared, result)
     checkpoints.remove()
-    folder.complete()
+    prepared.folder.complete()
+    for line in _outcome(prepared, result):
+        report(line)
+    return result
+
+
+def _write(prepared, result):
+    """Writes all files of a finished run, `run.json` last."""
+    dataset, task, folder = prepared.dataset, prepared.task, prepared.folder
+    recipe = prepared.settings.recipe
+    calibration = task.calibration(dataset, CALIBRATION_IMAGES)
+    folder.write_model(prepared.kept_model or prepared.model)
+    folder.write_class_names(dataset.class_names)
+    folder.write_calibration(*calibration)
+    folder.write_test(*task.examples(dataset, TEST, TEST_IMAGES))
+    folder.write_validation(*task.examples(dataset, VALIDATION, VALIDATION_IMAGES))
+    folder.write_history(RECORD_TYPES[recipe.task], result.history)
+    if result.history:
+        folder.write_learning_curve(plots.learning_curve(result, task.score))
+    if result.test is not None:
+        folder.write_plots(task.plots(result.test, dataset, TEST, recipe))
+    folder.write_summary(_summary(prepared, result))
+
+
+def _outcome(prepared, result):
+    """Sentences on what the training came to."""
+    settings, score = prepared.settings, prepared.task.score
     if settings.patience and result.history:
-        report(
+        yield (
             f"Kept the weights of epoch {result.kept_epoch}, the best of {len(result.history)} by "
-            "validation accuracy."
+            f"validation {score.title}."
         )
     duration = f", after {format_duration(result.seconds)} of training" if result.history else ""
-    report(
-        f"Test accuracy {result.test_accuracy:.2%} on {dataset.test.size} held-out images"
-        f"{duration}."
+    yield (
+        f"Test {score.title} {score.text(result.test_score)} on {prepared.dataset.test.size} "
+        f"held-out images{duration}."
     )
-    report(f"Run folder: {folder.path}")
-    return result
+    yield f"Run folder: {prepared.folder.path}"
 
 
 def _observers(prepared):
     """Callbacks that tell the user of the training, and change nothing of it."""
     batch_size = prepared.settings.recipe.batch_size
-    yield ProgressLines(batch_size, prepared.dataset.validation.size)
+    yield ProgressLines(batch_size, prepared.dataset.validation.size, score=prepared.task.score)
     if prepared.settings.tensorboard:
         yield keras.callbacks.TensorBoard(prepared.folder.tensorboard, write_graph=False)
 
@@ -272,13 +278,14 @@ def _observers(prepared):
 class _HistoryWriter:
     """Writes the history after each epoch; where that fails, the training goes on."""
 
-    def __init__(self, folder, warn):
+    def __init__(self, folder, record_type, warn):
         self._folder = folder
+        self._record_type = record_type
         self._warn = warn
 
     def __call__(self, records):
         try:
-            self._folder.write_history(EpochRecord, records)
+            self._folder.write_history(self._record_type, records)
         except OSError as error:
             self._warn(f"No {run_folder.HISTORY} after epoch {records[-1].epoch}: {error}.")
 
@@ -286,8 +293,10 @@ class _HistoryWriter:
 def _identity(settings, dataset, strategy, sections):
     """All that decides the training's course: what a checkpoint must have been made with."""
     recipe = dataclasses.asdict(settings.recipe)
-    if settings.recipe.channels == RGB:
-        del recipe["channels"]  # checkpoints of versions that knew nothing else go on
+    # Checkpoints of versions that knew nothing else go on.
+    for name, only_one in (("channels", RGB), ("task", CLASSIFY)):
+        if recipe[name] == only_one:
+            del recipe[name]
     return {
         "model": settings.model,
         "weights": settings.weights,
@@ -315,16 +324,7 @@ def introduction(prepared: PreparedRun) -> Iterator[str]:
         f"MicroNet{settings.model}: {cost.trainable_parameters:,} trainable parameters, "
         f"{cost.multiply_adds:,} multiply-adds an image of {height} x {width} pixels."
     )
-    yield (
-        f"{dataset.name}: {len(dataset.class_names)} classes; {dataset.train.size} images to train "
-        f"on, {dataset.validation.size} to validate, {dataset.test.size} to test."
-    )
-    if dataset.test.size < _FEW_TEST_IMAGES:
-        yield (
-            f"{dataset.test.size} test images tell an accuracy to {_certainty(dataset.test.size)} "
-            f"points, here and in an export's report; {_FEW_TEST_IMAGES} tell it to "
-            f"{_certainty(_FEW_TEST_IMAGES)}, 1000 to {_certainty(1000)}."
-        )
+    yield from prepared.task.introduction(dataset)
     yield from dataset.notes
     yield from prepared.notes
     yield from prepared.folder.notes
@@ -346,18 +346,13 @@ def counted(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
-def _certainty(images):
-    """Half the 95% interval of an accuracy of one half, in points, which is the widest."""
-    return f"±{100 * 1.96 * math.sqrt(0.25 / images):.0f}"
-
-
 def _changes(recipe):
     """What differs from the recipe of this name, as a part of a sentence."""
     named = RECIPES.get(recipe.name)
     if named is None:
         return ""
     changes = [
-        f"{field.name}={format_value(getattr(recipe, field.name))}"
+        f"{field.name}={format_field(field, recipe)}"
         for field in dataclasses.fields(named)
         if getattr(recipe, field.name) != getattr(named, field.name)
     ]
@@ -366,8 +361,10 @@ def _changes(recipe):
 
 def _summary(prepared, result):
     settings, dataset, cost = prepared.settings, prepared.dataset, prepared.cost
+    task, class_names = prepared.task, dataset.class_names
     return {
         "format": SUMMARY_FORMAT,
+        TASK: settings.recipe.task,
         "model": {
             "variant": settings.model,
             "input_shape": list(settings.recipe.input_shape),
@@ -380,7 +377,7 @@ def _summary(prepared, result):
             "name": dataset.name,
             "source": settings.dataset,
             "skip_unreadable": settings.skip_unreadable,
-            "classes": len(dataset.class_names),
+            "classes": len(class_names),
             "train_images": dataset.train.size,
             "validation_images": dataset.validation.size,
             "test_images": dataset.test.size,
@@ -392,14 +389,15 @@ def _summary(prepared, result):
         "patience": settings.patience,
         "precision": settings.precision,
         "results": {
-            "test_accuracy": result.test_accuracy,
-            "test_top_5_accuracy": result.test.top_5 if result.test else None,
+            f"test_{task.score.key}": result.test_score,
+            **task.results(result.test, class_names),
             "test_loss": result.test_loss,
-            "validation_accuracy": result.validation_accuracy,
+            f"validation_{task.score.key}": result.validation_score,
             "validation_loss": result.validation_loss,
             "kept_epoch": result.kept_epoch,
             "training_seconds": result.seconds,
         },
+        **task.sections(result.test, class_names),
         "versions": _versions(),
         **prepared.sections,
     }

@@ -7,6 +7,7 @@ import pathlib
 from keras_micronet.grid_answers.tasks import TASKS
 from training.datasets import digits, fashion_mnist, image_folder, tensorflow_datasets
 from training.datasets.grid_dataset import GridDataset, GridSplit
+from training.datasets.grid_folders import layouts
 from training.datasets.image_dataset import ImageDataset, Split
 from training.datasets.made_pictures import MADE_DATASETS
 from training.settings import MOST_PIXELS
@@ -109,4 +110,6 @@ def load_grid_dataset(
             f"dataset must be {', '.join([*names, 'or an existing folder'])} of images and "
             f"annotations for the task {task}. Received: dataset={source}"
         )
-    raise NotImplementedError
+    return layouts.load_grid_folder(
+        task, pathlib.Path(source), image_size, channels, skip_unreadable, most_pixels
+    )

@@ -67,10 +67,10 @@ def training_batches(
     images_used = split.size // batch_size * batch_size
 
     def read_epoch(epoch):
-        epoch_seed = _epoch_seed(seed, epoch)
-        shuffled = _shuffled(source.examples, source.shuffle_buffer, epoch_seed)
-        mine = _share_of_batches(shuffled.take(images_used).enumerate(), batch_size, share)
-        return mine.map(lambda number, example: (*example, tf.stack([epoch_seed, number])))
+        seed_of_epoch = epoch_seed(seed, epoch)
+        examples = shuffled(source.examples, source.shuffle_buffer, seed_of_epoch)
+        mine = share_of_batches(examples.take(images_used).enumerate(), batch_size, share)
+        return mine.map(lambda number, example: (*example, tf.stack([seed_of_epoch, number])))
 
     def finish(example, label, crop_seed):
         def choose_crop(height, width):
@@ -119,13 +119,13 @@ def _fit(images, count, byte_limit):
     return count * images.element_spec[0].shape.num_elements() <= byte_limit
 
 
-def _epoch_seed(seed, epoch):
+def epoch_seed(seed: int, epoch: tf.Tensor) -> tf.Tensor:
     """One number of two: seeds of neighbouring runs must not be those of neighbouring epochs."""
     pair = tf.stack([tf.cast(seed, tf.int64), epoch])
     return tf.random.stateless_uniform([], pair, 0, 2**62, tf.int64)
 
 
-def _shuffled(examples, buffer_size, seed):
+def shuffled(examples: tf.data.Dataset, buffer_size: int, seed: tf.Tensor) -> tf.data.Dataset:
     """`examples.shuffle`, whose order depends on the seed, an integer tensor, alone.
 
     The operation that has no state: with that of `shuffle` within `flat_map`, and kernels that must
@@ -144,7 +144,7 @@ def _shuffled(examples, buffer_size, seed):
     return tf.data.experimental.from_variant(variant, examples.element_spec)
 
 
-def _share_of_batches(numbered, batch_size, share):
+def share_of_batches(numbered: tf.data.Dataset, batch_size: int, share: Share) -> tf.data.Dataset:
     """Of numbered examples, those at a worker's places in each batch."""
     if share.workers == 1:
         return numbered

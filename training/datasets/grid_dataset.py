@@ -56,6 +56,7 @@ class GridDataset:
         notes: sentences about what was left out while loading.
         pictures: a text that is another one if a picture, a label or the split is another; empty if
             the dataset's name says it all.
+        channels: of the pictures: 1 for gray, 3 for RGB.
     """
 
     name: str
@@ -68,6 +69,7 @@ class GridDataset:
     most_objects: int
     notes: tuple[str, ...] = ()
     pictures: str = ""
+    channels: int = 3
 
     def __post_init__(self):
         if self.task not in TASKS:

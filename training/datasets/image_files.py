@@ -197,6 +197,42 @@ def _decode(content, smallest_side, part, size, most_pixels, channels=3):
         return array.reshape(*array.shape[:2], channels)
 
 
+def read_mask(
+    path: str | os.PathLike[str], most_pixels: int = MOST_PIXELS, in_colour: bool = False
+) -> np.ndarray:
+    """Decodes a PNG file whose values are numbers, as they are.
+
+    Args:
+        path: the file.
+        most_pixels: how many pixels it may have.
+        in_colour: whether its colours are wanted, those of a palette looked up.
+
+    Returns:
+        uint8 array `(height, width)` of gray values or of indices into the palette, or `(height,
+        width, 3)` of colours.
+
+    Raises:
+        ValueError: if it has more pixels, is no PNG, or has colours where numbers are wanted.
+        Exception: whatever Pillow raises for a file that is damaged or no image.
+    """
+    with _open_to_decode(_read_file(path, most_pixels), most_pixels) as image:
+        if image.format != "PNG":
+            raise ValueError(f"a mask must be a PNG file. Received: {image.format}")
+        if in_colour:
+            return np.array(image.convert("RGB"))
+        if image.mode in _SIXTEEN_BIT_MODES:
+            values = np.asarray(image, np.uint32)
+            if values.max() > 255:
+                raise ValueError(f"a mask's values must be at most 255. Received: {values.max()}")
+            return values.astype(np.uint8)
+        if image.mode not in ("1", "L", "P"):
+            raise ValueError(
+                "a mask must have one value a pixel, gray or an index of a palette. "
+                f"Received: {image.mode}"
+            )
+        return np.array(image, np.uint8)
+
+
 def resize_image(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Resizes a decoded image as `read_image` does.
 

@@ -19,7 +19,7 @@ import hashlib
 import math
 import os
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -28,6 +28,7 @@ from keras_micronet.files.text import list_some, shorten
 from keras_micronet.run_folders import check_class_names
 from training.datasets.image_dataset import ImageDataset, KeptPictures, Split
 from training.datasets.image_files import (
+    FileCheck,
     check_images,
     read_image,
     read_image_size,
@@ -122,7 +123,7 @@ def load_image_folder(
     checks = dict(zip(paths, check_images(paths, most_pixels), strict=True))
     unreadable = {path: check for path, check in checks.items() if check.reason}
     if unreadable:
-        description, advice = _describe_unreadable(folder, unreadable)
+        description, advice = describe_unreadable(folder, unreadable)
         if skip_unreadable:
             notes.append(f"Skipped {description}{advice}.")
         else:
@@ -301,8 +302,15 @@ def _listed(folder, paths, most=10):
     return list_some((shorten(path.relative_to(folder), 100) for path in paths), most)
 
 
-def _describe_unreadable(folder, unreadable):
-    """What cannot be read, and the rest of a sentence on what to do about it."""
+def describe_unreadable(
+    folder: pathlib.Path, unreadable: Mapping[pathlib.Path, FileCheck]
+) -> tuple[str, str]:
+    """What cannot be read, and the rest of a sentence on what to do about it.
+
+    Args:
+        folder: that the files are in.
+        unreadable: maps their paths to their checks.
+    """
     named = list_some(
         f"{shorten(path.relative_to(folder), 100)} ({check.reason})"
         for path, check in unreadable.items()

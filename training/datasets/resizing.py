@@ -27,15 +27,31 @@ def crop_and_resize(
     Returns:
         uint8 `(height, width, channels)`, values in [0, 255].
     """
-    height, width = image_size
     shape = tf.shape(image)
-    crop_height = tf.clip_by_value(shape[1] * height // width, 1, shape[0])
-    crop_width = tf.clip_by_value(shape[0] * width // height, 1, shape[1])
+    part = centred_part(shape[0], shape[1], image_size, kept)
+    return crop_decoded(image, image_size, lambda *_: part)
+
+
+def centred_part(
+    height: tf.Tensor, width: tf.Tensor, image_size: tuple[int, int], kept: float = 1.0
+) -> tf.Tensor:
+    """The centred part of an image that `crop_and_resize` keeps.
+
+    Args:
+        height: of the image, in pixels, an int32 scalar.
+        width: the same.
+        image_size, kept: as for `crop_and_resize`.
+
+    Returns:
+        int32 tensor `(4,)` of the part's top, left, height and width, in pixels.
+    """
+    crop_height = tf.clip_by_value(width * image_size[0] // image_size[1], 1, height)
+    crop_width = tf.clip_by_value(height * image_size[1] // image_size[0], 1, width)
     if kept < 1.0:
         crop_height, crop_width = _part(crop_height, kept), _part(crop_width, kept)
-    top = (shape[0] - crop_height) // 2
-    left = (shape[1] - crop_width) // 2
-    return resize(image[top : top + crop_height, left : left + crop_width], image_size)
+    return tf.stack(
+        [(height - crop_height) // 2, (width - crop_width) // 2, crop_height, crop_width]
+    )
 
 
 def _part(side, kept):

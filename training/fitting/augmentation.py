@@ -49,13 +49,7 @@ def _layers(recipe, seed):
         yield keras.layers.RandomZoom(recipe.zoom, fill_mode=_FILL_MODE, seed=seed + 2)
     if recipe.horizontal_flip:
         yield RandomFlip(seed=seed + 3)
-    if recipe.brightness:
-        yield keras.layers.RandomBrightness(recipe.brightness, _VALUE_RANGE, seed=seed + 8)
-    if recipe.contrast:
-        part = (recipe.contrast, recipe.contrast)
-        yield keras.layers.RandomContrast(part, _VALUE_RANGE, seed=seed + 9)
-    if recipe.saturation:
-        yield RandomSaturation(recipe.saturation, seed=seed + 10)
+    yield from colour_changes(recipe, seed)
     if recipe.rand_augment:
         yield RandAugment(recipe.rand_augment, seed=seed + 4)
     # A pair of equal numbers is a fixed one; of a single number Keras draws up to it.
@@ -66,6 +60,23 @@ def _layers(recipe, seed):
         yield keras.layers.MixUp(recipe.mixup, seed=seed + 6)
     if recipe.cutmix:
         yield keras.layers.CutMix((recipe.cutmix, recipe.cutmix), seed=seed + 7)
+
+
+def colour_changes(recipe: Recipe, seed: int) -> list[keras.layers.Layer]:
+    """Those of the random transformations that leave everything in its place.
+
+    Args:
+        recipe, seed: as for `random_changes`.
+    """
+    layers: list[keras.layers.Layer] = []
+    if recipe.brightness:
+        layers.append(keras.layers.RandomBrightness(recipe.brightness, _VALUE_RANGE, seed=seed + 8))
+    if recipe.contrast:
+        part = (recipe.contrast, recipe.contrast)
+        layers.append(keras.layers.RandomContrast(part, _VALUE_RANGE, seed=seed + 9))
+    if recipe.saturation:
+        layers.append(RandomSaturation(recipe.saturation, seed=seed + 10))
+    return layers
 
 
 class RandomFlip(keras.layers.RandomFlip):

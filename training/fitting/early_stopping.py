@@ -7,7 +7,7 @@ from typing import Protocol
 import keras
 import tensorflow as tf
 
-from training.fitting.epoch_record import EpochRecord
+from training.fitting.epoch_record import AnyRecord
 from training.fitting.weight_average import WeightAverage
 
 
@@ -15,16 +15,16 @@ class Epochs(Protocol):
     """The epochs so far.
 
     Attributes:
-        records: one `EpochRecord` for each.
+        records: one record for each, see `epoch_record`.
     """
 
-    records: list[EpochRecord]
+    records: list[AnyRecord]
 
 
 class EarlyStopping(keras.callbacks.Callback):
-    """Stops after some epochs without a better validation accuracy and keeps the best weights.
+    """Stops after some epochs without a better validation score and keeps the best weights.
 
-    The best epoch is the first with the highest validation accuracy. It follows from the records
+    The best epoch is the first with the highest validation score. It follows from the records
     of all epochs, so that a checkpoint needs to hold nothing but those and `variables`.
 
     To come after the callbacks that validate and record, and after `WeightAverage`, whose average
@@ -32,7 +32,7 @@ class EarlyStopping(keras.callbacks.Callback):
 
     Args:
         network: Keras model; its weights have been made.
-        patience: epochs without a better validation accuracy after which the training ends, at
+        patience: epochs without a better validation score after which the training ends, at
             least 1.
         epochs: the `Epochs` so far.
         average: `None`, or the `WeightAverage` that is validated in place of the weights.
@@ -76,6 +76,6 @@ class EarlyStopping(keras.callbacks.Callback):
             best.assign(tf.convert_to_tensor(value))
 
 
-def best_record(records: Iterable[EpochRecord]) -> EpochRecord:
-    """The first `EpochRecord` with the highest validation accuracy."""
-    return max(records, key=lambda record: record.validation_accuracy)
+def best_record(records: Iterable[AnyRecord]) -> AnyRecord:
+    """The first record with the highest validation score, such as the accuracy."""
+    return max(records, key=lambda record: record.validation_score)

@@ -39,6 +39,11 @@ class Evaluation:
         return float(np.trace(self.confusion) / self.confusion.sum())
 
     @property
+    def score(self) -> float:
+        """What a training is judged by: the accuracy."""
+        return self.accuracy
+
+    @property
     def class_accuracies(self) -> np.ndarray:
         """Float `(classes,)`: the accuracy on the images of each class; NaN where it has none."""
         counts = self.confusion.sum(axis=1)

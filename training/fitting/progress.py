@@ -9,6 +9,8 @@ from typing import TextIO
 
 import keras
 
+from training.fitting.epoch_record import ACCURACY, Score
+
 _SECONDS_BETWEEN_UPDATES = 0.5
 
 
@@ -39,6 +41,7 @@ class ProgressLines(keras.callbacks.Callback):
         validation_images: images of a validation, of which a batch takes no longer than a step.
         stream: where to write; `sys.stdout` by default.
         clock: function that gives seconds.
+        score: what is measured besides the loss.
     """
 
     def __init__(
@@ -47,9 +50,11 @@ class ProgressLines(keras.callbacks.Callback):
         validation_images: int,
         stream: TextIO | None = None,
         clock: Callable[[], float] = time.monotonic,
+        score: Score = ACCURACY,
     ) -> None:
         super().__init__()
         self._batch_size = batch_size
+        self._score = score
         self._validation_steps = math.ceil(validation_images / batch_size)
         self._stream = sys.stdout if stream is None else stream
         self._clock = clock
@@ -109,10 +114,17 @@ class ProgressLines(keras.callbacks.Callback):
         self._is_first_validation = False
         validations = self.params["epochs"] - self._epoch - 1
         self._write_line(
-            f"{self._epoch_label()}  loss {logs['loss']:.4f}  accuracy {logs['accuracy']:.2%}"
-            f"  validation {logs['val_accuracy']:.2%}"
+            f"{self._epoch_label()}  loss {logs['loss']:.4f}  {self._scores(logs)}"
             f"  {now - self._epoch_start:.1f} s{self._rate()}  {self._time_left(validations)}"
         )
+
+    def _scores(self, logs):
+        """The score on both kinds of images, or where only validation's is known, on those."""
+        score = self._score
+        validation = score.text(logs[f"val_{score.key}"])
+        if score.key not in logs:
+            return f"validation {score.title} {validation}"
+        return f"{score.title} {score.text(logs[score.key])}  validation {validation}"
 
     def _epoch_label(self):
         epochs = self.params["epochs"]

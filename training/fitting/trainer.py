@@ -2,29 +2,23 @@
 """Training one model on one dataset by one recipe."""
 
 import dataclasses
-import functools
 import math
 import time
 from collections.abc import Callable, Iterable
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from keras_micronet.files.text import shorten
-from training.datasets.batches import (
-    LARGEST_CACHE_BYTES,
-    Share,
-    evaluation_batches,
-    training_batches,
-)
-from training.datasets.image_dataset import ImageDataset
-from training.fitting.augmentation import random_changes
+from training.datasets import GridDataset, ImageDataset
+from training.datasets.batches import Share
 from training.fitting.checkpoints import Checkpoint, CheckpointFolder, OtherRunError
 from training.fitting.companions import Partner, Teacher
 from training.fitting.early_stopping import EarlyStopping, best_record
-from training.fitting.epoch_record import EpochRecord
-from training.fitting.evaluation import Evaluation, Evaluator
+from training.fitting.epoch_record import AnyRecord, make_record
+from training.fitting.evaluation import Evaluation
+from training.fitting.grid_evaluation import GridEvaluation
+from training.fitting.objectives import VALIDATION, make_objective
 from training.fitting.optimizers import make_optimizer
 from training.fitting.precision import scale_losses
 from training.fitting.strategies import is_chief, synchronized_batch_normalization
@@ -44,24 +38,24 @@ class TrainingResult:
     """What a training measured.
 
     Attributes:
-        history: one `EpochRecord` an epoch; none if the recipe has no epochs.
+        history: one record an epoch, see `epoch_record`; none if the recipe has no epochs.
         validation_loss: loss on the validation images after the epoch whose weights are kept.
-        validation_accuracy: top-1 accuracy on the validation images, in [0, 1].
+        validation_score: the same of the task's score, in [0, 1], such as the top-1 accuracy.
         test_loss: loss on the test images, measured once, after the training.
-        test_accuracy: top-1 accuracy on the test images, in [0, 1].
+        test_score: the score on the test images, in [0, 1].
         seconds: duration of training and validation together.
         kept_epoch: the epoch whose weights are kept, from 1; 0 if there were none.
-        test: the `Evaluation` on the test images.
+        test: the evaluation of the test images.
     """
 
-    history: tuple[EpochRecord, ...]
+    history: tuple[AnyRecord, ...]
     validation_loss: float
-    validation_accuracy: float
+    validation_score: float
     test_loss: float
-    test_accuracy: float
+    test_score: float
     seconds: float
     kept_epoch: int = 0
-    test: Evaluation | None = None
+    test: Evaluation | GridEvaluation | None = None
 
 
 def make_reproducible(seed: int) -> None:
@@ -78,7 +72,7 @@ def make_reproducible(seed: int) -> None:
 
 def train(
     model: keras.Model,
-    dataset: ImageDataset,
+    dataset: ImageDataset | GridDataset,
     recipe: Recipe,
     seed: int,
     callbacks: Iterable[keras.callbacks.Callback] = (),
@@ -89,22 +83,23 @@ def train(
     patience: int = 0,
     precision: str = FLOAT32,
     kept_model: keras.Model | None = None,
-    after_epoch: Callable[[list[EpochRecord]], object] | None = None,
+    after_epoch: Callable[[list[AnyRecord]], object] | None = None,
 ) -> TrainingResult:
     """Trains a model in place, and measures it on the test images when the training is over.
 
     The weights of the last epoch are kept: the cosine has brought the learning rate to 0 there, and
-    no epoch is picked by its accuracy. With `patience` the best epoch's are, as the training may
+    no epoch is picked by its score. With `patience` the best epoch's are, as the training may
     stop while the learning rate is high.
 
     The model itself stays uncompiled: optimizer and augmentation belong to the training.
 
     Args:
-        model: Keras model from float images `(batch, height, width, 3)` in [0, 255] to
-            probabilities `(batch, classes)`, made in the strategy's scope.
-        dataset: an `ImageDataset`.
-        recipe: a `Recipe`, with the dataset's image size. If it has no epochs, the model is only
-            measured.
+        model: Keras model from float images `(batch, height, width, channels)` in [0, 255] to
+            probabilities `(batch, classes)`, or of a grid's cells `(batch, rows, columns,
+            answers)`, made in the strategy's scope.
+        dataset: an `ImageDataset`, or a `GridDataset`, which decides what is learned.
+        recipe: a `Recipe`, of a grid a `GridRecipe`, with the dataset's image size. If it has no
+            epochs, the model is only measured.
         seed: non-negative integer; decides the order and the augmentation of the images.
         callbacks: further Keras callbacks, such as `progress.ProgressLines`.
         companion: `None`, or a `companions.Partner` or `companions.Teacher`.
@@ -112,12 +107,12 @@ def train(
         checkpoints: `None`, or the `CheckpointFolder` to continue from and to write to after each
             epoch. The weights after a training that was stopped and continued are, on a CPU, to
             the bit those of one that was not.
-        patience: epochs without a better validation accuracy after which to stop; 0 for never.
+        patience: epochs without a better validation score after which to stop; 0 for never.
         precision: one of `settings.PRECISIONS`, that the model's layers were made for.
         kept_model: `None`, or a float32 model of the same weights, which gets those of `model`
             after the training and is measured in its place on the test images.
-        after_epoch: `None`, or a function that takes the list of all `EpochRecord`s so far; called
-            after each epoch by the process that writes files.
+        after_epoch: `None`, or a function that takes the list of all records so far; called after
+            each epoch by the process that writes files.
 
     Returns:
         A `TrainingResult`.
@@ -129,7 +124,11 @@ def train(
     """
     strategy = strategy or tf.distribute.get_strategy()
     check_batch_size(recipe, dataset, strategy.num_replicas_in_sync)
-    training = _Training(model, dataset, recipe, seed, companion, strategy, patience, precision)
+    objective = make_objective(dataset, recipe)
+    steps = dataset.train.size // recipe.batch_size
+    training = _Training(
+        model, objective, recipe, steps, seed, companion, strategy, patience, precision
+    )
     first_epoch = training.resume(checkpoints) if checkpoints else 0
     observers = list(callbacks)
     if is_chief(strategy):  # who writes files
@@ -141,18 +140,18 @@ def train(
 class _Training:
     """One training: made ready with all of its variables, then fitted, then measured.
 
-    Arguments are those of `train`.
+    Arguments are those of `train`, and the `Objective` and the steps of an epoch.
     """
 
-    def __init__(self, model, dataset, recipe, seed, companion, strategy, patience, precision):
-        self._model, self._dataset, self._recipe = model, dataset, recipe
+    def __init__(
+        self, model, objective, recipe, steps, seed, companion, strategy, patience, precision
+    ):
+        self._model, self._objective, self._recipe = model, objective, recipe
         self._seed, self._strategy = seed, strategy
-        self._class_count = len(dataset.class_names)
-        self._steps_per_epoch = dataset.train.size // recipe.batch_size
-        self._loss = categorical_loss(recipe)
+        self._steps_per_epoch = steps
         self._seconds = 0.0
-        self._epochs = _EpochRecorder()
-        self._training_model = TrainingModel(model, random_changes(recipe, seed), companion)
+        self._epochs = _EpochRecorder(objective.record_type)
+        self._training_model = TrainingModel(model, objective.changes(seed), companion)
         with strategy.scope():
             self._compile(precision)
             decay = recipe.average_decay
@@ -160,23 +159,21 @@ class _Training:
             self._stopping = (
                 EarlyStopping(model, patience, self._epochs, self._average) if patience else None
             )
-        self._evaluator = Evaluator(model, self._loss)
-        self._validation_batches = evaluation_batches(
-            dataset.validation, self._class_count, recipe.batch_size, LARGEST_CACHE_BYTES
-        )
+        self._evaluator = objective.evaluator(model)
+        self._validation_batches = objective.evaluation_batches(VALIDATION)
 
     def _compile(self, precision):
         # A schedule has at least one step, even if no step is taken.
         steps = max(1, self._recipe.epochs * self._steps_per_epoch)
         self._training_model.compile(
             optimizer=scale_losses(make_optimizer(self._recipe, steps), precision),
-            loss=self._loss,
-            metrics=["accuracy"],
+            loss=self._objective.loss,
+            metrics=self._objective.metrics,
             # XLA was two to three times slower on a CPU, and excludes deterministic kernels.
             jit_compile=False,
         )
         _create_training_variables(
-            self._training_model, self._recipe.input_shape, self._class_count
+            self._training_model, self._recipe.input_shape, *self._objective.examples()
         )
 
     @property
@@ -203,7 +200,7 @@ class _Training:
     def fit(self, first_epoch, observers):
         """Takes all steps of the epochs from `first_epoch`, from 0, on."""
         recipe, strategy = self._recipe, self._strategy
-        batches = _distributed_batches(strategy, self._dataset, recipe, self._seed, first_epoch)
+        batches = _distributed_batches(strategy, self._objective, recipe, self._seed, first_epoch)
         start = time.monotonic()
         with strategy.scope(), synchronized_batch_normalization(self._training_model, strategy):
             self._training_model.fit(
@@ -214,7 +211,12 @@ class _Training:
                 callbacks=[
                     _DivergenceStop(),
                     *([self._average] if self._average else []),
-                    Validation(self._evaluator, self._validation_batches, self._average),
+                    Validation(
+                        self._evaluator,
+                        self._validation_batches,
+                        self._objective.score,
+                        self._average,
+                    ),
                     self._epochs,
                     *([self._stopping] if self._stopping else []),
                     *observers,
@@ -229,7 +231,7 @@ class _Training:
         records, kept_epoch = self._epochs.records, 0
         if records:
             kept = best_record(records) if self._stopping else records[-1]
-            validation = kept.validation_loss, kept.validation_accuracy
+            validation = kept.validation_loss, kept.validation_score
             kept_epoch = kept.epoch
         else:
             validation = self._evaluator.measure(self._validation_batches)
@@ -238,21 +240,16 @@ class _Training:
             # As tensors: a strategy's own variables are no arrays.
             for weight, trained in zip(kept_model.weights, self._model.weights, strict=True):
                 weight.assign(tf.convert_to_tensor(trained))
-            evaluator = Evaluator(kept_model, self._loss)
-        test = evaluator.evaluate(
-            evaluation_batches(self._dataset.test, self._class_count, self._recipe.batch_size)
-        )
+            evaluator = self._objective.evaluator(kept_model)
+        test = self._objective.test(evaluator)
         return TrainingResult(
-            tuple(records), *validation, test.loss, test.accuracy, self._seconds, kept_epoch, test
+            tuple(records), *validation, test.loss, test.score, self._seconds, kept_epoch, test
         )
 
 
-def categorical_loss(recipe: Recipe) -> keras.losses.Loss:
-    """The Keras loss of one-hot labels and probabilities."""
-    return keras.losses.CategoricalCrossentropy(label_smoothing=recipe.label_smoothing)
-
-
-def check_batch_size(recipe: Recipe, dataset: ImageDataset, replicas: int = 1) -> None:
+def check_batch_size(
+    recipe: Recipe, dataset: ImageDataset | GridDataset, replicas: int = 1
+) -> None:
     """Raises `ValueError` if there are too few images for a step or for each replica of it."""
     if recipe.batch_size > dataset.train.size:
         raise ValueError(
@@ -267,7 +264,7 @@ def check_batch_size(recipe: Recipe, dataset: ImageDataset, replicas: int = 1) -
         )
 
 
-def _create_training_variables(model, input_shape, class_count):
+def _create_training_variables(model, input_shape, answers, probabilities):
     """Makes the variables of model, optimizer and metrics, as the first step would.
 
     TensorFlow traces a step twice if the first trace creates variables, and tracing is what the
@@ -275,33 +272,23 @@ def _create_training_variables(model, input_shape, class_count):
     """
     model.build((None, *input_shape))
     model.optimizer.build(model.trainable_variables)
-    uniform = np.full((1, class_count), 1 / class_count, np.float32)
-    model.compute_metrics(None, uniform, uniform)
+    model.compute_metrics(None, answers, probabilities)
     model.reset_metrics()
 
 
-def _distributed_batches(strategy, dataset, recipe, seed, first_epoch):
+def _distributed_batches(strategy, objective, recipe, seed, first_epoch):
     """Training batches for `fit`.
 
     A strategy divides whole batches among the replicas of one process. Several processes each read
     their own share instead: TensorFlow would let all of them read everything.
     """
-    read = functools.partial(
-        training_batches,
-        dataset.train,
-        dataset.image_size,
-        len(dataset.class_names),
-        recipe.batch_size,
-        seed,
-        first_epoch,
-        smallest_crop=recipe.smallest_crop,
-    )
     if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
-        return read()
+        return objective.training_batches(seed, first_epoch, Share())
 
     def read_share(context):
         share = Share(context.input_pipeline_id, context.num_input_pipelines)
-        return read(share=share).rebatch(recipe.batch_size // context.num_replicas_in_sync)
+        batches = objective.training_batches(seed, first_epoch, share)
+        return batches.rebatch(recipe.batch_size // context.num_replicas_in_sync)
 
     return strategy.distribute_datasets_from_function(read_share)
 
@@ -318,7 +305,7 @@ def _resume(checkpoints, variables, epochs):
     for variable, array in zip(variables, checkpoint.arrays, strict=True):
         variable.assign(array)
     try:
-        epochs.records = [EpochRecord(**record) for record in checkpoint.state["history"]]
+        epochs.records = [epochs.record_type(**each) for each in checkpoint.state["history"]]
     except TypeError as error:
         raise OtherRunError(
             "a checkpoint's history must be of this version; begin anew with --overwrite or "
@@ -341,10 +328,11 @@ class _DivergenceStop(keras.callbacks.Callback):
 
 
 class _EpochRecorder(keras.callbacks.Callback):
-    """Keeps an `EpochRecord` of every epoch."""
+    """Keeps a record of every epoch, of a type of `epoch_record`."""
 
-    def __init__(self):
+    def __init__(self, record_type):
         super().__init__()
+        self.record_type = record_type
         self.records = []
         self.seconds_before = 0.0  # of epochs that another process has trained
         self._start = 0.0
@@ -354,12 +342,10 @@ class _EpochRecorder(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         self.records.append(
-            EpochRecord(
+            make_record(
+                self.record_type,
+                logs,
                 epoch=epoch + 1,
-                loss=logs["loss"],
-                accuracy=logs["accuracy"],
-                validation_loss=logs["val_loss"],
-                validation_accuracy=logs["val_accuracy"],
                 learning_rate=float(self.model.optimizer.learning_rate),
                 seconds=time.monotonic() - self._start,
             )

@@ -9,10 +9,10 @@ import typing
 from collections.abc import Sequence
 from typing import Any
 
-from training.recipes.recipes import Recipe
+from training.recipes.recipes import NOT_OF_GRIDS, GridRecipe, Recipe
 
 # What a recipe is, rather than a value of it.
-IDENTITY = ("name", "version")
+IDENTITY = ("name", "version", "task")
 
 
 def option_fields() -> list[dataclasses.Field[Any]]:
@@ -20,8 +20,25 @@ def option_fields() -> list[dataclasses.Field[Any]]:
     return [field for field in dataclasses.fields(Recipe) if field.name not in IDENTITY]
 
 
+def grid_option_fields() -> list[dataclasses.Field[Any]]:
+    """The fields that only a `GridRecipe` has, in their order; each has an option."""
+    others = {field.name for field in dataclasses.fields(Recipe)}
+    return [field for field in dataclasses.fields(GridRecipe) if field.name not in others]
+
+
+def recipe_fields(recipe: Recipe) -> list[dataclasses.Field[Any]]:
+    """The fields of a recipe that have an option and a meaning for its task, in their order."""
+    if not isinstance(recipe, GridRecipe):
+        return option_fields()
+    fields = [*option_fields(), *grid_option_fields()]
+    return [field for field in fields if field.name not in NOT_OF_GRIDS]
+
+
 def add_recipe_options(
-    group: argparse._ArgumentGroup, example: Recipe, without: Sequence[str] = ()
+    group: argparse._ArgumentGroup,
+    example: Recipe,
+    without: Sequence[str] = (),
+    fields: Sequence[dataclasses.Field[Any]] | None = None,
 ) -> None:
     """Adds an option for each value of a recipe.
 
@@ -31,13 +48,14 @@ def add_recipe_options(
         group: of an `argparse` parser whose `argument_default` is `argparse.SUPPRESS`.
         example: the `Recipe` whose values the help shows.
         without: names of values that are left out.
+        fields: those to add options for; by default `option_fields()`.
     """
-    for field in option_fields():
+    for field in option_fields() if fields is None else fields:
         if field.name in without:
             continue
         explanation = field.metadata.get("help", field.name.replace("_", " "))
         # argparse would read a percent sign as the start of one of its own formats.
-        text = f"{explanation} [{format_value(getattr(example, field.name))}]".replace("%", "%%")
+        text = f"{explanation} [{format_field(field, example)}]".replace("%", "%%")
         group.add_argument(option_name(field.name), help=text, **_reading(field.type))
 
 
@@ -46,14 +64,19 @@ def option_name(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-def format_value(value: object) -> str:
+def format_field(field: dataclasses.Field[Any], recipe: Recipe) -> str:
+    """A field's value in a recipe, as `format_value` writes it."""
+    return format_value(getattr(recipe, field.name), field.metadata["separator"])
+
+
+def format_value(value: object, separator: str = "x") -> str:
     """A recipe's value as it is given on the command line, such as `"32x32"` or `"no"`."""
     if value is None:
         return "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, tuple):
-        return "x".join(map(str, value))
+        return separator.join(map(str, value)) if value else "no"
     return str(value)
 
 
@@ -68,12 +91,25 @@ def image_size(text: str) -> tuple[int, int]:
     return int(height), int(width or height)
 
 
+def block_numbers(text: str) -> bool | tuple[int, ...]:
+    """Reads `"yes"`, `"no"` or numbers such as `"1,2,5"`; a type of `argparse`."""
+    if text in ("yes", "no"):
+        return text == "yes"
+    if re.fullmatch(r"\d{1,3}(,\d{1,3})*", text) is None:
+        raise argparse.ArgumentTypeError(
+            f"must be yes, no, or numbers of blocks such as 1,2,5. Received: {text}"
+        )
+    return tuple(map(int, text.split(",")))
+
+
 def _reading(annotation):
     """How `argparse` reads a value of a field: keyword arguments of `add_argument`."""
     if annotation is bool:
         return {"action": argparse.BooleanOptionalAction}
     if annotation == tuple[int, int]:
         return {"type": image_size, "metavar": "N|HxW"}
+    if annotation == bool | tuple[int, ...]:
+        return {"type": block_numbers, "metavar": "yes|no|N,N"}
     if isinstance(annotation, types.UnionType):
         (value_type,) = set(typing.get_args(annotation)) - {types.NoneType}
         return {"type": _optional(value_type), "metavar": f"none|{_METAVARS[value_type]}"}

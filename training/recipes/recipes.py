@@ -14,11 +14,19 @@ LARGEST_IMAGE_SIDE = 1024
 GRAY, RGB = CHANNELS = (1, 3)
 ADAMW, SGD = OPTIMIZERS = ("adamw", "sgd")
 KERNELS, ALL_WEIGHTS = DECAYED_WEIGHTS = ("kernels", "all")
+# As keras_micronet.grid_answers.tasks has them, which takes Keras's seconds to import.
+CLASSIFY = "classify"
+DETECT, SEGMENT, KEYPOINTS = GRID_TASKS = ("detect", "segment", "keypoints")
+TASKS = (CLASSIFY, *GRID_TASKS)
+OUTPUT_STRIDES = (8, 16, 32)
 
 
-def _value(explanation, default=dataclasses.MISSING):
-    """A field of a recipe, with the text that a command line's help has for it."""
-    return dataclasses.field(default=default, metadata={"help": explanation})
+def _value(explanation, default=dataclasses.MISSING, separator="x"):
+    """A field of a recipe, with the text that a command line's help has for it, and what is between
+    its numbers there if they are several."""
+    return dataclasses.field(
+        default=default, metadata={"help": explanation, "separator": separator}
+    )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -30,6 +38,7 @@ class Recipe:
     Attributes:
         name: what the recipe is called in files and messages.
         version: grows when a value of the recipe of this name changes.
+        task: what the model answers, `"classify"` unless it is a `GridRecipe`.
         image_size: height and width of the model's input, in pixels.
         channels: of the model's input: 3 for RGB, 1 for gray.
         epochs: passes over the training images.
@@ -75,6 +84,7 @@ class Recipe:
 
     name: str = _value("name of the recipe")
     version: int = _value("version of the recipe of this name, from 1", 1)
+    task: str = _value("what the model answers", CLASSIFY)
     image_size: tuple[int, int] = _value(
         "height and width of the model's input, in pixels; smaller pictures are enlarged"
     )
@@ -130,8 +140,10 @@ class Recipe:
     )
 
     least_epochs: ClassVar[int] = 1
+    tasks: ClassVar[tuple[str, ...]] = (CLASSIFY,)  # that recipes of this type are for
 
     def __post_init__(self):
+        _check_choice("task", self.task, self.tasks)
         _check_whole_number("version", self.version, minimum=1)
         _check_image_size(self.image_size)
         _check_channels(self.channels)
@@ -184,12 +196,105 @@ class Recipe:
         """Height, width and channels of the model's input."""
         return (*self.image_size, self.channels)
 
+    def output_shape(self, class_count: int) -> tuple[int, ...]:
+        """The shape of what the model gives for an image."""
+        return (class_count,)
+
     @property
     def peak_learning_rate(self) -> float:
         """The learning rate after the warm-up, for this batch size."""
         if self.learning_rate_batch_size is None:
             return self.learning_rate
         return self.learning_rate * self.batch_size / self.learning_rate_batch_size
+
+
+# What has no meaning where an answer belongs to a place of the picture, and its value without any
+# effect.
+NOT_OF_GRIDS = {
+    "label_smoothing": 0.0,
+    "rotation": 0.0,
+    "translation": 0.0,
+    "zoom": 0.0,
+    "evaluation_crop": 1.0,
+    "rand_augment": 0.0,
+    "mixup": 0.0,
+    "cutmix": 0.0,
+    "random_erasing": 0.0,
+    "mutual_weight": 0.0,
+    "distillation_weight": 0.5,
+    "distillation_temperature": 2.0,
+}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class GridRecipe(Recipe):
+    """How a model is trained that answers for each cell of a grid.
+
+    Crops and flips move the labels along; other random changes are of colours alone.
+
+    Attributes:
+        output_stride: side of a cell in pixels, 8, 16 or 32.
+        blocks: how many of the variant's blocks are there, from the first on; `None` for all but
+            the last.
+        shift_max: whether all blocks have Dynamic Shift-Max or none has; or the numbers of those
+            that have it, from 1 on.
+        head_width: channels of the 1x1 convolution before the one that answers.
+        object_weight: how much more a cell with an object, or of a class, counts in the loss than
+            one of the background.
+        focal_gamma: exponent of the focal loss, see `keras_micronet.grid.losses`; 0 for the plain
+            cross-entropy.
+    """
+
+    label_smoothing: float = _value("probability taken from the true class, 0 for none", 0.0)
+    rotation: float = _value("largest random rotation, as a fraction of a turn, 0 for none", 0.0)
+    translation: float = _value("largest random shift, as a fraction of the side, 0 for none", 0.0)
+    zoom: float = _value("largest random change of scale, as a fraction, 0 for none", 0.0)
+    output_stride: int = _value("side of a cell in pixels, 8, 16 or 32", 8)
+    blocks: int | None = _value(
+        "how many of the variant's blocks are there, from the first on, none for all but the last",
+        None,
+    )
+    shift_max: bool | tuple[int, ...] = _value(
+        "yes or no for Dynamic Shift-Max in all blocks, or the blocks that have it, such as 1,2",
+        True,
+        separator=",",
+    )
+    head_width: int = _value("channels of the 1x1 convolution before the one that answers", 32)
+    object_weight: float = _value(
+        "how much more a cell with an object counts than one of the background", 10.0
+    )
+    focal_gamma: float = _value("exponent of the focal loss, 0 for the plain cross-entropy", 0.0)
+
+    tasks: ClassVar[tuple[str, ...]] = GRID_TASKS
+
+    def __post_init__(self):
+        super().__post_init__()
+        self._check_fitting()
+        _check_choice("output_stride", self.output_stride, OUTPUT_STRIDES)
+        if self.blocks is not None:
+            _check_whole_number("blocks", self.blocks, minimum=1)
+        _check_blocks("shift_max", self.shift_max)
+        _check_whole_number("head_width", self.head_width, minimum=1)
+        _check_number("object_weight", self.object_weight, 0, 1000)
+        _check_number("focal_gamma", self.focal_gamma, 0, 10)
+
+    def output_shape(self, class_count: int) -> tuple[int, ...]:
+        """Rows, columns and answers of the grid; of joints there is no background."""
+        rows, columns = (math.ceil(side / self.output_stride) for side in self.image_size)
+        return (rows, columns, class_count + (self.task != KEYPOINTS))
+
+    def _check_fitting(self):
+        given = [
+            f"{name}={getattr(self, name)}"
+            for name, without in NOT_OF_GRIDS.items()
+            if getattr(self, name) != without
+        ]
+        if given:
+            raise ValueError(
+                f"a recipe to {self.task} must leave out what does not keep answers and places of "
+                "a picture together; horizontal_flip, smallest_crop, brightness, contrast and "
+                f"saturation do. Received: {', '.join(given)}"
+            )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -220,6 +325,11 @@ class QuantizeAwareRecipe(Recipe):
             _check_number(name, getattr(self, name), 0, 1)
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class QuantizeAwareGridRecipe(QuantizeAwareRecipe, GridRecipe):
+    """The same for a model that answers for each cell of a grid."""
+
+
 def _check_image_size(size):
     whole = isinstance(size, tuple) and all(type(side) is int for side in size)
     if not whole or len(size) != 2 or not all(1 <= side <= LARGEST_IMAGE_SIDE for side in size):
@@ -243,7 +353,18 @@ def _check_whole_number(name, value, minimum):
 
 def _check_choice(name, value, choices):
     if value not in choices:
-        raise ValueError(f"{name} must be one of {', '.join(choices)}. Received: {name}={value}")
+        named = ", ".join(map(str, choices))
+        raise ValueError(f"{name} must be one of {named}. Received: {name}={value}")
+
+
+def _check_blocks(name, value):
+    are_numbers = isinstance(value, tuple) and all(
+        type(number) is int and number >= 1 for number in value
+    )
+    if type(value) is not bool and not are_numbers:
+        raise ValueError(
+            f"{name} must be true, false, or numbers of blocks from 1 on. Received: {name}={value}"
+        )
 
 
 def _check_number(name, value, lowest, highest):
@@ -358,6 +479,31 @@ IMAGENET_M1 = _imagenet_recipe("m1")
 IMAGENET_M2 = _imagenet_recipe("m2")
 IMAGENET_M3 = _imagenet_recipe("m3", weight_decay=4e-5, warmup_epochs=5)
 
+
+def _grid_recipe(task, **values):
+    """Values of a first trial on photographs of blood cells, which are few and small."""
+    return GridRecipe(
+        **{
+            "name": task,
+            "task": task,
+            "image_size": (96, 128),
+            "epochs": 80,
+            "batch_size": 16,
+            "learning_rate": 3e-3,
+            "warmup": 0.05,
+            "weight_decay": 1e-2,
+            "smallest_crop": 0.85,
+            **values,
+        }
+    )
+
+
+# A recipe of its name for each task of a grid. Joints are told into left and right ones, which a
+# mirrored picture has the wrong way round.
+DETECTION = _grid_recipe(DETECT, horizontal_flip=True)
+SEGMENTATION = _grid_recipe(SEGMENT, horizontal_flip=True, object_weight=1.0)
+JOINTS = _grid_recipe(KEYPOINTS, horizontal_flip=False)
+
 RECIPES = {
     recipe.name: recipe
     for recipe in (
@@ -368,8 +514,16 @@ RECIPES = {
         IMAGENET_M1,
         IMAGENET_M2,
         IMAGENET_M3,
+        DETECTION,
+        SEGMENTATION,
+        JOINTS,
     )
 }
+
+
+def recipes_for(task: str) -> tuple[str, ...]:
+    """Names of the recipes of a task."""
+    return tuple(name for name, recipe in RECIPES.items() if recipe.task == task)
 
 
 def quantize_aware_recipe(float_recipe: Recipe, **changes: Any) -> QuantizeAwareRecipe:
@@ -383,7 +537,7 @@ def quantize_aware_recipe(float_recipe: Recipe, **changes: Any) -> QuantizeAware
         **changes: values of the result that shall be different.
 
     Returns:
-        A `QuantizeAwareRecipe`.
+        A `QuantizeAwareRecipe`; of a `GridRecipe` a `QuantizeAwareGridRecipe`.
 
     Raises:
         ValueError: if a changed value is wrong.
@@ -399,7 +553,19 @@ def quantize_aware_recipe(float_recipe: Recipe, **changes: Any) -> QuantizeAware
         # Both at once: at each freezing TensorFlow traces the training step anew.
         "freeze_ranges": 0.5,
     }
-    return QuantizeAwareRecipe(**values | changes)
+    is_grid = isinstance(float_recipe, GridRecipe)
+    of_grids = {field.name for field in dataclasses.fields(GridRecipe)} - {
+        field.name for field in dataclasses.fields(Recipe)
+    }
+    foreign = [] if is_grid else sorted(of_grids & set(changes))
+    if foreign:
+        raise ValueError(
+            "values of a grid's recipe must be given for a run of a grid's task only. "
+            f"Received: {', '.join(foreign)} for a run of classes"
+        )
+    recipe_type = QuantizeAwareGridRecipe if is_grid else QuantizeAwareRecipe
+    return recipe_type(**values | changes)
 
 
 QUANTIZE_AWARE = quantize_aware_recipe(SMALL_IMAGES)
+QUANTIZE_AWARE_GRID = quantize_aware_recipe(DETECTION)

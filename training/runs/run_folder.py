@@ -10,9 +10,13 @@ channels last, at the model's input size; the model normalizes them inside.
 | `model.keras`, `class_names.txt`, `calibration.npz`, `test.npz`, `validation.npz` | the model \
 and what its export needs, as `keras_micronet.run_folders` says |
 | `model.weights.h5` | the model's weights alone, for `model.load_weights` |
-| `history.csv` | one line an epoch: loss, accuracy, validation loss and accuracy, learning rate |
+| `history.csv` | one line an epoch: loss, accuracy, validation loss and accuracy, learning rate; \
+for the cells of a grid loss, validation loss, the task's score there, learning rate |
 | `learning_curve.png` | the same as a plot; missing if there were no epochs |
-| `confusion_matrix.png` | which classes of the test images are taken for which |
+| `confusion_matrix.png` | which classes of test images, or of their cells, are taken for which |
+| `precision_recall.png` | of each class of objects, or of each joint, with the point that its \
+threshold chooses |
+| `found_and_missed.png` | test images with what was found, missed and invented |
 | `tensorboard` | a folder of logs for TensorBoard; missing unless they were asked for |
 | `run.json` | every setting, the measurements and the versions; written last, so that a folder \
 with it is complete |
@@ -73,7 +77,11 @@ if TYPE_CHECKING:  # who draws has imported it
 WEIGHTS = "model.weights.h5"
 HISTORY = "history.csv"
 LEARNING_CURVE = "learning_curve.png"
-CONFUSION_MATRIX = "confusion_matrix.png"
+PLOTS = (CONFUSION_MATRIX, PRECISION_RECALL, FOUND_AND_MISSED) = (
+    "confusion_matrix.png",
+    "precision_recall.png",
+    "found_and_missed.png",
+)
 TENSORBOARD = "tensorboard"
 CHECKPOINTS = "checkpoints"
 REPLACEMENT = ".micronet-replacement"
@@ -88,7 +96,7 @@ _FILES = (
     VALIDATION,
     HISTORY,
     LEARNING_CURVE,
-    CONFUSION_MATRIX,
+    *PLOTS,
     SUMMARY,
 )
 # Others may keep files in folders of these names, too.
@@ -363,9 +371,10 @@ class RunFolder:
         """Writes a Matplotlib figure as PNG."""
         write_figure(self._working / LEARNING_CURVE, figure)
 
-    def write_confusion_matrix(self, figure: "Figure") -> None:
-        """Writes a Matplotlib figure as PNG."""
-        write_figure(self._working / CONFUSION_MATRIX, figure)
+    def write_plots(self, figures: "Mapping[str, Figure]") -> None:
+        """Writes Matplotlib figures as PNG, each under one of the names of `PLOTS`."""
+        for name, figure in figures.items():
+            write_figure(self._working / name, figure)
 
     def write_summary(self, summary: Mapping[str, Any]) -> None:
         """Writes the run's settings and results, a JSON-compatible mapping: it has all files."""

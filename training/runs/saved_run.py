@@ -8,7 +8,7 @@ refused.
 import dataclasses
 import os
 import pathlib
-from typing import Self
+from typing import Any, Self
 
 import keras
 import numpy as np
@@ -16,10 +16,29 @@ import numpy as np
 from keras_micronet import run_folders
 from keras_micronet.files.archives import DamagedFileError
 from keras_micronet.files.text import shorten
-from training.recipes.recipes import QuantizeAwareRecipe, Recipe
+from keras_micronet.grid_answers.objects import PROBABILITY_ONE
+from training.fitting.epoch_record import SCORES
+from training.recipes.recipes import (
+    CLASSIFY,
+    SEGMENT,
+    GridRecipe,
+    QuantizeAwareGridRecipe,
+    QuantizeAwareRecipe,
+    Recipe,
+)
 from training.settings import PARTS
 
 QUANTIZATION = "quantization"  # run.json's section that float runs do not have
+THRESHOLDS = "thresholds"  # the section that runs to detect or to find keypoints have
+THRESHOLDS_Q15 = "q15"
+
+# By whether it is of a grid and whether it is quantized.
+_RECIPE_TYPES: dict[tuple[bool, bool], type[Recipe]] = {
+    (False, False): Recipe,
+    (False, True): QuantizeAwareRecipe,
+    (True, False): GridRecipe,
+    (True, True): QuantizeAwareGridRecipe,
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,10 +52,12 @@ class SavedRun:
         dataset: the dataset as it was named on the command line.
         skip_unreadable: whether images that cannot be decoded were left out.
         part_sizes: number of images in each of `PARTS`.
-        class_names: names of the classes, in the order of the model's outputs.
-        recipe: the `Recipe` that the model was trained by.
-        test_accuracy: the model's top-1 accuracy on the test images, in [0, 1].
+        class_names: names of the classes, in the order of the model's outputs, or of the joints.
+        recipe: the `Recipe` that the model was trained by, and for which task.
+        test_score: the model's score on the test images, in [0, 1], such as its top-1 accuracy.
         is_quantized: whether a quantize-aware training made it.
+        thresholds: of each class of objects, or of each joint, integers in Q15; `None` if the task
+            has none.
     """
 
     folder: pathlib.Path
@@ -47,8 +68,9 @@ class SavedRun:
     part_sizes: dict[str, int]
     class_names: tuple[str, ...]
     recipe: Recipe
-    test_accuracy: float
+    test_score: float
     is_quantized: bool
+    thresholds: np.ndarray | None = None
 
     @classmethod
     def read(cls, folder: str | os.PathLike[str]) -> Self:
@@ -68,10 +90,17 @@ class SavedRun:
         summary = _read_summary(folder)
         _existing(folder, run_folders.CLASS_NAMES)
         is_quantized = QUANTIZATION in summary
-        recipe_type = QuantizeAwareRecipe if is_quantized else Recipe
         try:
+            task = run_folders.read_task(summary)
+            recipe_type = _RECIPE_TYPES[task != CLASSIFY, is_quantized]
             dataset = summary["dataset"]
-            recipe = summary["recipe"]
+            recipe: dict[str, Any] = {
+                name: tuple(value) if isinstance(value, list) else value
+                for name, value in summary["recipe"].items()
+            }
+            if recipe.get("task", CLASSIFY) != task:
+                raise ValueError(f"a recipe to {shorten(recipe['task'])} in a run to {task}")
+            class_names = run_folders.read_class_names(folder)
             return cls(
                 folder=folder,
                 variant=_typed(summary["model"]["variant"], str),
@@ -80,10 +109,11 @@ class SavedRun:
                 # Runs before there was a quantize-aware training did not say.
                 skip_unreadable=_typed(dataset.get("skip_unreadable", False), bool),
                 part_sizes={part: _typed(dataset[f"{part}_images"], int) for part in PARTS},
-                class_names=run_folders.read_class_names(folder),
-                recipe=recipe_type(**recipe | {"image_size": tuple(recipe["image_size"])}),
-                test_accuracy=_typed(summary["results"]["test_accuracy"], float),
+                class_names=class_names,
+                recipe=recipe_type(**recipe),
+                test_score=_typed(summary["results"][f"test_{SCORES[task].key}"], float),
                 is_quantized=is_quantized,
+                thresholds=_thresholds(summary, task, len(class_names)),
             )
         # Whatever values that somebody made up lead to.
         except (AttributeError, ArithmeticError, KeyError, TypeError, ValueError) as error:
@@ -109,7 +139,7 @@ class SavedRun:
 
         Returns:
             The Keras model, from float images `(batch, height, width, channels)` in [0, 255] to
-            probabilities `(batch, classes)`; not compiled.
+            probabilities `(batch, classes)`, or those of a grid's cells; not compiled.
 
         Raises:
             ValueError: if the file is missing or damaged, or its model does not fit the run.
@@ -123,7 +153,8 @@ class SavedRun:
                 f"model again. Received: {path} ({error})"
             ) from error
         shapes = model.input_shape, model.output_shape
-        expected = (None, *self.recipe.input_shape), (None, len(self.class_names))
+        outputs = self.recipe.output_shape(len(self.class_names))
+        expected = (None, *self.recipe.input_shape), (None, *outputs)
         if shapes != expected:
             raise ValueError(
                 f"{path.name} must take and give arrays of the shapes {expected}, as "
@@ -141,7 +172,8 @@ class SavedRun:
         return self._read_images(run_folders.CALIBRATION)[0]
 
     def test_images(self) -> tuple[np.ndarray, np.ndarray]:
-        """Held-out images, uint8 `(n, height, width, channels)`, and their labels `(n,)`.
+        """Held-out images, uint8 `(n, height, width, channels)`, and their labels `(n,)`, or those
+        that `keras_micronet.grid_answers.labels` describes.
 
         Raises:
             ValueError: if the file is missing, damaged or does not fit the run.
@@ -151,8 +183,13 @@ class SavedRun:
     def _read_images(self, name):
         path = _existing(self.folder, name)
         try:
-            input_shape = self.recipe.input_shape
-            return run_folders.read_images(self.folder, name, input_shape, len(self.class_names))
+            return run_folders.read_images(
+                self.folder,
+                name,
+                self.recipe.input_shape,
+                len(self.class_names),
+                self.recipe.task,
+            )
         except ValueError as error:
             raise ValueError(
                 f"{name} must hold the arrays images and labels, uint8 images of the model's input "
@@ -185,6 +222,18 @@ def _existing(folder, name):
     if not path.is_file():
         raise ValueError(f"a run must hold {name}: train the model again. Received: {folder}")
     return path
+
+
+def _thresholds(summary, task, class_count):
+    if task in (CLASSIFY, SEGMENT):
+        return None
+    thresholds = summary[THRESHOLDS][THRESHOLDS_Q15]
+    are_right = len(thresholds) == class_count and all(
+        type(each) is int and 1 <= each <= PROBABILITY_ONE for each in thresholds
+    )
+    if not are_right:
+        raise ValueError(f"{shorten(thresholds)} as thresholds of {class_count} classes")
+    return np.asarray(thresholds, np.int32)
 
 
 def _typed(value, expected_type):

@@ -13,7 +13,8 @@ from tests.keras_micronet.golden import golden
 from tests.keras_micronet.weights.servers import serving
 from training.command_line import main
 from training.commands import train
-from training.fitting.trainer import EpochRecord, TrainingResult
+from training.fitting.epoch_record import EpochRecord
+from training.fitting.trainer import TrainingResult
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ import pytest
 from keras_micronet.luma import luma
 from tests.training.conftest import write_image_folder
 from training.command_line import main
-from training.commands import train
 from training.datasets.image_files import read_image
 from training.models import build_model, build_partner, load_teacher
+from training.tasks import classes
 
 pytestmark = pytest.mark.slow
 
@@ -41,7 +41,7 @@ def gray_run(tmp_path_factory):
     arguments = ["--dataset", str(folder / "images"), "--channels", "1", "--image-size", "8x12"]
     arguments += ["--epochs", "1", "--batch-size", "14", "--brightness", "0.1"]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(train, "build_model", build_gray_model)
+        patch.setattr(classes, "build_model", build_gray_model)
         assert main([*arguments, "--strategy", "one-device", "--output", str(folder / "run")]) == 0
     return folder / "run"
 

@@ -15,6 +15,7 @@ from training.commands import train
 from training.datasets import load_dataset
 from training.fitting import trainer
 from training.runs.run_folder import RunFolder
+from training.tasks import classes
 
 pytestmark = pytest.mark.slow
 
@@ -26,7 +27,7 @@ class Stop(Exception):
 @pytest.fixture
 def arguments(tmp_path, monkeypatch):
     """Of a training of a small model: a MicroNet's first step would take half a minute."""
-    monkeypatch.setattr(train, "build_model", lambda *_: build_tiny_model())
+    monkeypatch.setattr(classes, "build_model", lambda *_: build_tiny_model())
     write_image_folder(tmp_path / "images", {"a": 20, "b": 20}, distance=6)
     arguments = ["--dataset", str(tmp_path / "images"), "--image-size", "8x12", "--epochs", "2"]
     return [*arguments, "--batch-size", "14", "--strategy", "one-device", "--output"]
@@ -172,7 +173,7 @@ def test_few_test_images_are_told_before_the_training(arguments, tmp_path, monke
         "\n8 test images tell an accuracy to ±35 points, here and in an export's report; 100 "
         in (capsys.readouterr().out)
     )
-    monkeypatch.setattr(train, "_FEW_TEST_IMAGES", 8)
+    monkeypatch.setattr(classes, "_FEW_TEST_IMAGES", 8)
     assert main([*arguments, str(tmp_path / "enough")]) == 130
     assert "test images tell" not in capsys.readouterr().out
 
@@ -258,7 +259,7 @@ def test_the_recipe_decides_what_evaluation_sees(arguments, tmp_path, crop, monk
         crops.append(evaluation_crop)
         return load_dataset(name, image_size, skip_unreadable, evaluation_crop, *others)
 
-    monkeypatch.setattr(train, "load_dataset", load)
+    monkeypatch.setattr(classes, "load_dataset", load)
     monkeypatch.setattr(train, "execute", lambda _: None)
     assert main([*arguments, str(tmp_path / "run"), "--evaluation-crop", str(crop)]) == 0
     assert crops == [crop]

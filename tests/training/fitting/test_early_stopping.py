@@ -12,7 +12,8 @@ from tests.training.conftest import build_tiny_model, make_tiny_dataset
 from training.fitting import trainer
 from training.fitting.checkpoints import CheckpointFolder
 from training.fitting.early_stopping import EarlyStopping, best_record
-from training.fitting.trainer import EpochRecord, make_reproducible, train
+from training.fitting.epoch_record import EpochRecord
+from training.fitting.trainer import make_reproducible, train
 from training.fitting.validation import Validation
 from training.recipes.recipes import SMALL_IMAGES
 
@@ -84,7 +85,7 @@ def test_stops_when_no_epoch_has_been_better_for_long(tmp_path, patience, epochs
     weights, result = train_patiently(tmp_path, patience, [epoch_weights])
     assert len(result.history) == epochs
     assert result.kept_epoch == 2
-    assert result.validation_accuracy == 0.75
+    assert result.validation_score == 0.75
     assert are_equal(weights, epoch_weights.weights[1])
     assert not are_equal(weights, epoch_weights.weights[-1])
 
@@ -93,7 +94,7 @@ def test_without_patience_the_last_weights_are_kept(tmp_path):
     epoch_weights = WeightsOfEpochs()
     weights, result = train_patiently(tmp_path, 0, [epoch_weights])
     assert result.kept_epoch == len(result.history) == 6
-    assert result.validation_accuracy == ACCURACIES[-1]
+    assert result.validation_score == ACCURACIES[-1]
     assert are_equal(weights, epoch_weights.weights[-1])
 
 

@@ -23,11 +23,11 @@ def test_learns_and_measures_every_part(tiny_model, tiny_dataset, tiny_recipe):
     assert [record.epoch for record in result.history] == list(range(1, 9))
     assert result.history[-1].loss < result.history[0].loss
     assert result.validation_loss == result.history[-1].validation_loss
-    assert result.validation_accuracy == result.history[-1].validation_accuracy
-    assert result.test_accuracy == 1.0
+    assert result.validation_score == result.history[-1].validation_accuracy
+    assert result.test_score == 1.0
     images, labels = zip(*tiny_dataset.test.images().as_numpy_iterator(), strict=True)
     predictions = tiny_model.predict(np.stack(images).astype("float32"), verbose=0)
-    assert np.mean(predictions.argmax(1) == labels) == result.test_accuracy
+    assert np.mean(predictions.argmax(1) == labels) == result.test_score
     assert sum(record.seconds for record in result.history) <= result.seconds
     # Eight epochs of four steps: the schedule has reached its end.
     assert result.history[-1].learning_rate == pytest.approx(0, abs=1e-6)
@@ -85,8 +85,8 @@ def test_without_epochs_the_model_is_only_measured(tiny_model, tiny_dataset, tin
     assert all(map(np.array_equal, before, weights_of(tiny_model)))
     assert result.history == ()
     for part, measured in (
-        (tiny_dataset.validation, result.validation_accuracy),
-        (tiny_dataset.test, result.test_accuracy),
+        (tiny_dataset.validation, result.validation_score),
+        (tiny_dataset.test, result.test_score),
     ):
         images, labels = zip(*part.images().as_numpy_iterator(), strict=True)
         predictions = tiny_model.predict(np.stack(images).astype("float32"), verbose=0)

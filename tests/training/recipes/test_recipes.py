@@ -4,10 +4,16 @@ import math
 
 import pytest
 
+from keras_micronet.grid_answers.tasks import EVERY_TASK
 from training.recipes.recipes import (
+    DETECTION,
+    NOT_OF_GRIDS,
     QUANTIZE_AWARE,
     RECIPES,
     SMALL_IMAGES,
+    TASKS,
+    GridRecipe,
+    QuantizeAwareGridRecipe,
     QuantizeAwareRecipe,
     Recipe,
     quantize_aware_recipe,
@@ -146,6 +152,9 @@ def test_named_recipes():
         "imagenet-m1",
         "imagenet-m2",
         "imagenet-m3",
+        "detect",
+        "segment",
+        "keypoints",
     }
     for name, recipe in RECIPES.items():
         assert recipe.name == name
@@ -158,6 +167,7 @@ def test_imagenet_recipes_are_those_of_the_release(variant):
     # Every value that is not here is one that the release does not have: off.
     assert dataclasses.asdict(recipe) == {
         "name": f"imagenet-{variant}",
+        "task": "classify",
         "version": 1,
         "image_size": (224, 224),
         "channels": 3,
@@ -229,7 +239,64 @@ def test_recipes_of_earlier_runs_are_understood():
     assert Recipe(**earlier) == SMALL_IMAGES
 
 
-@pytest.mark.parametrize("recipe_class", [Recipe, QuantizeAwareRecipe])
+@pytest.mark.parametrize("recipe_class", [Recipe, GridRecipe, QuantizeAwareRecipe])
 def test_every_value_has_a_short_explanation(recipe_class):
     for field in dataclasses.fields(recipe_class):
         assert 0 < len(field.metadata["help"]) < 90
+
+
+@pytest.mark.parametrize(
+    ("change", "rule"),
+    [
+        ({"output_stride": 4}, "output_stride must be one of 8, 16, 32"),
+        ({"blocks": 0}, "blocks must be a whole number of at least 1"),
+        ({"shift_max": (1, 0)}, "shift_max must be true, false, or numbers of blocks from 1 on"),
+        ({"shift_max": 3}, "shift_max must be true, false"),
+        ({"head_width": 0}, "head_width must be a whole number"),
+        ({"object_weight": -1.0}, "object_weight must be a number from 0"),
+        ({"focal_gamma": math.nan}, "focal_gamma must be a number from 0"),
+        ({"task": "classify"}, "task must be one of detect, segment, keypoints"),
+    ],
+)
+def test_refuses_values_of_grids_that_cannot_be_meant(change, rule):
+    ((name, _),) = change.items()
+    with pytest.raises(ValueError, match=rf"{rule}.*\. Received: {name}="):
+        dataclasses.replace(DETECTION, **change)
+
+
+@pytest.mark.parametrize("name", sorted(NOT_OF_GRIDS))
+def test_what_would_part_answers_and_places_is_refused(name):
+    value = 1.5 if name == "distillation_temperature" else 0.75
+    with pytest.raises(ValueError, match=rf"answers and places of.*\. Received: {name}={value}"):
+        dataclasses.replace(DETECTION, **{name: value})
+
+
+def test_all_that_grids_do_not_have_is_complained_about_at_once():
+    with pytest.raises(ValueError, match=r"Received: rotation=0\.1, mixup=0\.2$"):
+        dataclasses.replace(DETECTION, rotation=0.1, mixup=0.2, brightness=0.1)
+
+
+def test_a_classifier_has_no_other_task():
+    with pytest.raises(ValueError, match="task must be one of classify. Received: task=detect"):
+        dataclasses.replace(SMALL_IMAGES, task="detect")
+
+
+def test_tasks_have_the_names_of_the_library():
+    assert TASKS == EVERY_TASK
+
+
+@pytest.mark.parametrize(
+    ("task", "shape"), [("detect", (4, 6, 4)), ("segment", (4, 6, 4)), ("keypoints", (4, 6, 3))]
+)
+def test_a_grid_has_a_cell_for_every_stride(task, shape):
+    recipe = dataclasses.replace(RECIPES[task], image_size=(100, 161), output_stride=32)
+    assert recipe.output_shape(3) == shape
+    assert SMALL_IMAGES.output_shape(3) == (3,)
+
+
+def test_a_grid_is_quantized_with_its_own_values():
+    recipe = quantize_aware_recipe(dataclasses.replace(DETECTION, blocks=3), focal_gamma=1.0)
+    assert isinstance(recipe, QuantizeAwareGridRecipe) and isinstance(recipe, GridRecipe)
+    assert (recipe.task, recipe.blocks, recipe.focal_gamma) == ("detect", 3, 1.0)
+    with pytest.raises(ValueError, match="Received: focal_gamma for a run of classes"):
+        quantize_aware_recipe(SMALL_IMAGES, focal_gamma=1.0)

@@ -14,7 +14,8 @@ from PIL import Image
 from keras_micronet.files.marks import MARK_NAME
 from tests.training.fitting.test_checkpoints import largest_file
 from tests.training.kill_run_folder import texts, write_run
-from training.fitting.trainer import EpochRecord, TrainingResult
+from training.fitting.epoch_record import EpochRecord
+from training.fitting.trainer import TrainingResult
 from training.runs.plots import learning_curve
 from training.runs.run_folder import RunFolder
 

@@ -40,7 +40,7 @@ def test_tells_what_the_run_was_asked_for_and_measured(finished_float_run):
             learning_rate=0.02,
             horizontal_flip=True,
         ),
-        test_accuracy=0.625,
+        test_score=0.625,
         is_quantized=False,
     )
 

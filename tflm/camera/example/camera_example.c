@@ -47,6 +47,8 @@ camera_example_counters camera_example_count(void) {
   return counters;
 }
 
+const micronet_image_resizer *camera_example_resizer(void) { return &lines.resizer; }
+
 void camera_example_frame_interrupt(void) { micronet_camera_lines_frame_start(&lines); }
 
 void camera_example_line_interrupt(int32_t index) {

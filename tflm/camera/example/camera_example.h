@@ -5,6 +5,8 @@
 
 #include <stdint.h>
 
+#include "micronet_image_resizer.h"
+
 #if defined(__cplusplus)
 extern "C" {
 #endif
@@ -27,10 +29,14 @@ void camera_example_line_interrupt(int32_t index);
 
 /* To be called again and again by the main loop; does a bit of work if there is some.
  *
- * Returns the scores, kClassCount of them, when an image was complete, else NULL. */
+ * Returns the scores that the model puts out when an image was complete, else NULL. */
 const int8_t *camera_example_step(void);
 
 camera_example_counters camera_example_count(void);
+
+/* What makes the model's image of a frame: its left, top, part_width and part_height say which part
+ * of the frame this is. */
+const micronet_image_resizer *camera_example_resizer(void);
 
 /* Where the DMA writes: CAMERA_LINE_BUFFERS buffers of CAMERA_LINE_BYTES bytes. */
 uint8_t *camera_example_line_buffer(int32_t index);

@@ -2,7 +2,7 @@
 """What made pictures have behind their objects, and how an object is laid over it."""
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw
 
 # Values of colours, of 255, between which backgrounds lie before noise is added.
 _DARKEST, _BRIGHTEST = 30, 225
@@ -11,20 +11,11 @@ _LONGEST_WAVE, _SHORTEST_WAVE = 1.0, 0.04  # parts of the picture's shorter side
 _SMALLEST_CONTRAST = 60.0
 
 
-def random_numbers(seed: int, part: int, index: int) -> np.random.RandomState:
-    """The random numbers of one picture.
-
-    Args:
-        seed: of the dataset.
-        part: number of its part.
-        index: number of the picture, from 0.
-    """
-    # RandomState's stream is frozen by NumPy; that of default_rng may change between versions.
-    return np.random.RandomState([seed, part, index & 0xFFFFFFFF, index >> 32])
-
-
 def draw_background(
-    random: np.random.RandomState, image_size: tuple[int, int], channels: int
+    random: np.random.RandomState,
+    image_size: tuple[int, int],
+    channels: int,
+    most_contrast: float = 120.0,
 ) -> np.ndarray:
     """A gradient, clouds, waves or patches of random colours, with noise.
 
@@ -32,6 +23,7 @@ def draw_background(
         random: decides everything.
         image_size: height and width in pixels.
         channels: 1 or 3.
+        most_contrast: how far, of 255, a channel of its two colours may be apart.
 
     Returns:
         float32 `(height, width, channels)`, about [0, 255].
@@ -42,8 +34,8 @@ def draw_background(
     blend = np.broadcast_to(draw(random, height, width), image_size)[..., np.newaxis]
     first = random.uniform(_DARKEST, _BRIGHTEST, channels).astype(np.float32)
     # Not every background has much contrast.
-    second = first + random.uniform(-1, 1, channels).astype(np.float32) * random.uniform(10, 120)
-    second = np.clip(second, _DARKEST, _BRIGHTEST)
+    contrast = random.uniform(10, most_contrast, channels) * random.choice((-1, 1), channels)
+    second = np.clip(first + contrast, _DARKEST, _BRIGHTEST).astype(np.float32)
     picture = first + blend * (second - first)
     noise = _noise(random, (height, width, 1))
     noise *= np.float32(random.uniform(0, _LARGEST_NOISE))
@@ -123,6 +115,16 @@ def _contrasting(mean, random):
     return np.clip(mean + (amounts if is_lighter else -amounts), 0, 255).astype(np.float32)
 
 
-def as_picture(levels: np.ndarray) -> np.ndarray:
-    """Floats `(height, width, channels)`, about [0, 255], as uint8."""
-    return np.clip(levels + np.float32(0.5), 0, 255).astype(np.uint8)
+def draw_stroke(picture: np.ndarray, random: np.random.RandomState) -> None:
+    """Draws a thin line of three points from anywhere to anywhere.
+
+    Args:
+        picture: float32 `(height, width, channels)`; is changed.
+        random: decides everything.
+    """
+    height, width = picture.shape[:2]
+    canvas = Image.new("L", (width, height))
+    points = random.uniform(0, 1, (3, 2)) * (width, height)
+    thickness = random.randint(1, max(2, min(height, width) // 32) + 1)
+    ImageDraw.Draw(canvas).line([tuple(point) for point in points], 255, thickness, joint="curve")
+    lay_over(picture, np.asarray(canvas, np.float32) / 255, 0, 0, random)

@@ -14,13 +14,9 @@ import sklearn.datasets
 from PIL import Image, ImageDraw
 
 from keras_micronet.grid_answers.tasks import DETECT
-from training.datasets.grid_dataset import GridDataset, GridSplit
-from training.datasets.made_pictures.backgrounds import (
-    as_picture,
-    draw_background,
-    lay_over,
-    random_numbers,
-)
+from training.datasets.grid_dataset import GridDataset
+from training.datasets.made_pictures.backgrounds import draw_background, draw_stroke, lay_over
+from training.datasets.made_pictures.made_dataset import PARTS, made_dataset
 from training.datasets.stratified_split import (
     TEST_FRACTION,
     VALIDATION_FRACTION,
@@ -28,8 +24,6 @@ from training.datasets.stratified_split import (
 )
 
 NAME = "scattered-digits"
-_SIZES = {"train": 4000, "validation": 400, "test": 800}
-_SEED = 20110812
 _LARGEST_VALUE = 16
 
 _MOST_DIGITS = 6
@@ -91,7 +85,7 @@ def load_scattered_digits(image_size: tuple[int, int], channels: int = 3) -> Gri
     """Pictures with up to six digits each, of which training has as many as it wants.
 
     Args:
-        image_size: height and width of the pictures, in pixels, at least 16.
+        image_size: height and width of the pictures, in pixels, at least 32.
         channels: 1 for gray, 3 for RGB.
 
     Returns:
@@ -100,41 +94,28 @@ def load_scattered_digits(image_size: tuple[int, int], channels: int = 3) -> Gri
     Raises:
         ValueError: if the pictures are too small.
     """
-    if min(image_size) < 16:
-        raise ValueError(
-            f"the pictures of {NAME} must have at least 16 pixels a side. "
-            f"Received: image_size={tuple(image_size)}"
-        )
-    size = (image_size[0], image_size[1])
-    glyphs = dict(zip(_SIZES, _glyphs_of_parts(), strict=True))
-    splits = {
-        part: GridSplit(
-            count,
-            functools.partial(_draw, glyphs[part], number, size, channels),
-            is_endless=part == "train",
-        )
-        for number, (part, count) in enumerate(_SIZES.items())
-    }
-    return GridDataset(
-        name=NAME,
-        task=DETECT,
-        image_size=size,
-        class_names=tuple(str(digit) for digit in range(10)),
-        most_objects=_MOST_DIGITS,
-        **splits,
+    return made_dataset(
+        NAME,
+        DETECT,
+        image_size,
+        channels,
+        tuple(str(digit) for digit in range(10)),
+        _draw,
+        _MOST_DIGITS,
     )
 
 
 @functools.cache
 def _glyphs_of_parts():
-    """The `_Glyphs` of training, validation and test."""
+    """The `_Glyphs` of each part."""
     digits = sklearn.datasets.load_digits()
     images = np.round(digits.images * (255 / _LARGEST_VALUE)).astype(np.uint8)
     letters = _letters()
-    return [
-        _glyphs(images[indices], digits.target[indices], letters)
-        for indices in stratified_split(digits.target, (VALIDATION_FRACTION, TEST_FRACTION))
-    ]
+    split = stratified_split(digits.target, (VALIDATION_FRACTION, TEST_FRACTION))
+    return {
+        part: _glyphs(images[indices], digits.target[indices], letters)
+        for part, indices in zip(PARTS, split, strict=True)
+    }
 
 
 def _glyphs(images, labels, letters):
@@ -171,11 +152,11 @@ def _letters():
     return masks
 
 
-def _draw(glyphs, part, image_size, channels, index):
-    random = random_numbers(_SEED, part, index)
+def _draw(random, part, image_size, channels):
+    glyphs = _glyphs_of_parts()[part]
     picture = draw_background(random, image_size, channels)
     for _ in range(random.randint(_MOST_STROKES + 1)):
-        _draw_stroke(picture, random)
+        draw_stroke(picture, random)
     taken: list[tuple[int, int, int, int]] = []
     labels = []
     for _ in range(random.randint(_MOST_DISTRACTORS + 1)):
@@ -187,7 +168,7 @@ def _draw(glyphs, part, image_size, channels, index):
         box = _place(picture, masks[random.randint(len(masks))], taken, random)
         if box is not None:
             labels.append((digit, *box))
-    return as_picture(picture), np.array(labels, np.float32).reshape(-1, 5)
+    return picture, np.array(labels, np.float32).reshape(-1, 5)
 
 
 def _place(picture, mask, taken, random):
@@ -235,13 +216,3 @@ def _overlap(one, other):
         return 0.0
     smaller = min((box[2] - box[0]) * (box[3] - box[1]) for box in (one, other))
     return height * width / smaller
-
-
-def _draw_stroke(picture, random):
-    """A thin line of three points from anywhere to anywhere."""
-    height, width = picture.shape[:2]
-    canvas = Image.new("L", (width, height))
-    points = random.uniform(0, 1, (3, 2)) * (width, height)
-    thickness = random.randint(1, max(2, min(height, width) // 32) + 1)
-    ImageDraw.Draw(canvas).line([tuple(point) for point in points], 255, thickness, joint="curve")
-    lay_over(picture, np.asarray(canvas, np.float32) / 255, 0, 0, random)
