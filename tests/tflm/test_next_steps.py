@@ -73,8 +73,8 @@ def test_own_model_is_not_trained_by_a_command_that_refuses_it():
 def test_accepted_points_are_enough():
     """Rounded up: the interval then no longer lies beyond them."""
     command = commands(next_steps(run_of(), COST, "builtin", [], None))[-1]
-    assert not COST.exceeds(float(command.split()[-1]))
-    assert COST.exceeds(2.0)
+    low, _ = COST.points_lost_interval
+    assert 2.0 < low <= float(command.split()[-1])
 
 
 def test_as_text_has_commands_that_can_be_copied():
