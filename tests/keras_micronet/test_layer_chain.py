@@ -65,6 +65,12 @@ def described(model):
         (lambda: keras.layers.Activation("hard_swish", name="x"), [("x", "hard_swish")]),
         (lambda: keras.layers.Activation("hard_silu", name="x"), [("x", "hard_swish")]),
         (lambda: keras.layers.Activation("softmax", name="x"), [("x", "softmax")]),
+        (lambda: keras.layers.Activation("sigmoid", name="x"), [("x", "sigmoid")]),
+        (lambda: keras.layers.Activation(tf.nn.sigmoid, name="x"), [("x", "sigmoid")]),
+        (
+            lambda: keras.layers.Conv2D(4, 1, activation="sigmoid", name="x"),
+            [("x", "convolution"), ("x/activation", "sigmoid")],
+        ),
         (lambda: keras.layers.Activation("linear", name="x"), []),
         (lambda: keras.layers.Dense(3, name="x"), [("x", "dense")]),
         (

@@ -57,7 +57,7 @@ def test_runtime_and_folder_are_those_that_were_asked_for():
     ],
 )
 def test_quantize_aware_run_is_trained_again(scheme, expected):
-    model = chains.stem()
+    model = chains.classifier()
     quantized = quantize_aware(model, chains.random_images(model, 4), scheme)
     run = run_of(quantized, FloatRun(pathlib.Path("runs/x"), 0.7), "runs/q")
     assert commands(next_steps(run, COST, "fused", ["builtin"], None))[0] == expected
