@@ -105,9 +105,9 @@ def quantize_aware(
         A `QuantizeAwareModel`.
 
     Raises:
-        ValueError: if the scheme is unknown, or for dense layers that the model has not; layers cannot be quantized, or weights
-            are not finite, which are all named; or the data are empty, infinite or of
-            another shape.
+        ValueError: if the scheme is unknown, or for dense layers that the model has not; layers
+            cannot be quantized, or weights are not finite, which are all named; or the data are
+            empty, infinite or of another shape.
         ImportError: if tensorflow-model-optimization is not installed.
     """
     find_kernels(kernels)

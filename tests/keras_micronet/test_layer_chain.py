@@ -455,6 +455,12 @@ def dense(*after):
         ),
         (
             lambda: chain(
+                keras.layers.Activation("sigmoid"), layers.GroupedPointwiseConv2D(4, 2, name="a")
+            ),
+            "sigmoid must be the last layer. Received: layer 'a' of type GroupedPointwiseConv2D",
+        ),
+        (
+            lambda: chain(
                 keras.layers.ReLU(), keras.layers.Normalization(mean=0, variance=1, name="n")
             ),
             "layer 'n' of type Normalization",

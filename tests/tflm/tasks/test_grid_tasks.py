@@ -48,9 +48,7 @@ def detection_run(validation=True):
     labels = boxes([(0, 0, 0), (1, 1, 2)], [(1, 0, 1)])
     floats = [{(0, 0): 1, (1, 2): 2}, {(0, 1): 2}]
     device = [{(0, 0): 1, (1, 2): 2}, {(1, 0): 1}]
-    floats, device = (
-        background_elsewhere(maps(cells, SHAPE, 3)) for cells in (floats, device)
-    )
+    floats, device = (background_elsewhere(maps(cells, SHAPE, 3)) for cells in (floats, device))
     images = Images(numbered_images([0, 1], SIZE), labels)
     watched = Images(numbered_images([0], SIZE), labels[:1]) if validation else None
     return Run(NAMES, images, watched, 0.9), Models(probabilities(floats), device)
@@ -219,7 +217,11 @@ def test_the_end_of_a_model_is_its_tasks():
     check_end("detect", "softmax")
     check_end("detect", None)
     check_end("keypoints", "sigmoid")
-    for task, activation in (("detect", "sigmoid"), ("classify", "sigmoid"), ("keypoints", "softmax")):
+    for task, activation in (
+        ("detect", "sigmoid"),
+        ("classify", "sigmoid"),
+        ("keypoints", "softmax"),
+    ):
         with pytest.raises(ValueError, match=f"for the task {task} must end with a .*Received: a"):
             check_end(task, activation)
 
