@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Small pictures of light and dark discs, to be found, filled and pointed at by small grid models."""
+"""Small pictures of light and dark discs, and small models that find, fill or point at them."""
 
 import keras
 import numpy as np

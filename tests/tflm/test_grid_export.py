@@ -94,7 +94,7 @@ def test_a_wrong_threshold_fails_the_self_test(detect_export, tmp_path):
     assert said.startswith("self-test: ") and said != "self-test: 3 of 3 right"
 
 
-def test_library_equals_the_kernels_definitions_and_the_report(detect_run):
+def test_library_equals_the_kernels_definitions_and_the_report(detect_run, detect_export):
     """Static library, whole and row by row, interpreter and NumPy; F1 counted once more."""
     run = TrainedRun.load(detect_run)
     model = exporter.quantized_model(run)
@@ -113,14 +113,14 @@ def test_library_equals_the_kernels_definitions_and_the_report(detect_run):
     assert library.rows_arena_bytes is not None
     for run_library in (library.run, library.run_rows):
         np.testing.assert_array_equal(run_library(integers), outputs.reshape(20, -1))
-    answers = exporter.export(run, kernels="fused").report.answers
     chances = probabilities(
         deployment.outputs(run.test.images),
         exponentials(float(deployment.output_quantization.scale[0])),
     )
-    found = [find_objects(each, np.asarray(answers.reading.thresholds), 64) for each in chances]
-    counts = detection_counts(found, run.test.labels, 4, 2)
-    assert answers.cost.int8_value == counts.mean_f1
+    report = figures(detect_export)
+    thresholds = np.array([row["threshold_q15"] for row in report["thresholds"]["by_class"]])
+    found = [find_objects(each, thresholds, 64) for each in chances]
+    assert report["int8_mean_f1"] == detection_counts(found, run.test.labels, 4, 2).mean_f1
 
 
 def test_report_shows_what_is_found(detect_export):

@@ -229,7 +229,7 @@ def test_the_task_and_its_labels_are_read(written_grid):
         ("keypoints", "outputs. Received: 2 names"),
         ("classify", "must name the model's outputs, one a line"),
         ("segment", "labels must be uint8"),
-        ("count", "task='count' in run.json"),
+        ("count", "task=count in run.json"),
     ],
 )
 def test_tasks_must_fit_the_model_and_the_labels(written_grid, tmp_path, capsys, task, rule):

@@ -380,8 +380,6 @@ def test_grids_learn_with_their_rounding():
 
 @pytest.mark.parametrize("scheme", SCHEMES[1:])
 def test_schemes_of_dense_layers_are_refused_where_there_are_none(scheme):
-    model = grid_model("detect")
-    with pytest.raises(
-        ValueError, match=f"dense layers at its end.*int8'. Received: scheme='{scheme}'"
-    ):
-        quantize_aware(model, np.zeros((1, 20, 29, 1)), scheme)
+    rule = f"dense layers at its end.*int8'. Received: scheme='{scheme}'"
+    with pytest.raises(ValueError, match=rule):
+        quantize_aware(grid_model("detect"), np.zeros((1, 20, 29, 1)), scheme)

@@ -217,11 +217,8 @@ def test_the_end_of_a_model_is_its_tasks():
     check_end("detect", "softmax")
     check_end("detect", None)
     check_end("keypoints", "sigmoid")
-    for task, activation in (
-        ("detect", "sigmoid"),
-        ("classify", "sigmoid"),
-        ("keypoints", "softmax"),
-    ):
+    wrong = {"detect": "sigmoid", "classify": "sigmoid", "keypoints": "softmax"}
+    for task, activation in wrong.items():
         with pytest.raises(ValueError, match=f"for the task {task} must end with a .*Received: a"):
             check_end(task, activation)
 
