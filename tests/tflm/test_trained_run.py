@@ -85,7 +85,7 @@ def test_it_is_read_by_who_has_imported_nothing_else(written):
 def test_float_run_is_remembered_if_it_makes_sense(run_copy, section, accuracy):
     (run_copy / "run.json").write_text(json.dumps({"format": 1, "quantization": section}))
     run = TrainedRun.load(run_copy)
-    assert (None if run.float_run is None else run.float_run.test_accuracy) == accuracy
+    assert (None if run.float_run is None else run.float_run.test_value) == accuracy
 
 
 def test_a_run_that_is_not_complete_is_refused(run_copy, tmp_path, capsys):
@@ -243,3 +243,11 @@ def test_classes_are_not_a_grids(run_copy, tmp_path, capsys):
     summary = json.loads((run_copy / "run.json").read_text())
     (run_copy / "run.json").write_text(json.dumps({**summary, "task": "detect"}))
     assert "must put out a map (rows, columns, answers)" in refusal(run_copy, tmp_path, capsys)
+
+
+def test_float_run_of_a_grid_is_remembered_by_its_measure(written_grid, tmp_path):
+    folder = shutil.copytree(written_grid, tmp_path / "run")
+    summary = json.loads((folder / "run.json").read_text())
+    section = {"float_run": "float", "float_test_mean_f1": 0.8, "float_test_accuracy": 0.1}
+    (folder / "run.json").write_text(json.dumps({**summary, "quantization": section}))
+    assert TrainedRun.load(folder).float_test_value == 0.8
