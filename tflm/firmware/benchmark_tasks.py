@@ -3,13 +3,8 @@
 
 import dataclasses
 import os
-import pathlib
-import re
 
-_CONSTANT = re.compile(
-    r"^#define \w+_(INPUT_HEIGHT|INPUT_WIDTH|INPUT_CHANNELS|CLASS_COUNT) (\d{1,9})$", re.MULTILINE
-)
-_ENDS = ("INPUT_HEIGHT", "INPUT_WIDTH", "INPUT_CHANNELS", "CLASS_COUNT")
+from tflm.firmware.exported_model import ModelEnds, ends_of, grid_task_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,33 +58,25 @@ def task_of_model(model: os.PathLike[str] | str) -> Task:
         model: folder that `python -m tflm` has written.
 
     Raises:
-        ValueError: its input or its classes are those of no task; the message says what to do.
+        ValueError: it is no model of classes, or its input or its classes are those of no task; the
+            message says what to do.
     """
-    height, width, channels, classes = _ends_of(pathlib.Path(model))
+    grid_task = grid_task_of(model)
+    if grid_task is not None:
+        raise ValueError(
+            "For the application mlperf-tiny the model must name a class for each image: the "
+            "benchmark has no task with places in images. "
+            f"Received: {os.fspath(model)} with the task {grid_task}. Run it with "
+            "--application camera, or train one without --task"
+        )
+    ends = ends_of(model)
     for task in TASKS:
-        if (height, width, channels, classes) == (task.size, task.size, 3, task.classes):
+        if ends == ModelEnds(task.size, task.size, 3, task.classes):
             return task
     choices = ", or ".join(map(str, TASKS))
     raise ValueError(
         f"For the application mlperf-tiny the model must take {choices}. "
-        f"Received: {height}x{width}x{channels} and {classes} classes. Train one with "
-        "`python -m training --image-size 32` or `--image-size 96`, on pictures in as many "
-        "classes, and export it"
+        f"Received: {ends.height}x{ends.width}x{ends.channels} and {ends.classes} classes. Train "
+        "one with `python -m training --image-size 32` or `--image-size 96`, on pictures in as "
+        "many classes, and export it"
     )
-
-
-def _ends_of(model):
-    """The input's shape and the number of classes, from an export's headers."""
-    headers = sorted((model / "src").glob("*.h"))
-    text = "\n".join(path.read_text(encoding="utf-8", errors="replace") for path in headers)
-    found = {
-        name: {int(value) for key, value in _CONSTANT.findall(text) if key == name}
-        for name in _ENDS
-    }
-    unclear = [name for name, values in found.items() if len(values) != 1]
-    if unclear:
-        raise ValueError(
-            "The headers of an exported model must say what it takes, once. "
-            f"Received: {model / 'src'} without one {unclear[0]}"
-        )
-    return [found[name].pop() for name in _ENDS]

@@ -10,6 +10,7 @@ import re
 import subprocess
 
 from tflm.firmware.benchmark_tasks import task_of_model
+from tflm.firmware.exported_model import grid_task_of
 from tflm.settings import RUNTIMES, STATIC, TFLM
 from tflm.toolchains import emulator
 
@@ -123,6 +124,7 @@ def check(
             "The runtime tflm needs a folder with the sources of TensorFlow Lite Micro. "
             "Received: none"
         )
+    grid_task_of(model)
     if application == MLPERF_TINY:
         task_of_model(model)
 

@@ -8,7 +8,7 @@ import pathlib
 import tempfile
 
 from micronet_commands import console, quiet_tensorflow
-from tflm.firmware import build, rehearsal, settings
+from tflm.firmware import build, exported_model, rehearsal, settings
 from tflm.firmware.boards.emulated_board import EmulatedBoard
 from tflm.firmware.boards.host_board import HostBoard
 from tflm.firmware.link.serial_port import SerialPort
@@ -65,17 +65,31 @@ def _recognitions(options):
     """Reads the images; returns a function of an `ExitStack` that has them recognized."""
     path = pathlib.Path(options.images)
     images, labels = _read_images(path, options.first, options.count or _DEFAULT_COUNT)
+    if options.model is not None:
+        _check_labels(options.model, images, labels)
     names = _read_class_names(path)
     return lambda resources: _recognize_all(options, images, labels, names, resources)
 
 
+def _check_labels(model, images, labels):
+    """Before anything is built."""
+    from tflm.firmware import shown_answers
+
+    task = exported_model.grid_task_of(model)
+    classes = None if task is None else exported_model.ends_of(model).classes
+    shown_answers.check_labels(task, images, labels, classes)
+
+
 def _rehearsal(options):
     """Reads the inputs; returns a function of an `ExitStack` that has them measured."""
+    from tflm.firmware import shown_answers
+
     arrays = None
     if options.inputs is None:
         count = rehearsal.DOWNLOADS if options.mode == rehearsal.PERFORMANCE else None
         path = pathlib.Path(options.images)
         arrays = _read_images(path, options.first, options.count or count)
+        shown_answers.check_labels(None, *arrays)
     inputs = rehearsal.read_inputs(options.inputs, arrays, options)
 
     def work(resources):
@@ -116,11 +130,12 @@ def _reported(work):
     """Does `work` with an `ExitStack` and returns the exit status; errors become a sentence."""
     from keras_micronet.files.locks import FolderInUseError
     from tflm.firmware.link.serial_client import SerialLineError
+    from tflm.firmware.shown_answers import LabelsMisfitError
 
     try:
         with contextlib.ExitStack() as resources:
             work(resources)
-    except FolderInUseError as error:
+    except (FolderInUseError, LabelsMisfitError) as error:
         return console.fail(_PROGRAM, error, _USAGE_ERROR)
     except (ImportError, OSError, emulator.EmulatorError, SerialLineError) as error:
         return console.fail(_PROGRAM, error, _FAILED)
@@ -314,9 +329,9 @@ def _read_images(path, first, count):
                 "The images must be raw RGB or gray, uint8 (count, height, width, 3 or 1). "
                 f"Received: {dtype} of shape {shape}"
             )
-        if label_shape != shape[:1] or not np.issubdtype(label_dtype, np.integer):
+        if label_shape[:1] != shape[:1] or label_dtype.kind not in "iuf":
             raise ValueError(
-                f"The labels must be one integer for each of {shape[0]} images. "
+                f"There must be a label for each of {shape[0]} images. "
                 f"Received: {label_dtype} of shape {label_shape}"
             )
         if first + (count or 1) > shape[0]:
@@ -346,6 +361,7 @@ def _read_class_names(images_path):
 
 
 def _recognize_all(options, images, labels, names, resources):
+    from tflm.firmware import shown_answers
     from tflm.firmware.link import serial_client
 
     stream, program = _started(options, resources)
@@ -358,23 +374,31 @@ def _recognize_all(options, images, labels, names, resources):
     information = client.information() if program is None else client.wait_for_start()
     print(
         f"model {information.identifier:08x}, input {information.width}x{information.height}, "
-        f"{information.classes} classes, runtime {information.runtime}",
+        f"{information.classes} {_things(information)}, runtime {information.runtime}",
         flush=True,
     )
     unit = _unit_of_cycles(options)
-    recognitions = []
+    task = None if information.grid is None else information.grid.task
+    shown_answers.check_labels(task, images, labels, information.classes)
+    answers = shown_answers.answers_of(information, names, images.shape[1:3])
+    results = []
     for index, (image, label) in enumerate(zip(images, labels, strict=True), options.first):
-        recognition = client.recognize(image)
-        recognitions.append(recognition)
-        true_name = names[label] if 0 <= label < len(names) else f"class {label}"
-        verdict = "right" if recognition.class_index == label else f"wrong, it is {true_name}"
-        print(
-            f"image {index}: {recognition.name} ({verdict}), score {recognition.score:.3f}, "
-            f"{recognition.cycles:,} {unit}",
-            flush=True,
-        )
-    print(_summary(recognitions, labels, unit))
+        result = client.recognize(image)
+        results.append(result)
+        print(f"image {index}: {answers.line(result, label)}, {result.cycles:,} {unit}", flush=True)
+    print(f"{answers.summary(results, labels)}, {_cost(results, unit)}")
     _print_size_of_board(program, options.platform)
+
+
+def _things(information):
+    """What the device knows so many of."""
+    from keras_micronet.grid_answers.tasks import KEYPOINTS
+
+    if information.grid is None:
+        return "classes"
+    grid = information.grid
+    cells = f"{grid.rows}x{grid.columns} cells, task {grid.task}"
+    return f"{'joints' if grid.task == KEYPOINTS else 'classes'} in {cells}"
 
 
 def _started(options, resources):
@@ -435,12 +459,8 @@ def _unit_of_cycles(options):
     return "instructions" if emulation.machine in counted else "ticks of the emulated clock"
 
 
-def _summary(recognitions, labels, unit):
-    right = sum(each.class_index == label for each, label in zip(recognitions, labels, strict=True))
-    cycles = [each.cycles for each in recognitions]
+def _cost(results, unit):
+    cycles = [each.cycles for each in results]
     fewest, most = min(cycles), max(cycles)
     numbers = f"{fewest:,}" if fewest == most else f"{fewest:,} to {most:,}"
-    return (
-        f"accuracy on {len(labels)} images: {right / len(labels):.2%}, {numbers} {unit} per image, "
-        f"arena {recognitions[-1].arena_bytes:,} bytes"
-    )
+    return f"{numbers} {unit} per image, arena {results[-1].arena_bytes:,} bytes"

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from keras_micronet import preprocess_input
-from keras_micronet.grid_answers.tasks import CLASSIFY, KEYPOINTS, SEGMENT
+from keras_micronet.grid_answers.tasks import CLASSIFY, DETECT, KEYPOINTS, SEGMENT
 from tests.tflm import fused_models
 from tests.tflm.hand_made_graphs import quantization
 from tflm.firmware import build
@@ -38,6 +38,12 @@ _OUTPUT_ZERO_POINT = 3
 _CLASSES = len(CLASS_NAMES)
 _MODEL = b"stands for a flatbuffer, which the static runtime does not need"
 _TEST_VECTORS = 3
+# So that random images show a few of most, and seldom the last.
+_THRESHOLDS = {
+    DETECT: (18_000, 20_000, 22_000, 24_000, 26_000, 28_000, 30_000),
+    SEGMENT: (),
+    KEYPOINTS: (20_000, 26_000, 28_000, 29_000, 30_000, 31_000, 32_000),
+}
 _FEATURES = 160  # of images of HEIGHT x WIDTH
 
 
@@ -156,8 +162,7 @@ def grid_models(tmp_path_factory):
             Grid(HEIGHT // 2, WIDTH // 2, answers, 2, WIDTH, HEIGHT),
             float(quantization.scale[0]),
             int(quantization.zero_point[0]),
-            # So that random images show a few, some classes seldom.
-            () if task == SEGMENT else tuple(range(6000, 6000 + 2000 * len(CLASS_NAMES), 2000)),
+            _THRESHOLDS[task],
             most_objects=4,
         )
         folder = tmp_path_factory.mktemp(f"{task}_model")

@@ -20,7 +20,16 @@ class ReferenceDevice:
     It takes images of the model's own size only.
     """
 
-    def __init__(self, height, width, recognize, class_names, longest_packet=1 << 20, channels=3):
+    def __init__(
+        self,
+        height,
+        width,
+        recognize,
+        class_names,
+        longest_packet=1 << 20,
+        channels=3,
+        grid=None,
+    ):
         """Recognizes nothing yet.
 
         Args:
@@ -29,11 +38,14 @@ class ReferenceDevice:
             class_names: one for each score.
             longest_packet: bytes that it has room for.
             channels: of the model's input.
+            grid: of a model of a grid, the fields behind "runtime=static", as text; then
+                `recognize` gives the text of a result, without its checksum.
         """
         self._height, self._width, self._channels = height, width, channels
         self._recognize = recognize
         self._class_names = class_names
         self._longest_packet = longest_packet
+        self._grid = grid
         self.restart()
 
     def restart(self):
@@ -82,7 +94,7 @@ class ReferenceDevice:
         return (
             f"model=0123abcd input={self._width}x{self._height} "
             f"channels={self._channels} classes={len(self._class_names)} arena=1000 "
-            "runtime=static"
+            f"runtime=static{'' if self._grid is None else f' {self._grid}'}"
         )
 
     def _end_packet(self):
@@ -141,9 +153,16 @@ class ReferenceDevice:
         image = np.frombuffer(b"".join(self._rows), np.uint8)
         self._rows = None
         scores = self._recognize(image.reshape(self._height, self._width, self._channels))
+        if self._grid is not None:
+            return [with_checksum(f"result {scores}")]
         best = int(np.argmax(scores))
         name = urllib.parse.quote(self._class_names[best])
         return [
             f"result class={best} name={name} score={scores[best] / 4:.3f} cycles=1 arena=1000 "
             f"scores={','.join(map(str, scores))}"
         ]
+
+
+def with_checksum(line):
+    """A line that ends with the CRC-32 of what is before."""
+    return f"{line} crc={zlib.crc32(line.encode()):08x}"

@@ -85,7 +85,7 @@ def test_limits_reach_the_client(run, monkeypatch, capsys):
     [
         ({"images": IMAGES}, "arrays `images` and `labels`.*no arrays labels"),
         ({"images": IMAGES * 1.0, "labels": LABELS}, "must be raw RGB.*Received: float64"),
-        ({"images": IMAGES, "labels": LABELS[:3]}, "one integer for each of 4 images"),
+        ({"images": IMAGES, "labels": LABELS[:3]}, "a label for each of 4 images"),
         ({"images": IMAGES[:1], "labels": LABELS[:1]}, "among the 1 images"),
         ({"images": np.array([{}], object), "labels": LABELS[:1]}, "allow_pickle=False"),
     ],

@@ -11,13 +11,15 @@ import subprocess
 import numpy as np
 import pytest
 
-from keras_micronet.grid_answers.tasks import CLASSIFY, EVERY_TASK
+from keras_micronet.grid_answers.tasks import CLASSIFY, DETECT, EVERY_TASK
 from tests.tflm.recognition.test_objects import grid_cases
 from tests.tflm.recognition.test_scores import COUNTS, SCALES, made_scores
 from tflm.kernels.c_files import RUNNER_FOLDER
 from tflm.recognition import objects, scores
 from tflm.recognition.c_files import SOURCE_FOLDER, include_folders, recognition_sources
 from tflm.recognition.constants import recognition_constants
+from tflm.recognition.grid_constants import GridReading, grid_constants
+from tflm.recognition.objects import Grid
 from tflm.recognition.smoothing import Smoothing, SmoothingSettings
 from tflm.toolchains import emulator, host_compiler
 from tflm.toolchains.emulator import Core
@@ -225,7 +227,14 @@ def test_code_of_the_page_compiles_and_answers(tmp_path):
     write_model(tmp_path, "person_model", scale=0.125, threshold=20_000)
     included = '#include "micronet_scores.h"\n#include "person_model.h"\n'
     (tmp_path / "person_model_recognition.h").write_text(included)  # as in an export
-    sources = [tmp_path / "person_model.c"]
+    cells = grid_constants(
+        "cells_model", GridReading(DETECT, Grid(1, 3, 3, 8, 24, 8), 0.125, 0, (20_000, 20_000), 4)
+    )
+    included = f'#include "micronet_objects.h"\n{cells.declarations}'
+    (tmp_path / "cells_model_recognition.h").write_text(included)
+    definitions = f'#include "cells_model_recognition.h"\n{cells.definitions}'
+    (tmp_path / "cells_model.c").write_text(definitions)
+    sources = [tmp_path / "person_model.c", tmp_path / "cells_model.c"]
     for number, block in enumerate(blocks):
         sources.append(tmp_path / f"block_{number}.c")
         sources[-1].write_text(f"#include <stddef.h>\n{block}")
@@ -234,6 +243,10 @@ def test_code_of_the_page_compiles_and_answers(tmp_path):
 #include <stdint.h>
 #include <stdio.h>
 
+#include "micronet_objects.h"
+
+int32_t CountOf(const int8_t *scores, int32_t wanted, const micronet_view *view, int32_t *x,
+                int32_t *y);
 const char *NameOf(const int8_t *scores, int32_t classes, const char *const *names);
 void Begin(void);
 int32_t TakeScores(const int8_t *scores);
@@ -245,6 +258,12 @@ int main(void) {
   Begin();
   for (int frame = 0; frame < 12; ++frame) printf("%d", (int)TakeScores(clear));
   for (int frame = 0; frame < 12; ++frame) printf("%d", (int)TakeScores(unclear));
+  const int8_t cells[] = {100, 0, -100, 100, -100, 0, -100, -100, 100};
+  const micronet_view view = {40, 0, 240, 80};
+  int32_t x = 0, y = 0;
+  printf("\\n%d ", (int)CountOf(cells, 0, &view, &x, &y));
+  printf("%d ", (int)CountOf(cells, 1, &view, &x, &y));
+  printf("%d %d", (int)x, (int)y);
   return 0;
 }
 """)
@@ -253,4 +272,8 @@ int main(void) {
     finished = subprocess.run([tmp_path / "main"], capture_output=True, text=True, check=True)
     # The average of 1 reaches 20000 / 32768 at the fourth frame: 1 - 0.75**3 = 0.578, 0.684. From
     # 0.968 it falls towards 0.531, which is above the release, 0.458.
-    assert finished.stdout == f"person 1\n000100000000{'0' * 12}"
+    assert finished.stdout == (
+        f"person 1\n000100000000{'0' * 12}\n"
+        # One in the last cell, whose centre is 20 of the input's 24 pixels from the left.
+        f"0 1 {40 + 20 * 10} {4 * 10}"
+    )

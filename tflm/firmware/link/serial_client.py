@@ -20,8 +20,8 @@ from tflm.firmware.link import serial_packets
 from tflm.firmware.link.serial_packets import (
     BeginTaken,
     ModelInformation,
-    Recognition,
     Refusal,
+    Result,
     RowTaken,
 )
 from tflm.firmware.settings import ANSWER_SECONDS, MOST_BYTES, MOST_SECONDS
@@ -120,8 +120,7 @@ class SerialClient:
         self._bytes_left = most_bytes
         self._received = bytearray()
         self._last_line = b""
-        self._classes: int | None = None  # until the device has told
-        self._channels: int | None = None
+        self._information: ModelInformation | None = None  # until the device has told
 
     def wait_for_start(self) -> ModelInformation:
         """Waits for the line that a device writes when it starts.
@@ -163,7 +162,7 @@ class SerialClient:
             f"A device must answer in {self._attempts} attempts. Received: only starts of it"
         )
 
-    def recognize(self, image: np.ndarray) -> Recognition:
+    def recognize(self, image: np.ndarray) -> Result:
         """Sends an image and waits for what the device recognises.
 
         Args:
@@ -171,7 +170,8 @@ class SerialClient:
                 that it takes the other, it becomes that. The device resizes it.
 
         Returns:
-            `Recognition`.
+            `Recognition`; of a device whose model answers for the cells of a grid, `FoundObjects`
+            or `ClassMap`.
 
         Raises:
             ValueError: the image is no such array.
@@ -188,7 +188,8 @@ class SerialClient:
                 f"Received: {image.dtype} of shape {image.shape}"
             )
         with self._limited():
-            return self._recognize(_with_channels(image, self._channels or channels))
+            told = self._information
+            return self._recognize(_with_channels(image, told.channels if told else channels))
 
     def _recognize(self, image):
         for _ in range(self._attempts):
@@ -211,7 +212,7 @@ class SerialClient:
             packet = serial_packets.frame_row(index, row.tobytes())
             if index < height - 1:
                 self._ask(packet, lambda answer, index=index: answer == RowTaken(index))
-        return self._ask(packet, lambda answer: isinstance(answer, Recognition))
+        return self._ask(packet, lambda answer: isinstance(answer, Result))
 
     def _ask(self, packet, is_wanted, passed_over=()):
         """Sends a packet until an answer comes for which `is_wanted`; returns that answer.
@@ -342,11 +343,9 @@ class SerialClient:
         self._last_line = line
         answer = serial_packets.parse_line(bytes(line))
         if isinstance(answer, ModelInformation):
-            self._classes, self._channels = answer.classes, answer.channels
-        elif isinstance(answer, Recognition) and self._classes not in (None, len(answer.scores)):
-            raise ValueError(
-                f"A result must have {self._classes} scores. Received: {len(answer.scores)}"
-            )
+            self._information = answer
+        elif self._information is not None and (misfit := self._information.misfit(answer)):
+            raise ValueError(misfit)
         return answer
 
 

@@ -17,10 +17,19 @@ nothing.
 import dataclasses
 import re
 import struct
-import urllib.parse
 import zlib
 
 from keras_micronet.files.text import shorten
+from keras_micronet.grid_answers.tasks import CLASSIFY, TASKS
+from tflm.firmware.link import grid_results
+from tflm.firmware.link.grid_results import ClassMap, FoundObjects
+from tflm.firmware.link.line_fields import (
+    NUMBER,
+    PERCENT_ENCODED,
+    ContradictionError,
+    decoded,
+    matched,
+)
 from tflm.settings import RUNTIMES
 
 VERSION = 1
@@ -34,24 +43,25 @@ _CHECKSUM = struct.Struct("<I")
 _BEGIN = struct.Struct("<BHH")
 _INDEX = struct.Struct("<H")
 
-_NUMBER = r"[0-9]{1,18}"
 _MODEL = re.compile(
     r"model=(?P<identifier>[0-9a-f]{8}) "
-    rf"input=(?P<width>{_NUMBER})x(?P<height>{_NUMBER}) "
+    rf"input=(?P<width>{NUMBER})x(?P<height>{NUMBER}) "
     r"(channels=(?P<channels>[13]) )?"  # older firmware takes RGB and does not say so
-    rf"classes=(?P<classes>{_NUMBER}) "
-    rf"arena=(?P<arena_bytes>{_NUMBER}) "
+    rf"classes=(?P<classes>{NUMBER}) "
+    rf"arena=(?P<arena_bytes>{NUMBER}) "
     rf"runtime=(?P<runtime>{'|'.join(RUNTIMES)})"
+    rf"( task=(?P<task>{'|'.join(TASKS)}) grid=(?P<columns>{NUMBER})x(?P<rows>{NUMBER}) "
+    rf"names=(?P<names>{PERCENT_ENCODED}))?"
 )
 _RESULT = re.compile(
-    rf"class=(?P<class_index>{_NUMBER}) "
-    r"name=(?P<name>([!-$&-~]|%[0-9A-Fa-f]{2})*) "
+    rf"class=(?P<class_index>{NUMBER}) "
+    rf"name=(?P<name>{PERCENT_ENCODED}) "
     r"score=(?P<score>-?[0-9]{1,18}\.[0-9]{3}) "
-    rf"cycles=(?P<cycles>{_NUMBER}) "
-    rf"arena=(?P<arena_bytes>{_NUMBER}) "
+    rf"cycles=(?P<cycles>{NUMBER}) "
+    rf"arena=(?P<arena_bytes>{NUMBER}) "
     r"scores=(?P<scores>-?[0-9]{1,3}(,-?[0-9]{1,3})*)"
 )
-_OK_ROW = re.compile(rf"row (?P<index>{_NUMBER})")
+_OK_ROW = re.compile(rf"row (?P<index>{NUMBER})")
 _ERROR = re.compile(r"(?P<code>[a-z]+) (?P<sentence>.+)")
 
 
@@ -67,6 +77,7 @@ class ModelInformation:
         classes: how many there are.
         arena_bytes: RAM for the model's activations.
         runtime: "static" or "tflm".
+        grid: of a model that answers for the cells of a grid; `None` if it names one class.
     """
 
     is_start: bool
@@ -77,6 +88,34 @@ class ModelInformation:
     classes: int
     arena_bytes: int
     runtime: str
+    grid: "GridInformation | None" = None
+
+    def misfit(self, answer: "Answer") -> str | None:
+        """What tells an answer from those of this model, as a sentence; `None` if it may be one."""
+        if not isinstance(answer, Result):
+            return None
+        task, cells = CLASSIFY, 0
+        if self.grid is not None:
+            task, cells = self.grid.task, self.grid.rows * self.grid.columns
+        if answer.task != task:
+            return f"A result must be of the task {task}. Received: {answer.task}"
+        return answer.misfit(self.classes, cells)
+
+
+@dataclasses.dataclass(frozen=True)
+class GridInformation:
+    """The cells of a device's model.
+
+    Attributes:
+        task: one of `keras_micronet.grid_answers.tasks.TASKS`.
+        rows, columns: of cells.
+        names: of the classes, or of the joints.
+    """
+
+    task: str
+    rows: int
+    columns: int
+    names: tuple[str, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,6 +150,14 @@ class Recognition:
     arena_bytes: int
     scores: tuple[int, ...]
 
+    task = CLASSIFY
+
+    def misfit(self, classes: int, cells: int) -> str | None:
+        """What tells it from results of a model with so many classes."""
+        if len(self.scores) == classes:
+            return None
+        return f"A result must have {classes} scores. Received: {len(self.scores)}"
+
 
 @dataclasses.dataclass(frozen=True)
 class Refusal:
@@ -125,7 +172,8 @@ class Refusal:
     sentence: str
 
 
-Answer = ModelInformation | BeginTaken | RowTaken | Recognition | Refusal
+Result = Recognition | FoundObjects | ClassMap
+Answer = ModelInformation | BeginTaken | RowTaken | Result | Refusal
 
 
 def encode_packet(kind: bytes, body: bytes = b"") -> bytes:
@@ -189,7 +237,8 @@ def parse_line(line: bytes) -> Answer:
         line: bytes, without the end of line.
 
     Returns:
-        `ModelInformation`, `BeginTaken`, `RowTaken`, `Recognition` or `Refusal`.
+        `ModelInformation`, `BeginTaken`, `RowTaken`, `Recognition`, `FoundObjects`, `ClassMap` or
+        `Refusal`.
 
     Raises:
         ValueError: it is none of a device's lines.
@@ -198,15 +247,11 @@ def parse_line(line: bytes) -> Answer:
         word, _, rest = line.decode("ascii").partition(" ")
         return _PARSERS[word](rest)
     except (KeyError, ValueError) as error:
-        reason = f" ({error})" if isinstance(error, _ContradictionError) else ""
+        reason = f" ({error})" if isinstance(error, ContradictionError) else ""
         raise ValueError(
             "A device's line must be one of ready, info, ok, result and error with their fields. "
             f"Received: {shorten(line)}{reason}"
         ) from error
-
-
-class _ContradictionError(ValueError):
-    """Fields that are well-formed, but not together."""
 
 
 def _parse_start(rest):
@@ -218,26 +263,40 @@ def _parse_information(rest):
 
 
 def _parse_model(rest, is_start):
-    fields = _matched(_MODEL, rest)
+    fields = matched(_MODEL, rest)
     fields["channels"] = fields["channels"] or "3"
     names = ("width", "height", "channels", "classes", "arena_bytes")
     numbers = {name: int(fields[name]) for name in names}
+    grid = _grid(fields, numbers["classes"])
     return ModelInformation(
-        is_start, int(fields["identifier"], 16), runtime=fields["runtime"], **numbers
+        is_start, int(fields["identifier"], 16), runtime=fields["runtime"], grid=grid, **numbers
     )
+
+
+def _grid(fields, classes):
+    if fields["task"] is None:
+        return None
+    names = tuple(decoded(fields["names"]).split("\0"))
+    if len(names) != classes:
+        raise ContradictionError("there must be as many names as classes")
+    if not all(name.isprintable() for name in names):
+        raise ContradictionError("names must be printable text")
+    return GridInformation(fields["task"], int(fields["rows"]), int(fields["columns"]), names)
 
 
 def _parse_ok(rest):
     if rest == "begin":
         return BeginTaken()
-    return RowTaken(int(_matched(_OK_ROW, rest)["index"]))
+    return RowTaken(int(matched(_OK_ROW, rest)["index"]))
 
 
 def _parse_result(rest):
-    fields = _matched(_RESULT, rest)
+    if rest.startswith("task="):
+        return grid_results.parse_result(rest)
+    fields = matched(_RESULT, rest)
     recognition = Recognition(
         class_index=int(fields["class_index"]),
-        name=urllib.parse.unquote(fields["name"], errors="strict"),
+        name=decoded(fields["name"]),
         score=float(fields["score"]),
         cycles=int(fields["cycles"]),
         arena_bytes=int(fields["arena_bytes"]),
@@ -245,14 +304,14 @@ def _parse_result(rest):
     )
     scores = recognition.scores
     if min(scores) < -128 or max(scores) > 127:
-        raise _ContradictionError("scores must be from -128 to 127")
+        raise ContradictionError("scores must be from -128 to 127")
     if recognition.class_index >= len(scores) or scores[recognition.class_index] != max(scores):
-        raise _ContradictionError("the class must be that of the largest score")
+        raise ContradictionError("the class must be that of the largest score")
     return recognition
 
 
 def _parse_error(rest):
-    fields = _matched(_ERROR, rest)
+    fields = matched(_ERROR, rest)
     return Refusal(fields["code"], fields["sentence"])
 
 
@@ -263,10 +322,3 @@ _PARSERS = {
     "result": _parse_result,
     "error": _parse_error,
 }
-
-
-def _matched(pattern, text):
-    match = pattern.fullmatch(text)
-    if match is None:
-        raise ValueError(f"must be of the form {pattern.pattern}. Received: {shorten(text)}")
-    return match.groupdict()

@@ -3,14 +3,16 @@
 
 import collections
 import random
+import re
 import zlib
 
 import numpy as np
 import pytest
 
 from keras_micronet.luma import luma
-from tests.tflm.firmware.reference_device import ReferenceDevice
+from tests.tflm.firmware.reference_device import ReferenceDevice, with_checksum
 from tflm.firmware.link import serial_client, serial_packets
+from tflm.firmware.link.grid_results import ClassMap, FoundObject, FoundObjects
 from tflm.firmware.link.serial_client import (
     DeviceRefused,
     DeviceSilent,
@@ -21,6 +23,7 @@ from tflm.firmware.link.serial_client import (
 )
 from tflm.firmware.link.serial_packets import (
     BeginTaken,
+    GridInformation,
     ModelInformation,
     Recognition,
     Refusal,
@@ -76,6 +79,120 @@ def test_rows_must_fit_the_packet():
 
 MODEL = "model=00ab12cd input=8x10 channels=1 classes=7 arena=496 runtime=static"
 RESULT = "result class=1 name=two%20w%C3%B6rds score=-2.250 cycles=123 arena=400 scores=-7,12,-128"
+
+
+GRID_MODEL = f"{MODEL} task=detect grid=20x15 names=one%00two%20w%C3%B6rds%00%25%00d%00e%00f%00g"
+OBJECTS = "result task=detect objects=2 cycles=12 arena=400 list=6,319,0,48,24,32768;0,5,239,8,8,1"
+NO_OBJECTS = "result task=detect objects=0 cycles=12 arena=400 list="
+JOINTS = "result task=keypoints objects=2 cycles=12 arena=400 list=0,1,2,3,4,77;6,5,4,3,2,9000"
+CELLS = (
+    "result task=segment left=40 top=0 width=240 height=238 cycles=12 arena=400 "
+    "cells=3,0,0,0,0,0,1,2 map=000700070600"
+)
+GRID_RESULTS = (OBJECTS, NO_OBJECTS, JOINTS, CELLS)
+
+
+def test_lines_of_grids_are_read_field_for_field():
+    names = ("one", "two wörds", "%", "d", "e", "f", "g")
+    assert parse_line(f"ready {GRID_MODEL}".encode()).grid == GridInformation(
+        "detect", 15, 20, names
+    )
+    assert parse_line(f"ready {MODEL}".encode()).grid is None
+    first = FoundObject(class_index=6, x=319, y=0, width=48, height=24, score=32768)
+    second = FoundObject(class_index=0, x=5, y=239, width=8, height=8, score=1)
+    assert parse(OBJECTS) == FoundObjects("detect", (first, second), 12, 400)
+    assert parse(NO_OBJECTS) == FoundObjects("detect", (), 12, 400)
+    joints = parse(JOINTS)
+    assert (joints.task, [each.class_index for each in joints.objects]) == ("keypoints", [0, 6])
+    counts, classes = (3, 0, 0, 0, 0, 0, 1, 2), b"\0\7\0\7\6\0"
+    assert parse(CELLS) == ClassMap(40, 0, 240, 238, counts, classes, 12, 400)
+
+
+def parse(line):
+    return parse_line(with_checksum(line).encode())
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        OBJECTS.replace("objects=2", "objects=3"),
+        OBJECTS.replace("32768", "32769"),
+        OBJECTS.replace(",1", ",0"),
+        OBJECTS.replace("8,8,1", "8,8"),
+        OBJECTS.replace("319", "-1"),
+        OBJECTS.replace("319", "1234567890"),
+        OBJECTS.replace("32768", "0"),  # the more probable one first
+        OBJECTS.replace(";", ","),
+        OBJECTS.replace(";", ";;"),
+        f"{OBJECTS};",
+        OBJECTS.replace("detect", "find"),
+        OBJECTS.replace("detect", "segment"),
+        JOINTS.replace("list=0", "list=7"),  # in their order
+        JOINTS.replace("list=0", "list=6"),  # each once
+        CELLS.replace("cells=3", "cells=4"),
+        CELLS.replace("map=00", "map=01"),
+        CELLS.replace("map=0", "map="),
+        CELLS.replace("map=000700070600", "map="),
+        CELLS.replace(",2 ", " "),  # a class that is not counted
+        CELLS.replace("left=40", "left=x"),
+    ],
+)
+def test_contradictions_of_grids_are_refused(line):
+    """Though their checksums are right."""
+    assert line not in GRID_RESULTS
+    with pytest.raises(ValueError, match="must be one of ready, info, ok, result and error"):
+        parse(line)
+
+
+@pytest.mark.parametrize("line", GRID_RESULTS)
+def test_every_wrong_byte_of_a_grid_result_is_seen(line):
+    whole = with_checksum(line)
+    for index in range(len("result "), len(whole)):
+        for byte in b"0123456789abcdef,; =":
+            if chr(byte) == whole[index]:
+                continue
+            with pytest.raises(ValueError):
+                parse_line(whole[:index].encode() + bytes([byte]) + whole[index + 1 :].encode())
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"{GRID_MODEL} more=1",
+        GRID_MODEL.replace("detect", "classify"),
+        GRID_MODEL.replace("20x15", "20"),
+        GRID_MODEL.replace("%00g", ""),  # as many names as classes
+        GRID_MODEL.replace("two", "%1b[2J"),  # nothing for a terminal to obey
+        GRID_MODEL.replace("%C3", "%FF"),
+    ],
+)
+def test_other_models_of_grids_are_refused(line):
+    with pytest.raises(ValueError, match="must be one of ready"):
+        parse_line(f"ready {line}".encode())
+
+
+@pytest.mark.parametrize(
+    ("told", "line", "words"),
+    [
+        (MODEL, OBJECTS, "task classify. Received: detect"),
+        (GRID_MODEL, RESULT, "task detect. Received: classify"),
+        (GRID_MODEL, JOINTS, "task detect. Received: keypoints"),
+        (GRID_MODEL, OBJECTS.replace("list=6", "list=7"), "classes from 0 to 6. Received: 7"),
+        (GRID_MODEL.replace("detect", "segment"), CELLS, "8 counts and 300 cells. .* 8 and 6"),
+    ],
+)
+def test_results_of_another_model_are_none(told, line, words):
+    information = parse_line(f"ready {told}".encode())
+    answer = parse_line(line.encode()) if line == RESULT else parse(line)
+    assert re.search(words, information.misfit(answer))
+
+
+def test_results_of_the_model_fit_it():
+    detect = parse_line(f"ready {GRID_MODEL}".encode())
+    small = GRID_MODEL.replace("detect", "segment").replace("20x15", "3x2")
+    assert detect.misfit(parse(OBJECTS)) is None
+    assert parse_line(f"ready {small}".encode()).misfit(parse(CELLS)) is None
+    assert detect.misfit(RowTaken(3)) is None
 
 
 def test_lines_are_read_field_for_field():
@@ -138,6 +255,7 @@ def test_no_bytes_break_the_reading():
     """Random changes of good lines: an answer or a `ValueError`, nothing else."""
     generator = random.Random(0)
     lines = [f"ready {MODEL}", f"info {MODEL}", "ok begin", "ok row 7", RESULT, "error size x"]
+    lines += [f"info {GRID_MODEL}", *map(with_checksum, GRID_RESULTS)]
     refused = 0
     for _ in range(5000):
         data = bytearray(generator.choice(lines).encode())
