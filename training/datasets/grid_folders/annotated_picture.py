@@ -71,11 +71,11 @@ class Boxes:
                 f"{where}: {_text_of(box)} in a picture of {size[1]} x {size[0]}",
             )
         for box in boxes[~has_area]:
-            findings.note("Left out: {count} boxes without area", f"{where}: {_text_of(box)}")
+            findings.note("Left out: boxes without area", f"{where}: {_text_of(box)}")
         beyond = np.abs(clipped - boxes).max(axis=1, initial=0) > _HARMLESS_PIXELS
         for box in boxes[is_inside & beyond]:
             findings.note(
-                "Clipped: {count} boxes that reach beyond their picture",
+                "Clipped: boxes that reach beyond their picture",
                 f"{where}: {_text_of(box)} in a picture of {size[1]} x {size[0]}",
             )
         rows = np.concatenate([self.rows[:, :1], clipped], axis=1)[has_area & is_inside]
@@ -279,7 +279,7 @@ class Joints:
         """Joints outside of the picture are not there."""
         outside = np.any((self.places < 0) | (self.places > np.array(size)), axis=1)
         if outside.any():
-            findings.note("Left out: joints outside of {count} pictures", where)
+            findings.note("Left out: joints outside of their picture", where)
         places = np.where(outside[:, np.newaxis], np.nan, self.places)
         return dataclasses.replace(self, places=places)
 

@@ -220,7 +220,7 @@ class _Reader:
             where = f"{self._file}, {shorten(images[number]['file_name'], 80)}"
             mine = annotations[number]
             if not mine and self._task != KEYPOINTS:
-                self._findings.note("Nothing is in {count} pictures that have no annotation", where)
+                self._findings.note("Nothing is in pictures that have no annotation", where)
             pictures += [
                 AnnotatedPicture(path, where, label, self._part, size)
                 for label in self._labels(mine, where, size)
@@ -275,7 +275,7 @@ class _Reader:
                 continue
             if path.suffix.lower() in SUFFIXES:
                 self._findings.note(
-                    "Left out: {count} pictures that no annotations name",
+                    "Left out: pictures that no annotations name",
                     os.path.relpath(path, self._folder),
                 )
             elif entry.is_file(follow_symlinks=False) and base != self._folder:
@@ -330,7 +330,7 @@ class _Reader:
         if type(number) is int and number in self._numbers:
             return True
         if self._task == KEYPOINTS and self._numbers:
-            self._findings.note("Left out: {count} objects of categories without joints", where)
+            self._findings.note("Left out: objects of categories without joints", where)
         elif self._numbers:
             self._complain(
                 "every annotation must have the `category_id` of a category: add the category, or "
@@ -341,7 +341,7 @@ class _Reader:
 
     def _row(self, annotation, where):
         if annotation.get("iscrowd"):
-            self._findings.note("Left out: {count} crowds (`iscrowd`), which have no centre", where)
+            self._findings.note("Left out: crowds (`iscrowd`), which have no centre", where)
             return None
         box = self._box(annotation, where)
         return None if box is None else (self._numbers[annotation["category_id"]], *box)
@@ -364,7 +364,7 @@ class _Reader:
         number = self._numbers[annotation["category_id"]]
         if annotation.get("iscrowd"):
             self._findings.note(
-                "Counts as neither class nor background: the area of {count} crowds (`iscrowd`)",
+                "Counts as neither class nor background: the area of crowds (`iscrowd`)",
                 where,
             )
             number = IGNORED
@@ -385,7 +385,7 @@ class _Reader:
         """`None` for an instance without a joint."""
         values = _finite_numbers(annotation.get("keypoints"))
         if annotation.get("iscrowd") or (values is not None and not any(values[2::3])):
-            self._findings.note("Left out: {count} instances without joints", where)
+            self._findings.note("Left out: instances without joints", where)
             return None
         if values is None or len(values) != 3 * self._class_count:
             self._complain(

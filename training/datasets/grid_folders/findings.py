@@ -23,7 +23,7 @@ class Findings:
         """Adds something to a sentence that names what was done with it.
 
         Args:
-            text: the sentence without a full stop; `{count}` in it becomes the number of items.
+            text: the sentence without a full stop.
             item: a file, or a place in one.
         """
         self._notes[text].append(shorten(item, 160))
@@ -40,6 +40,6 @@ class Findings:
     def notes(self) -> list[str]:
         """A sentence for each kind of note."""
         return [
-            f"{text.format(count=len(items))}: {list_some(items, _MOST_NAMED)}."
+            f"{text} ({len(items)}): {list_some(items, _MOST_NAMED)}."
             for text, items in self._notes.items()
         ]

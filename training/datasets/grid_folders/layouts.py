@@ -59,7 +59,9 @@ class _Layout:
     read: Callable[[pathlib.Path, str, int, Findings], FolderContents]
 
 
-_COCO_FILES = "annotations/*.json and images, or train/*.json beside the pictures of train, ..."
+_COCO_FILES = (
+    "annotations/*.json and images, or train/*.json beside the pictures of train, val and test"
+)
 _YOLO_FILES = "data.yaml, images/ and labels/*.txt"
 _LAYOUTS = (
     _Layout(
@@ -223,7 +225,7 @@ def _without_unused(contents, task, findings):
         return contents
     for number, name in enumerate(contents.class_names):
         if number not in shown:
-            findings.note("Left out: {count} classes of which nothing is there", name)
+            findings.note("Left out: classes of which nothing is there", name)
     table = np.zeros(256 if task == SEGMENT else len(contents.class_names), np.int64)
     table[used] = np.arange(len(used))
     pictures = [

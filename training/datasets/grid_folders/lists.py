@@ -77,7 +77,7 @@ def in_listed_parts(
                 )
     for name in pictures:
         if name not in part_of:
-            findings.note("Left out: {count} pictures that are in no list", name)
+            findings.note("Left out: pictures that are in no list", name)
     return tuple(
         dataclasses.replace(picture, part=part_of[name])
         for name, picture in pictures.items()

@@ -26,7 +26,7 @@ MISSING_CLASSES = (
     "masks must come with the names of their classes: write them into classes.txt, one a line, the "
     "first that of the value 1"
 )
-WITHOUT_MASK = "Left out: {count} pictures that have no mask"
+WITHOUT_MASK = "Left out: pictures that have no mask"
 
 
 @dataclasses.dataclass(frozen=True)

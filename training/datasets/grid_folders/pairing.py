@@ -101,7 +101,7 @@ def paired(
     places: Sequence[Place],
     suffix: str,
     findings: Findings,
-    without: str = "Nothing is in {count} pictures that have no annotation",
+    without: str = "Nothing is in pictures that have no annotation",
     others: Sequence[str] = (),
 ) -> list[Pair]:
     """Finds the pairs of some places.
@@ -154,9 +154,9 @@ def _by_name(folder, place, where, suffixes, findings, known=(), others=()):
         path = pathlib.Path(entry.path)
         suffix = path.suffix.lower()
         if entry.is_symlink():
-            findings.note("Ignored: {count} symbolic links", _relative(folder, path))
+            findings.note("Ignored: symbolic links", _relative(folder, path))
         elif not entry.is_file(follow_symlinks=False):
-            findings.note("Ignored: {count} entries that are no files", _relative(folder, path))
+            findings.note("Ignored: entries that are no files", _relative(folder, path))
         elif suffix in suffixes:
             name = path.relative_to(where).with_suffix("").as_posix()
             found[name].append(path)
@@ -169,12 +169,10 @@ def note_other_file(folder: pathlib.Path, path: pathlib.Path, findings: Findings
     """Names a file that is neither picture nor annotation; pictures of other formats come apart."""
     kind = kind_of_file(path)
     if kind is None:
-        findings.note("Ignored: {count} files of other formats", _relative(folder, path))
+        findings.note("Ignored: files of other formats", _relative(folder, path))
         return
     findings.note(
-        "Left out: {count} files that may be pictures (to use them: "
-        + remedies([kind]).replace("{", "{{").replace("}", "}}")
-        + ")",
+        f"Left out: files that may be pictures (to use them: {remedies([kind])})",
         _relative(folder, path),
     )
 

@@ -157,7 +157,7 @@ def _read_objects(path, where, findings):
             )
             continue
         if (element.findtext("difficult") or "").strip() == "1":
-            findings.note("Kept as others: {count} objects marked as difficult", f"{where}: {name}")
+            findings.note("Kept as others: objects marked as difficult", f"{where}: {name}")
         boxes.append((name, box))
     return _Objects(boxes, _size(root.find("size")))
 

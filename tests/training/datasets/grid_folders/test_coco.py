@@ -108,7 +108,10 @@ def test_pictures_without_annotation_show_nothing(make_folder, load):
         for label in labels_of(part)
     ]
     assert sorted(counts) == [0, 0, 2, 2, 2, 2]
-    assert any("Nothing is in 2 pictures" in note and "p1.jpg" in note for note in dataset.notes)
+    assert any(
+        "Nothing is in pictures that have no annotation (2)" in note and "p1.jpg" in note
+        for note in dataset.notes
+    )
 
 
 def test_crowds_have_no_centre_and_count_as_neither(make_folder, load):
@@ -117,7 +120,7 @@ def test_crowds_have_no_centre_and_count_as_neither(make_folder, load):
     folder = make_folder([crowd, hen(), egg()])
     dataset = load(folder)
     assert all(len(label) == 2 for label in labels_of(dataset.train))
-    assert any("6 crowds (`iscrowd`), which have no centre" in note for note in dataset.notes)
+    assert any("crowds (`iscrowd`), which have no centre (6)" in note for note in dataset.notes)
     dataset = load(folder, "segment")
     assert any("neither class nor background" in note for note in dataset.notes)
     for label in labels_of(dataset.train):
@@ -266,7 +269,7 @@ def test_each_instance_is_an_example(make_folder, load):
     persons = [person(30, 20, 50, 36), corner, person(1, 1, 2, 2, [0] * 9)]
     dataset = load(make_folder(persons, categories=PERSON), "keypoints")
     assert dataset.class_names == ("nose", "left_hand", "right_hand")
-    assert any("Left out: 6 instances without joints" in note for note in dataset.notes)
+    assert any("Left out: instances without joints (6)" in note for note in dataset.notes)
     # Two of each of four pictures, which parts do not share.
     assert sizes_of(dataset) == (8, 2, 2)
     picture, label = dataset.train.read(0)
@@ -340,7 +343,7 @@ def test_joints_are_checked(make_folder, complaints, load):
         categories=PERSON,
     )
     dataset = load(folder, "keypoints")
-    assert any("joints outside of 6 pictures" in note for note in dataset.notes)
+    assert any("joints outside of their picture (6)" in note for note in dataset.notes)
     assert np.isnan(labels_of(dataset.train)[0][1]).all()
 
 
@@ -351,7 +354,7 @@ def test_one_category_among_others_may_have_joints(make_folder, load):
     )
     dataset = load(folder, "keypoints")
     assert sizes_of(dataset) == (4, 1, 1)
-    assert any("6 objects of categories without joints" in note for note in dataset.notes)
+    assert any("objects of categories without joints (6)" in note for note in dataset.notes)
 
 
 HOSTILE = (

@@ -74,7 +74,7 @@ def test_what_does_not_fit_is_refused(make_folder, complaints, load, write_pictu
     (folder / "masks/train/p1.png").unlink()
     dataset = load(folder, "segment")
     assert sizes_of(dataset) == (3, 1, 1)
-    assert any("have no mask: images/train/p1.jpg" in note for note in dataset.notes)
+    assert any("have no mask (1): images/train/p1.jpg" in note for note in dataset.notes)
 
 
 def test_sixteen_bits_are_read_as_far_as_they_are_numbers_of_classes(make_folder, load, complaints):

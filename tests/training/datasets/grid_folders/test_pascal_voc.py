@@ -55,7 +55,7 @@ def test_lists_tell_the_parts(make_folder, load, write_text):
     write_text(folder / "ImageSets/Main/val.txt", "p6\n")
     dataset = load(folder)
     assert sizes_of(dataset) == (6, 1, 2)
-    assert any("1 pictures that are in no list: p7" in note for note in dataset.notes)
+    assert any("pictures that are in no list (1): p7" in note for note in dataset.notes)
     (folder / "ImageSets/Main/train.txt").rename(folder / "ImageSets/Main/trainval.txt")
     dataset = load(folder)
     # The list of validation pictures is a part of that of both.
@@ -119,7 +119,7 @@ def test_pictures_without_annotation_show_nothing(make_folder, load):
     dataset = load(folder)
     assert sorted(len(label) for label in labels_of(dataset.train)) == [0, 0, 2, 2, 2, 2]
     assert any(
-        "Nothing is in 1 pictures that have no annotation: JPEGImages/p0.jpg" in note
+        "Nothing is in pictures that have no annotation (1): JPEGImages/p0.jpg" in note
         for note in dataset.notes
     )
 
@@ -134,9 +134,9 @@ def test_what_labels_go_through_is_told(make_folder, load):
         )
     )
     notes = " ".join(dataset.notes)
-    assert "Kept as others: 1 objects marked as difficult: Annotations/p0.xml: cell" in notes
-    assert "Left out: 1 boxes without area: Annotations/p1.xml: left=9, top=9, right=9" in notes
-    assert "Clipped: 1 boxes that reach beyond their picture: Annotations/p2.xml" in notes
+    assert "Kept as others: objects marked as difficult (1): Annotations/p0.xml: cell" in notes
+    assert "Left out: boxes without area (1): Annotations/p1.xml: left=9, top=9, right=9" in notes
+    assert "Clipped: boxes that reach beyond their picture (1): Annotations/p2.xml" in notes
     labels = labels_of(dataset.train)
     assert labels[0].tolist() == labels[1].tolist() == labels[3].tolist() == [[1, 20, 10, 50, 30]]
     assert labels[2][1].tolist() == [1, 49, 69, HEIGHT, WIDTH]
@@ -165,8 +165,8 @@ def test_everything_wrong_is_said_at_once(make_folder, complaints, write_picture
         ("must have its picture, a JPEG", "Annotations/lonely.xml without one"),
         ("every annotation must have one picture", "JPEGImages/p5.jpg, JPEGImages/p5.png"),
         ("every image must be readable", "JPEGImages/p6.jpg"),
-        ("Left out: 1 files that may be pictures", "magick mogrify"),
-        ("Ignored: 1 symbolic links", "JPEGImages/linked.jpg"),
+        ("Left out: files that may be pictures", "magick mogrify"),
+        ("Ignored: symbolic links (1)", "JPEGImages/linked.jpg"),
     ]
     for rule, received in expected:
         assert any(rule in line and received in line for line in lines), (rule, received, lines)
@@ -270,7 +270,10 @@ def test_masks_hold_numbers_of_classes(make_masks, load, write_text):
     dataset = load(make_masks(), "segment")
     assert dataset.task == "segment" and dataset.class_names == ("cat", "dog")
     assert sum(sizes_of(dataset)) == 5
-    assert any("Left out: 1 pictures that have no mask" in note for note in dataset.notes)
+    assert any(
+        "Left out: pictures that have no mask (1): JPEGImages/p5.jpg" in note
+        for note in dataset.notes
+    )
     for label in labels_of(dataset.train):
         assert label.dtype == np.uint8
         assert np.unique(label).tolist() == [0, 1, 2, 255]
@@ -306,7 +309,9 @@ def test_the_challenge_s_own_classes_are_known(make_masks, load, write_text):
     dataset = load(folder, "segment")
     assert dataset.class_names == ("dog", "person")
     assert (labels_of(dataset.train)[0][:10, :20] == 1).all()
-    assert any("18 classes of which nothing is there" in note for note in dataset.notes)
+    assert any(
+        "classes of which nothing is there (18): aeroplane" in note for note in dataset.notes
+    )
 
 
 def test_masks_that_fit_nothing_are_refused(make_masks, complaints):

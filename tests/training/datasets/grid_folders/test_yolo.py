@@ -53,7 +53,7 @@ def test_lists_may_tell_the_parts(make_folder, load, write_text, complaints):
     write_text(folder / "test.txt", "p4.png")
     dataset = load(folder)
     assert sizes_of(dataset) == (2, 2, 1)
-    assert any("in no list: p5.png" in note for note in dataset.notes)
+    assert any("in no list (1): p5.png" in note for note in dataset.notes)
     write_text(folder / "test.txt", "p0.png\nnowhere.png")
     text = " ".join(complaints(folder))
     assert "'p0.png' in train and test" in text and "'nowhere.png' in test.txt" in text
@@ -68,7 +68,7 @@ def test_texts_may_stand_beside_pictures(tmp_path, load, write_picture, write_te
     assert dataset.class_names == ("egg",)
     assert labels_of(dataset.train)[0][:, 0].tolist() == [0]
     assert not any("classes.txt" in note for note in dataset.notes)
-    assert any("Left out: 1 classes of which nothing is there: hen" in n for n in dataset.notes)
+    assert any("Left out: classes of which nothing is there (1): hen" in n for n in dataset.notes)
 
 
 POLYGON = "0 0.25 0.25 0.75 0.25 0.75 0.75 0.25 0.75\n"
@@ -94,7 +94,9 @@ def test_pictures_without_text_or_lines_show_nothing(make_folder, load):
     (folder / "labels/train/p2.txt").unlink()
     dataset = load(folder)
     assert [len(label) for label in labels_of(dataset.train)] == [0, 0, 0, 2]
-    assert any("Nothing is in 1 pictures" in note for note in dataset.notes)
+    assert any(
+        "Nothing is in pictures that have no annotation (1)" in note for note in dataset.notes
+    )
 
 
 def test_everything_wrong_is_said_at_once(make_folder, complaints, write_text):
@@ -119,7 +121,7 @@ def test_everything_wrong_is_said_at_once(make_folder, complaints, write_text):
         ("from 0 to 1", "labels/train/p3.txt, line 2: 0.5 0.5"),
         ("a class and 4 numbers", "labels/val/p4.txt, line 1: 0 0.5 nan"),
         ("must have its picture", "labels/val/lonely.txt without one"),
-        ("Left out: 1 boxes without area", "labels/test/p5.txt"),
+        ("Left out: boxes without area (1)", "labels/test/p5.txt"),
     ):
         assert any(rule in line and received in line for line in lines), (rule, received, lines)
 
