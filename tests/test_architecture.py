@@ -20,6 +20,7 @@ ROOMS = {
     "tflm": (
         "firmware",
         "package",
+        "tasks",
         "report",
         "static",
         "verification",

@@ -15,7 +15,7 @@ import numpy as np
 from keras_micronet import run_folders
 from keras_micronet.files.archives import DamagedFileError
 from keras_micronet.grid_answers.labels import output_stride
-from keras_micronet.grid_answers.tasks import CLASSIFY
+from keras_micronet.grid_answers.tasks import CLASSIFY, DETECT, KEYPOINTS, SEGMENT
 
 _FILES = (
     run_folders.MODEL,
@@ -23,6 +23,8 @@ _FILES = (
     run_folders.CALIBRATION,
     run_folders.TEST,
 )
+# What trainings measure the models of each task by, as `run.json` calls it.
+_MEASURES = {CLASSIFY: "accuracy", DETECT: "mean_f1", SEGMENT: "mean_iou", KEYPOINTS: "pck"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,11 +45,12 @@ class FloatRun:
 
     Attributes:
         folder: its path, if it is still beside the other one; else its name.
-        test_accuracy: of its float model, 0 to 1, on all test images of the dataset.
+        test_value: how good its float model is, 0 to 1, on all test images of the dataset: what
+            `_MEASURES` names.
     """
 
     folder: pathlib.Path
-    test_accuracy: float
+    test_value: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,7 +82,7 @@ class TrainedRun:
     @property
     def float_test_value(self) -> float | None:
         """How good the float run that came before is on all test images, if that is known."""
-        return None if self.float_run is None else self.float_run.test_accuracy
+        return None if self.float_run is None else self.float_run.test_value
 
     @classmethod
     def load(cls, folder: os.PathLike[str] | str) -> typing.Self:
@@ -126,7 +129,7 @@ class TrainedRun:
                 f"Received: {folder}"
             )
         is_own_model = run_folders.is_own_model(summary)
-        float_run = _float_run(folder, summary)
+        float_run = _float_run(folder, summary, task)
         return cls(
             model, names, calibration, test, folder, float_run, is_own_model, validation, task
         )
@@ -167,13 +170,13 @@ def _read_summary(folder):
         ) from error
 
 
-def _float_run(folder, summary):
+def _float_run(folder, summary, task):
     """What `run.json` tells of the float run; `None` if it tells nothing, or nonsense."""
     section = summary.get("quantization")
     section = section if isinstance(section, dict) else {}
-    name, accuracy = section.get("float_run"), section.get("float_test_accuracy")
+    name, value = section.get("float_run"), section.get(f"float_test_{_MEASURES[task]}")
     is_name = isinstance(name, str) and pathlib.PurePath(name).name == name and name.isprintable()
-    if not is_name or not isinstance(accuracy, float) or not 0 <= accuracy <= 1:
+    if not is_name or not isinstance(value, float) or not 0 <= value <= 1:
         return None
     beside = folder.parent / name
-    return FloatRun(beside if beside.is_dir() else pathlib.Path(name), accuracy)
+    return FloatRun(beside if beside.is_dir() else pathlib.Path(name), value)

@@ -26,7 +26,13 @@ from keras_micronet.quantization.ranges import (
     least_error_range,
 )
 from keras_micronet.quantization.representative_data import representative_batches
-from keras_micronet.quantization.schemes import BUILTIN, FUSED, find_kernels, find_scheme
+from keras_micronet.quantization.schemes import (
+    BUILTIN,
+    DENSE,
+    FUSED,
+    find_kernels,
+    find_scheme,
+)
 
 _TOLERATED_RATIO = 1.25  # of the mean squared errors of the outputs, 1 dB
 _MOST_COMPARED_BATCHES = 4
@@ -88,7 +94,9 @@ def quantize_aware(
             `tf.data.Dataset`.
         scheme: name in `SCHEMES`: "int8"; "int8_head4" for 4-bit weights in the
             model's dense layers with one scale each;
-            "int8_head4_per_channel" with a scale for each output.
+            "int8_head4_per_channel" with a scale for each output. A model without such layers, as
+            grid models are, has "int8" only: the dense layers within Dynamic Shift-Max are 8-bit
+            always.
         tools: `CalibrationTools`.
         kernels: what will compute on the device: "fused" for this project's own kernels,
             "builtin" for TensorFlow Lite Micro's operators.
@@ -97,14 +105,13 @@ def quantize_aware(
         A `QuantizeAwareModel`.
 
     Raises:
-        ValueError: if the scheme is unknown; layers cannot be quantized, or weights
-            are not finite, which are all named; or the data are empty, infinite or of
-            another shape.
+        ValueError: if the scheme is unknown, or for dense layers that the model has not; layers
+            cannot be quantized, or weights are not finite, which are all named; or the data are
+            empty, infinite or of another shape.
         ImportError: if tensorflow-model-optimization is not installed.
     """
-    find_scheme(scheme)
     find_kernels(kernels)
-    unroll(model)
+    _require_head(find_scheme(scheme), unroll(model))
     require_finite_weights(model)
     batches = representative_batches(representative_data, model.input_shape[1:])
     float_model = _float32_copy(model)
@@ -174,6 +181,17 @@ def recalibrated(
             ranges[name] = least_error_range(observations[name])
     result.activation_ranges = ranges
     return result
+
+
+def _require_head(scheme, steps):
+    """Nobody is to believe that weights have 4 bits where none have."""
+    if scheme.head != DENSE and not any(step.kind == "dense" for step in steps):
+        raise ValueError(
+            f"`scheme` {scheme.name} must be for a model with dense layers at its end, whose "
+            f"weights get {scheme.head.bits} bits; this one has none, and nothing would be "
+            "smaller: take scheme='int8'. "
+            f"Received: scheme={scheme.name!r}"
+        )
 
 
 def _float32_copy(model):

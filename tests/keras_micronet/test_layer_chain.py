@@ -65,6 +65,12 @@ def described(model):
         (lambda: keras.layers.Activation("hard_swish", name="x"), [("x", "hard_swish")]),
         (lambda: keras.layers.Activation("hard_silu", name="x"), [("x", "hard_swish")]),
         (lambda: keras.layers.Activation("softmax", name="x"), [("x", "softmax")]),
+        (lambda: keras.layers.Activation("sigmoid", name="x"), [("x", "sigmoid")]),
+        (lambda: keras.layers.Activation(tf.nn.sigmoid, name="x"), [("x", "sigmoid")]),
+        (
+            lambda: keras.layers.Conv2D(4, 1, activation="sigmoid", name="x"),
+            [("x", "convolution"), ("x/activation", "sigmoid")],
+        ),
         (lambda: keras.layers.Activation("linear", name="x"), []),
         (lambda: keras.layers.Dense(3, name="x"), [("x", "dense")]),
         (
@@ -446,6 +452,12 @@ def dense(*after):
         (
             lambda: dense(keras.layers.Activation("softmax"), keras.layers.Dense(2, name="later")),
             "softmax must be the last layer. Received: layer 'later' of type Dense after it",
+        ),
+        (
+            lambda: chain(
+                keras.layers.Activation("sigmoid"), layers.GroupedPointwiseConv2D(4, 2, name="a")
+            ),
+            "sigmoid must be the last layer. Received: layer 'a' of type GroupedPointwiseConv2D",
         ),
         (
             lambda: chain(

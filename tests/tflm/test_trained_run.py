@@ -15,7 +15,7 @@ import pytest
 
 from keras_micronet import run_folders
 from tests.keras_micronet.files.test_archives import damage
-from tests.tflm import pictures
+from tests.tflm import grid_pictures, pictures
 from tflm import command_line
 from tflm.trained_run import TrainedRun
 
@@ -85,7 +85,7 @@ def test_it_is_read_by_who_has_imported_nothing_else(written):
 def test_float_run_is_remembered_if_it_makes_sense(run_copy, section, accuracy):
     (run_copy / "run.json").write_text(json.dumps({"format": 1, "quantization": section}))
     run = TrainedRun.load(run_copy)
-    assert (None if run.float_run is None else run.float_run.test_accuracy) == accuracy
+    assert (None if run.float_run is None else run.float_run.test_value) == accuracy
 
 
 def test_a_run_that_is_not_complete_is_refused(run_copy, tmp_path, capsys):
@@ -202,3 +202,52 @@ def test_an_export_never_takes_the_place_of_its_run(run_copy, capsys, output):
     assert command_line.main(words) == 2
     assert "output must be a" in capsys.readouterr().err
     assert {path: path.read_bytes() for path in run_copy.iterdir()} == before
+
+
+# Models that answer for the cells of a grid
+
+
+@pytest.fixture(scope="module")
+def written_grid(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("grids") / "run"
+    model = grid_pictures.small_model("detect")
+    return grid_pictures.write_run(folder, "detect", model, tests=4, validation=3)
+
+
+def test_the_task_and_its_labels_are_read(written_grid):
+    run = TrainedRun.load(written_grid)
+    assert run.task == "detect" and run.class_names == grid_pictures.CLASS_NAMES
+    assert len(run.test) == len(run.test.labels) == 4 and len(run.validation) == 3
+    images, labels = grid_pictures.pictures("detect", 4, 1)
+    np.testing.assert_array_equal(run.test.images, images)
+    np.testing.assert_array_equal(run.test.labels, labels)
+
+
+@pytest.mark.parametrize(
+    ("task", "rule"),
+    [
+        ("keypoints", "outputs. Received: 2 names"),
+        ("classify", "must name the model's outputs, one a line"),
+        ("segment", "labels must be uint8"),
+        ("count", "task=count in run.json"),
+    ],
+)
+def test_tasks_must_fit_the_model_and_the_labels(written_grid, tmp_path, capsys, task, rule):
+    folder = shutil.copytree(written_grid, tmp_path / "run")
+    summary = json.loads((folder / "run.json").read_text())
+    (folder / "run.json").write_text(json.dumps({**summary, "task": task}))
+    assert rule in refusal(folder, tmp_path, capsys)
+
+
+def test_classes_are_not_a_grids(run_copy, tmp_path, capsys):
+    summary = json.loads((run_copy / "run.json").read_text())
+    (run_copy / "run.json").write_text(json.dumps({**summary, "task": "detect"}))
+    assert "must put out a map (rows, columns, answers)" in refusal(run_copy, tmp_path, capsys)
+
+
+def test_float_run_of_a_grid_is_remembered_by_its_measure(written_grid, tmp_path):
+    folder = shutil.copytree(written_grid, tmp_path / "run")
+    summary = json.loads((folder / "run.json").read_text())
+    section = {"float_run": "float", "float_test_mean_f1": 0.8, "float_test_accuracy": 0.1}
+    (folder / "run.json").write_text(json.dumps({**summary, "quantization": section}))
+    assert TrainedRun.load(folder).float_test_value == 0.8

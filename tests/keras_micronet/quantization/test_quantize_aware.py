@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 
 from keras_micronet import layers
+from keras_micronet.grid import HeatmapCrossentropy, MicroNetGrid
 from keras_micronet.quantization import (
     CalibrationTools,
     QuantizeAwareModel,
@@ -337,3 +338,48 @@ def test_damaged_weights_are_refused_before_anything_is_done():
     damaged = f"{model.layers[3].kernel.path}, {model.layers[4].bias.path}"
     with pytest.raises(ValueError, match=f"Every weight must be finite: .*in {damaged}"):
         quantize_aware(model, chains.random_images(model, 4))
+
+
+# Models that answer for the cells of a grid
+
+
+def grid_model(task, output_stride=8, size=(20, 29)):
+    """Of odd sides: three rows and four columns of 8 pixels."""
+    options = {"classes": 2, "weights": None, "blocks": 2, "shift_max": (2,)}
+    return MicroNetGrid("M0", task, input_shape=(*size, 1), output_stride=output_stride, **options)
+
+
+@pytest.mark.parametrize(
+    ("task", "activation", "answers"),
+    [("detect", tf.nn.softmax, 3), ("keypoints", tf.sigmoid, 2)],
+)
+def test_grids_have_maps_of_logits(task, activation, answers):
+    model = grid_model(task)
+    images = np.random.default_rng(0).integers(0, 256, (3, 20, 29, 1)).astype(np.float32)
+    quantized = quantize_aware(model, images)
+    logits = quantized.logits(images)
+    assert logits.shape == (3, 3, 4, answers)
+    np.testing.assert_allclose(quantized(images), activation(logits), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        activation(quantized.float_logits(images)), model(images), rtol=1e-3, atol=1e-5
+    )
+
+
+def test_grids_learn_with_their_rounding():
+    model = grid_model("keypoints")
+    images = np.random.default_rng(0).integers(0, 256, (4, 20, 29, 1)).astype(np.float32)
+    quantized = quantize_aware(model, images)
+    quantized.compile(keras.optimizers.Adam(1e-3), HeatmapCrossentropy(), run_eagerly=True)
+    there = np.zeros((4, 3, 4, 2), np.float32)
+    there[:, 1, 2] = 1
+    before = quantized.logits(images)
+    losses = [float(quantized.train_on_batch(images, there)) for _ in range(5)]
+    assert losses[-1] < losses[0]
+    assert np.abs(quantized.logits(images) - before).max() > 0
+
+
+@pytest.mark.parametrize("scheme", SCHEMES[1:])
+def test_schemes_of_dense_layers_are_refused_where_there_are_none(scheme):
+    rule = f"dense layers at its end.*int8'. Received: scheme='{scheme}'"
+    with pytest.raises(ValueError, match=rule):
+        quantize_aware(grid_model("detect"), np.zeros((1, 20, 29, 1)), scheme)

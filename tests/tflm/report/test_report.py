@@ -35,6 +35,7 @@ from tflm.report.files import report_files
 from tflm.report.markdown import to_markdown
 from tflm.report.tensor_noise import TensorNoise
 from tflm.static.runtime import StaticRuntime
+from tflm.tasks.classes import ClassAnswers, Example
 from tflm.verification.accuracy_cost import AccuracyCost
 from tflm.verification.operation_check import OperationCheck
 from tflm.verification.verification import OutputCheck, Verification
@@ -101,18 +102,25 @@ NONE_OF_THESE = ThresholdChoice(
 FRAMES_ONLY = dataclasses.replace(STATIC, rows_arena_bytes=None)
 
 
+ANSWERS = ClassAnswers(
+    classes=10,
+    own_accuracy=0.985,
+    float_run_accuracy=None,
+    cost=COST,
+    only_class=None,
+    none_of_these=NONE_OF_THESE,
+)
+_OF_ANSWERS = {field.name for field in dataclasses.fields(ANSWERS)}
+
+
 def make_report(graph, runtime=MICRO, **changes):
+    of_answers = {name: changes.pop(name) for name in _OF_ANSWERS & set(changes)}
     values = {
         "model_name": "micronet_m0",
         "input_shape": (1, 32, 48, 3),
-        "classes": 10,
+        "answers": dataclasses.replace(ANSWERS, **of_answers),
         "keras_model": report.FLOAT,
-        "keras_accuracy": 0.985,
-        "float_run_accuracy": None,
-        "cost": COST,
-        "only_class": None,
         "verification": VERIFICATION,
-        "none_of_these": NONE_OF_THESE,
         "kernels": "builtin",
         "run_folder": "runs/photos",
         "runtime": dataclasses.replace(runtime, live_bytes=live_bytes(graph)),
@@ -316,7 +324,7 @@ def test_quantization_aware_model_has_three_accuracies():
     shown = make_report(
         residual(),
         keras_model=report.QUANTIZATION_AWARE,
-        keras_accuracy=0.9805,
+        own_accuracy=0.9805,
         float_run_accuracy=0.9712,
         noise=(NOISE,),
     )
@@ -370,7 +378,7 @@ def test_every_file_that_markdown_shows_is_there():
 
 def examples(count):
     images = np.random.default_rng(0).integers(0, 256, (count, 8, 8, 3), np.uint8)
-    return tuple(report.Example(image, "cat", "dog") for image in images)
+    return tuple(Example(image, "cat", "dog") for image in images)
 
 
 @pytest.mark.parametrize("count", [1, 8, 11])
@@ -387,7 +395,7 @@ def test_examples_are_shown(count):
 
 def test_gray_examples_are_gray():
     images = np.array([[[0], [128]], [[128], [255]]], np.uint8)
-    shown = make_report(residual(), examples=(report.Example(images, "cat", "cat"),))
+    shown = make_report(residual(), examples=(Example(images, "cat", "cat"),))
     with Image.open(io.BytesIO(report_files(shown)["report_predictions.png"])) as picture:
         pixels = np.asarray(picture.convert("RGB")).astype(int)
     assert np.ptp(pixels, axis=-1).max() <= 40  # the ink of the titles is nearly black
@@ -534,10 +542,10 @@ def test_operations_are_called_what_they_compute():
 
 def test_pictures_say_that_mistakes_come_first():
     image = np.zeros((8, 8, 3), np.uint8)
-    examples = [report.Example(image, "cat", answer) for answer in ("dog", "cat", "cat")]
+    examples = [Example(image, "cat", answer) for answer in ("dog", "cat", "cat")]
     shown = make_report(residual(), examples=tuple(examples))
     accuracy = f"{100 * COST.int8_accuracy:.2f}%"
-    assert plots._examples_title(shown) == (
+    assert shown.answers.examples_title() == (
         f"1 mistake first, then 2 test images that are recognised: of all, {accuracy} are"
     )
     assert "Mistakes first, if there are any" in to_markdown(shown)
