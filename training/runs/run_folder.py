@@ -26,7 +26,10 @@ A quantize-aware training leaves the same files. Its model is a
 `keras_micronet.quantization.QuantizeAwareModel`, its accuracies are those with quantization
 simulated, and `run.json` has a section `quantization` with the scheme and the float run.
 
-Labels are indices into the class names. The arrays load with `numpy.load(..., allow_pickle=False)`.
+Labels are indices into the class names; of the tasks of a grid they are what
+`keras_micronet.grid_answers.labels` describes. Runs to detect or to find keypoints have a section
+`thresholds` in `run.json`, of each class or joint, chosen on the validation images. The arrays load
+with `numpy.load(..., allow_pickle=False)`.
 An unfinished run has a folder `checkpoints`, from which it continues, and the history so far.
 Every file is written under another name first and then renamed, so none is ever half there. While a
 run is made that replaces a complete one, its files are in the folder `.micronet-replacement` of the
