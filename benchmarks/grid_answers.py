@@ -36,9 +36,9 @@ _FUNCTIONS = {
 _HEAD = """# Reading a grid's answers
 
 By `python -m benchmarks.grid_answers --write`. Instructions, not cycles, counted by an emulated
-Cortex-M4: the same in every run. Scores are background alone; a few objects on background; an object
-in every fourth cell; and any int8 values with thresholds of 1 of 32768, of which most cells must be
-looked at closely. Thresholds are one half else.
+Cortex-M4: the same in every run. Scores are background alone; a few objects on background; an
+object in every fourth cell; and any int8 values with thresholds of 1 of 32768, of which most cells
+must be looked at closely. Thresholds are one half else.
 
 | grid | scores | objects found | `micronet_find_objects` | `_find_keypoints` | `_class_map` |
 |---|---|---|---|---|---|
