@@ -24,7 +24,7 @@ from tflm.toolchains.emulator import Core
 TABLE = RESULTS / "grid_answers.md"
 # A grid of 160x120 pixels, and one of 96x96 pixels; answers are those of detection.
 GRIDS = (Grid(15, 20, 5, 8, 160, 120), Grid(12, 12, 12, 8, 96, 96))
-KINDS = ("background", "10 objects", "every 4th cell", "any scores")
+KINDS = ("background", "a few objects", "every 4th cell", "any scores")
 _FOLDER = pathlib.Path(__file__).parent
 _CORE = Core.CORTEX_M4
 _SCALE, _ZERO_POINT = 0.1, 0
@@ -36,9 +36,9 @@ _FUNCTIONS = {
 _HEAD = """# Reading a grid's answers
 
 By `python -m benchmarks.grid_answers --write`. Instructions, not cycles, counted by an emulated
-Cortex-M4: the same in every run. Scores are background alone; 10 objects on background; an object
-in every fourth cell; and any int8 values with thresholds of 1 of 32768, of which most cells must be
-looked at closely. Thresholds are one half else.
+Cortex-M4: the same in every run. Scores are background alone; a few objects on background; an
+object in every fourth cell; and any int8 values with thresholds of 1 of 32768, of which most cells
+must be looked at closely. Thresholds are one half else.
 
 | grid | scores | objects found | `micronet_find_objects` | `_find_keypoints` | `_class_map` |
 |---|---|---|---|---|---|
@@ -74,7 +74,7 @@ def made_scores(kind, grid):
     values = random.integers(-90, -60, shape)
     values[..., 0] = 60
     rows, columns = np.mgrid[: grid.rows : 2, : grid.columns : 2].reshape(2, -1)
-    if kind == "10 objects":
+    if kind == "a few objects":
         rows, columns = rows[::6][:10], columns[::6][:10]
     if kind != "background":
         values[rows, columns, random.integers(1, grid.answers, len(rows))] = 100
