@@ -56,7 +56,6 @@ FLOAT, INT8, DEVICE = STAGES = ("float", "int8", "device")
 DIGITS = "scattered-digits"
 _RECIPE = RECIPES["detect"]
 _CALIBRATION_IMAGES = 200
-_LOWEST_THRESHOLD = PROBABILITY_ONE // 20  # less probable objects are hardly ever right
 _INT8_SOFTMAX = 256  # a step of TensorFlow's int8 softmax is one 256th
 _KEY = ("data", "network", "seed", "stage")
 
@@ -275,11 +274,11 @@ def peaks(parts, stride, classes):
         stride: side of a cell in pixels.
         classes: number of classes.
     """
-    lowest = np.full(classes, _LOWEST_THRESHOLD)
+    lowest = np.full(classes, quality.LOWEST_THRESHOLD)
     found = {part: find_in_images(answers, lowest) for part, (answers, _) in parts.items()}
     labels = {part: label for part, (_, label) in parts.items()}
     curves = quality.precision_recall(found["validation"], labels["validation"], stride, classes)
-    thresholds = quality.best_thresholds(curves, _LOWEST_THRESHOLD)
+    thresholds = quality.best_thresholds(curves, quality.LOWEST_THRESHOLD)
     counts = {}
     for part, objects in found.items():
         kept = [each.subset(each.scores >= thresholds[each.classes]) for each in objects]

@@ -13,6 +13,8 @@ import numpy as np
 from keras_micronet.grid_answers.labels import IGNORED, NO_OBJECT
 from keras_micronet.grid_answers.objects import CELL, PROBABILITY_ONE, Objects
 
+# What thresholds are chosen from on: less probable objects are many, and hardly ever right.
+LOWEST_THRESHOLD = PROBABILITY_ONE // 20
 # Of a heatmap's joint: part of the image's longer side that it may be found away from its place.
 KEYPOINT_TOLERANCE = 0.1
 

@@ -15,6 +15,7 @@ from keras_micronet.grid_answers.objects import (
     quantized_probabilities,
 )
 from keras_micronet.grid_answers.quality import (
+    LOWEST_THRESHOLD,
     DetectionCounts,
     JointCounts,
     PrecisionRecall,
@@ -32,8 +33,6 @@ from tflm.tasks.spread import mistakes_first
 from tflm.tasks.task import Models, Run
 from tflm.verification.grid_cost import compare_grids
 
-# Thresholds are chosen from one twentieth on: less probable objects are hardly ever right.
-LOWEST_THRESHOLD = PROBABILITY_ONE // 20
 _DEFAULT_THRESHOLD = PROBABILITY_ONE // 2
 
 

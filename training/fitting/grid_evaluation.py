@@ -4,22 +4,23 @@
 Its probabilities are read as devices read them, in Q15 by `keras_micronet.grid_answers.objects`.
 """
 
+import abc
 import dataclasses
 from collections.abc import Callable, Iterable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from keras_micronet.grid_answers.objects import (
-    PROBABILITY_ONE,
     Objects,
     find_in_images,
     find_keypoints,
     quantized_probabilities,
 )
 from keras_micronet.grid_answers.quality import (
+    LOWEST_THRESHOLD,
     CellCounts,
     DetectionCounts,
     JointCounts,
@@ -33,25 +34,21 @@ from keras_micronet.grid_answers.quality import (
 )
 from training.recipes.recipes import DETECT, KEYPOINTS, SEGMENT
 
-# Thresholds are chosen among those from one twentieth on: less probable objects are many, and
-# hardly ever right.
-LOWEST_THRESHOLD = PROBABILITY_ONE // 20
-
 
 @dataclasses.dataclass(frozen=True)
-class DetectionEvaluation:
-    """What was found among the objects of one part of a dataset.
+class FoundEvaluation:
+    """What was found in one part of a dataset.
 
     Attributes:
         loss: mean loss of a cell.
-        counts: objects of each image and class at the thresholds.
-        curves: precision and recall of each class over its threshold.
-        thresholds: of each class, integers in Q15 `(classes,)`.
+        counts: what was there and right in each image at the thresholds.
+        curves: precision and recall of each class or joint over its threshold.
+        thresholds: of each class or joint, integers in Q15 `(classes,)`.
         found: the `Objects` of each image at the thresholds.
     """
 
     loss: float
-    counts: DetectionCounts
+    counts: Any
     curves: tuple[PrecisionRecall, ...]
     thresholds: np.ndarray
     found: tuple[Objects, ...]
@@ -61,10 +58,27 @@ class DetectionEvaluation:
         """Number of images."""
         return len(self.counts.there)
 
+
+class DetectionEvaluation(FoundEvaluation):
+    """See `FoundEvaluation`; of objects by their classes."""
+
+    counts: DetectionCounts
+
     @property
     def score(self) -> float:
         """What a training is judged by: the mean F1 of the classes."""
         return self.counts.mean_f1
+
+
+class KeypointEvaluation(FoundEvaluation):
+    """See `FoundEvaluation`; of joints."""
+
+    counts: JointCounts
+
+    @property
+    def score(self) -> float:
+        """What a training is judged by: the part of the joints that is found, PCK."""
+        return self.counts.correct
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,35 +108,6 @@ class SegmentationEvaluation:
         return self.counts.mean_iou
 
 
-@dataclasses.dataclass(frozen=True)
-class KeypointEvaluation:
-    """Which joints of one part of a dataset were found.
-
-    Attributes:
-        loss: mean loss of a cell.
-        counts: joints of each image at the thresholds.
-        curves: precision and recall of each joint over its threshold.
-        thresholds: of each joint, integers in Q15 `(joints,)`.
-        found: the `Objects` of each image at the thresholds.
-    """
-
-    loss: float
-    counts: JointCounts
-    curves: tuple[PrecisionRecall, ...]
-    thresholds: np.ndarray
-    found: tuple[Objects, ...]
-
-    @property
-    def images(self) -> int:
-        """Number of images."""
-        return len(self.counts.there)
-
-    @property
-    def score(self) -> float:
-        """What a training is judged by: the part of the joints that is found, PCK."""
-        return self.counts.correct
-
-
 GridEvaluation = DetectionEvaluation | SegmentationEvaluation | KeypointEvaluation
 
 
@@ -142,27 +127,73 @@ class Judge(Protocol):
         """The judgement of all images."""
 
 
-class _DetectionJudge:
-    """Arguments are those of `GridEvaluator` and its `evaluate`."""
+class _FoundJudge(abc.ABC):
+    """Finds at low thresholds first, from which all higher ones follow.
+
+    Arguments are those of `GridEvaluator` and its `evaluate`.
+    """
 
     def __init__(self, class_count, image_size, output_stride, thresholds):
-        self._class_count, self._output_stride = class_count, output_stride
-        self._thresholds = thresholds
-        self._lowest = _lowest(thresholds, class_count)
+        self._class_count, self._image_size = class_count, image_size
+        self._output_stride, self._thresholds = output_stride, thresholds
+        lowest = np.full(class_count, LOWEST_THRESHOLD)
+        self._lowest = lowest if thresholds is None else np.minimum(lowest, thresholds)
         self._found, self._labels = [], []
 
     def add(self, probabilities, answers, labels):
-        self._found += find_in_images(quantized_probabilities(probabilities), self._lowest)
+        self._found += self._find(quantized_probabilities(probabilities), self._lowest)
         self._labels += list(labels)
 
     def evaluation(self, loss):
         labels = np.stack(self._labels)
-        place = labels, self._output_stride, self._class_count
-        curves = precision_recall(self._found, *place)
-        thresholds = _chosen(curves, self._thresholds)
-        found = _at_thresholds(self._found, thresholds)
-        counts = detection_counts(found, *place)
-        return DetectionEvaluation(loss, counts, curves, thresholds, found)
+        curves = self._curves(labels)
+        thresholds = self._thresholds
+        if thresholds is None:
+            thresholds = best_thresholds(curves, LOWEST_THRESHOLD)
+        # Sizes are of the cells with a lower threshold; neither right nor wrong depends on them.
+        found = tuple(each.subset(each.scores >= thresholds[each.classes]) for each in self._found)
+        counts = self._count(found, labels)
+        return self._evaluation_type(loss, counts, curves, thresholds, found)
+
+    _evaluation_type: type[FoundEvaluation]
+
+    @abc.abstractmethod
+    def _find(self, probabilities, thresholds):
+        """The `Objects` of each image."""
+
+    @abc.abstractmethod
+    def _curves(self, labels):
+        """The `PrecisionRecall` of each class or joint."""
+
+    @abc.abstractmethod
+    def _count(self, found, labels):
+        """What was there and right in each image."""
+
+
+class _DetectionJudge(_FoundJudge):
+    _evaluation_type = DetectionEvaluation
+
+    def _find(self, probabilities, thresholds):
+        return find_in_images(probabilities, thresholds)
+
+    def _curves(self, labels):
+        return precision_recall(self._found, labels, self._output_stride, self._class_count)
+
+    def _count(self, found, labels):
+        return detection_counts(found, labels, self._output_stride, self._class_count)
+
+
+class _KeypointJudge(_FoundJudge):
+    _evaluation_type = KeypointEvaluation
+
+    def _find(self, probabilities, thresholds):
+        return [find_keypoints(each, thresholds) for each in probabilities]
+
+    def _curves(self, labels):
+        return joint_precision_recall(self._found, labels, self._image_size, self._output_stride)
+
+    def _count(self, found, labels):
+        return joint_counts(found, labels, self._image_size, self._output_stride)
 
 
 class _SegmentationJudge:
@@ -180,47 +211,11 @@ class _SegmentationJudge:
         return SegmentationEvaluation(loss, counts, np.concatenate(self._answers))
 
 
-class _KeypointJudge:
-    def __init__(self, class_count, image_size, output_stride, thresholds):
-        self._place = image_size, output_stride
-        self._thresholds = thresholds
-        self._lowest = _lowest(thresholds, class_count)
-        self._found, self._labels = [], []
-
-    def add(self, probabilities, answers, labels):
-        quantized = quantized_probabilities(probabilities)
-        self._found += [find_keypoints(each, self._lowest) for each in quantized]
-        self._labels += list(labels)
-
-    def evaluation(self, loss):
-        labels = np.stack(self._labels)
-        curves = joint_precision_recall(self._found, labels, *self._place)
-        thresholds = _chosen(curves, self._thresholds)
-        found = _at_thresholds(self._found, thresholds)
-        counts = joint_counts(found, labels, *self._place)
-        return KeypointEvaluation(loss, counts, curves, thresholds, found)
-
-
 _JUDGES: dict[str, Callable[..., Judge]] = {
     DETECT: _DetectionJudge,
     SEGMENT: _SegmentationJudge,
     KEYPOINTS: _KeypointJudge,
 }
-
-
-def _lowest(thresholds, class_count):
-    """What objects are found with, from which curves and those at the thresholds follow."""
-    lowest = np.full(class_count, LOWEST_THRESHOLD)
-    return lowest if thresholds is None else np.minimum(lowest, thresholds)
-
-
-def _chosen(curves, thresholds):
-    return best_thresholds(curves, LOWEST_THRESHOLD) if thresholds is None else thresholds
-
-
-def _at_thresholds(found: Iterable[Objects], thresholds) -> tuple[Objects, ...]:
-    # Sizes are of the cells with a lower threshold; neither right nor wrong depends on them.
-    return tuple(each.subset(each.scores >= thresholds[each.classes]) for each in found)
 
 
 class GridEvaluator:

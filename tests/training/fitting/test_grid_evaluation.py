@@ -8,7 +8,8 @@ import tensorflow as tf
 
 from keras_micronet.grid import GridCrossentropy
 from keras_micronet.grid_answers.objects import PROBABILITY_ONE
-from training.fitting.grid_evaluation import LOWEST_THRESHOLD, GridEvaluator
+from keras_micronet.grid_answers.quality import LOWEST_THRESHOLD
+from training.fitting.grid_evaluation import GridEvaluator
 
 # Two images of 16 x 24 pixels, 2 x 3 cells: a centre in the first cell of one, none in the other.
 SIZE, STRIDE = (16, 24), 8
