@@ -13,7 +13,6 @@ from keras_micronet.grid_answers.labels import cell_answers
 from keras_micronet.grid_answers.objects import (
     PROBABILITY_ONE,
     find_keypoints,
-    find_keypoints,
     find_objects,
     quantized_probabilities,
 )
