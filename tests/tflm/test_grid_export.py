@@ -5,6 +5,7 @@ Sizes are odd: the last cells reach beyond the picture.
 """
 
 import json
+import pathlib
 import re
 import shutil
 import subprocess
@@ -24,6 +25,9 @@ from tflm.trained_run import TrainedRun
 
 pytestmark = pytest.mark.slow
 
+ARDUINO = (
+    pathlib.Path(__file__).parent / "package/arduino/hardware/micronet/host/cores/host/Arduino.h"
+)
 STATIC = ("--runtime", "static", "--name", "found")
 C_FLAGS = ("-std=c99", "-pedantic", "-Wall", "-Wextra", "-Werror")
 
@@ -144,6 +148,15 @@ def test_report_shows_what_is_found(detect_export):
     settings = (detect_export / "src" / "found_model_settings.h").read_text()
     assert "#define FOUND_MODEL_CLASS_COUNT 2" in settings
     assert "The output has scores for each cell of a grid" in settings
+
+
+def test_the_example_of_a_camera_compiles(detect_export):
+    example = detect_export / "examples" / "Camera"
+    folders = (ARDUINO.parent, detect_export / "src", example)
+    words = ["-fsyntax-only", "-Wall", "-Wextra", "-Werror", *(f"-I{folder}" for folder in folders)]
+    sketch = ["g++", "-std=c++17", *words, "-x", "c++", "-include", ARDUINO, example / "Camera.ino"]
+    for command in (sketch, ["gcc", "-std=c99", *words, example / "camera_example.c"]):
+        subprocess.run(list(map(str, command)), check=True, timeout=60)
 
 
 @pytest.mark.parametrize(
