@@ -5,6 +5,7 @@ Sizes are odd: the last cells reach beyond the picture.
 """
 
 import json
+import pathlib
 import re
 import shutil
 import subprocess
@@ -24,6 +25,9 @@ from tflm.trained_run import TrainedRun
 
 pytestmark = pytest.mark.slow
 
+ARDUINO = (
+    pathlib.Path(__file__).parent / "package/arduino/hardware/micronet/host/cores/host/Arduino.h"
+)
 STATIC = ("--runtime", "static", "--name", "found")
 C_FLAGS = ("-std=c99", "-pedantic", "-Wall", "-Wextra", "-Werror")
 
@@ -146,24 +150,26 @@ def test_report_shows_what_is_found(detect_export):
     assert "The output has scores for each cell of a grid" in settings
 
 
-@pytest.mark.parametrize(
-    ("task", "key", "words"),
-    [
-        ("segment", "mean_iou", ("--kernels", "fused")),
-        ("keypoints", "pck", ()),
-    ],
-)
-def test_other_tasks_on_the_interpreter(task, key, words, tmp_path, capsys):
-    run = written_run(tmp_path / "run", task)
-    assert command_line.main([str(run), "--output", str(tmp_path / "out"), *words]) == 0
+def test_the_example_of_a_camera_compiles(detect_export):
+    example = detect_export / "examples" / "Camera"
+    folders = (ARDUINO.parent, detect_export / "src", example)
+    words = ["-fsyntax-only", "-Wall", "-Wextra", "-Werror", *(f"-I{folder}" for folder in folders)]
+    sketch = ["g++", "-std=c++17", *words, "-x", "c++", "-include", ARDUINO, example / "Camera.ino"]
+    for command in (sketch, ["gcc", "-std=c99", *words, example / "camera_example.c"]):
+        subprocess.run(list(map(str, command)), check=True, timeout=60)
+
+
+def test_segmentation_on_the_interpreter(tmp_path, capsys):
+    """With TensorFlow Lite Micro's own operators."""
+    run = written_run(tmp_path / "run", "segment")
+    assert command_line.main([str(run), "--output", str(tmp_path / "out")]) == 0
     report = figures(tmp_path / "out")
-    assert report["task"] == task
-    assert 0.25 < report[f"float_{key}"] < 0.95
-    assert abs(report[f"int8_{key}"] - report[f"float_{key}"]) < 0.1
+    assert (report["task"], report["kernels"]) == ("segment", "builtin")
+    assert 0.25 < report["float_mean_iou"] < 0.95
+    assert abs(report["int8_mean_iou"] - report["float_mean_iou"]) < 0.1
     first, second = capsys.readouterr().out.splitlines()[-5:-3]
-    names = {"segment": "mean IoU", "keypoints": "PCK"}
-    assert first.startswith(f"{names[task]} on 60 test images: float ")
-    assert "answered as by float" in second and "noisiest activations" in second
+    assert first.startswith("mean IoU on 60 test images: float ")
+    assert second.startswith("cells answered as by float: ") and "noisiest activations" in second
 
 
 def test_gray_pictures_and_learned_rounding(tmp_path):
@@ -190,7 +196,8 @@ def test_what_loses_too_much_is_refused(detect_run, tmp_path, monkeypatch, capsy
     monkeypatch.setattr(
         exporter._Models, "outputs", lambda self, images: outputs(self, images)[:, :, ::-1]
     )
-    assert command_line.main([str(detect_run), "--output", str(tmp_path / "out")]) == 1
+    words = ["--output", str(tmp_path / "out"), "--kernels", "fused"]
+    assert command_line.main([str(detect_run), *words]) == 1
     message = capsys.readouterr().err
     assert "may lose at most 2 points of mean F1. Received: " in message
     assert "python -m tflm" in message and "--most-accuracy-lost" in message

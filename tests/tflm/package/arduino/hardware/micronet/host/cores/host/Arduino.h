@@ -15,6 +15,10 @@ struct SerialPort {
     print(text);
     fputc('\n', stdout);
   }
+  void println(int number) {
+    print(number);
+    fputc('\n', stdout);
+  }
 };
 
 extern SerialPort Serial;
