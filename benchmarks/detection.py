@@ -176,7 +176,9 @@ class Case:
             self._dataset,
             recipe,
             self.seed,
-            callbacks=[ProgressLines(recipe.batch_size, validation_size, SCORES[recipe.task])],
+            callbacks=[
+                ProgressLines(recipe.batch_size, validation_size, score=SCORES[recipe.task])
+            ],
         )
         write_file(self._model_path, run_folders.model_bytes(model))
 
