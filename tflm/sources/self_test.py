@@ -39,7 +39,7 @@ int32_t {name}(void *arena, int32_t arena_bytes);
 
 #include "{library}_settings.h"
 
-{_own_names(compute + reading, library)}
+{c_arrays.of_library(compute + reading, library)}
 int32_t {name}(void *arena, int32_t arena_bytes) {{
   int32_t right = 0;
   for (int32_t i = 0; i < {capitals}_TEST_VECTORS; ++i) {{
@@ -56,10 +56,6 @@ int32_t {name}(void *arena, int32_t arena_bytes) {{
         f"{name}.h": c_arrays.c_header(f"{name}.h", declarations, includes),
         f"{name}.c": c_arrays.c_source(f"{name}.h", definitions),
     }
-
-
-def _own_names(text: str, library: str) -> str:
-    return text.replace("LIBRARY", library.upper()).replace("library", library)
 
 
 _BY_ROWS = """\
