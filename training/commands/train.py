@@ -2,6 +2,7 @@
 """One whole run: dataset and model in, run folder out."""
 
 import dataclasses
+import functools
 import importlib.util
 import platform
 from collections.abc import Callable, Iterator, Mapping
@@ -97,7 +98,8 @@ def prepare(settings: RunSettings) -> PreparedRun:
     check_blocks(settings.model, settings.recipe)
     if settings.tensorboard:
         _check_tensorboard()
-    strategy = make_strategy(settings.strategy, announce=print)
+    # At once, also to a file or a pipe: a worker then waits for the others.
+    strategy = make_strategy(settings.strategy, announce=functools.partial(print, flush=True))
     # Only the first worker writes, and may be ahead of this one.
     folder = RunFolder(
         settings.output, settings.overwrite, settings.resume, writes=is_chief(strategy)

@@ -117,6 +117,8 @@ def start_command(folder, tasks, *options):
     for task, own in zip(tasks, options, strict=True):
         environment = os.environ | {"TF_CONFIG": json.dumps(task)}
         environment.pop("TF_CPP_MIN_LOG_LEVEL", None)
+        # What is said must come through without it.
+        environment.pop("PYTHONUNBUFFERED", None)
         yield subprocess.Popen(
             [*command, "--dataset", str(folder / "images"), "--output", str(folder / "run"), *own],
             cwd=ROOT,
