@@ -44,7 +44,7 @@ from training.datasets.image_files import resize_image
 from training.fitting.epoch_record import SCORES
 from training.fitting.progress import ProgressLines
 from training.fitting.trainer import make_reproducible, train
-from training.recipes.recipes import RECIPES
+from training.recipes.recipes import DATASET_VALUES, RECIPES
 from training.runs.run_folder import write_figure
 
 TABLE = results_file.RESULTS / "detection.md"
@@ -57,7 +57,7 @@ DIGITS = "scattered-digits"
 _RECIPE = RECIPES["detect"]
 _CALIBRATION_IMAGES = 200
 _INT8_SOFTMAX = 256  # a step of TensorFlow's int8 softmax is one 256th
-_KEY = ("data", "network", "seed", "stage")
+_KEY = ("data", "network", "epochs", "seed", "stage")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -168,7 +168,10 @@ class Case:
 
     def _float(self):
         model = self.network.build(len(self._dataset.class_names))
-        recipe = dataclasses.replace(_RECIPE, image_size=self.network.size, epochs=self.epochs)
+        values = DATASET_VALUES.get(self.data, {})
+        recipe = dataclasses.replace(
+            _RECIPE, image_size=self.network.size, epochs=self.epochs, **values
+        )
         print(f"{self._title}: {self.epochs} epochs", flush=True)
         validation_size = self._dataset.validation.size
         result = train(
@@ -186,7 +189,7 @@ class Case:
             probabilities = model.predict(images.astype(np.float32), batch_size=16, verbose=0)
             return quantized_probabilities(probabilities)
 
-        return self._judged(answer) | {"seconds": result.seconds, "epochs": self.epochs}
+        return self._judged(answer) | {"seconds": result.seconds}
 
     def _int8(self):
         if not self._model_path.is_file():
@@ -359,26 +362,26 @@ class Figures(results_file.StoredFigures):
     def __init__(self, path, earlier=FIGURES):
         super().__init__(path, earlier, _KEY, _order)
 
-    def results(self, data):
+    def results(self, data, epochs):
         """Mapping network name -> stage -> list of the figures of all seeds, of one data set."""
         found = {}
-        for (name, network, _, stage), figures in sorted(
+        for (name, network, trained, _, stage), figures in sorted(
             self.items(), key=lambda item: _order(item[0])
         ):
-            if name == data:
+            if name == data and trained in (epochs, None):
                 found.setdefault(network, {}).setdefault(stage, []).append(figures)
         return found
 
-    def data(self):
-        """Names of the data sets that there are figures of."""
-        return sorted({key[0] for key, _ in self.items()})
+    def trainings(self):
+        """Pairs of a data set's name and a number of epochs that there are trainings of."""
+        return sorted({(key[0], key[2]) for key, _ in self.items() if key[2] is not None})
 
 
 def _order(key):
-    data, network, seed, stage = key
+    data, network, epochs, seed, stage = key
     names = [each.name for each in (*NETWORKS, *DIGIT_NETWORKS)]
     place = names.index(network) if network in names else len(names)
-    return data, place, network, -1 if seed is None else seed, STAGES.index(stage)
+    return data, place, network, epochs or 0, seed or 0, STAGES.index(stage)
 
 
 def run(cases, stages, figures, again=()):
@@ -390,16 +393,18 @@ def run(cases, stages, figures, again=()):
         figures: `Figures`.
         again: of `STAGES`, those to measure although there are figures.
     """
+    done = set()
     for case in cases:
         for stage in stages:
             # What a device takes does not depend on the training.
-            seed = None if stage == DEVICE else case.seed
-            key = case.data_name, case.network.name, seed, stage
-            if figures.at(key) is not None and (stage not in again or seed is None):
+            training = (None, None) if stage == DEVICE else (case.epochs, case.seed)
+            key = case.data_name, case.network.name, *training, stage
+            if key in done or (figures.at(key) is not None and stage not in again):
                 continue
             measured = case.measure(stage)
             figures.store(key, measured)
-            print(f"{case.network.name}, seed {seed}, {stage}: {measured}", flush=True)
+            done.add(key)
+            print(f"{', '.join(map(str, key))}: {measured}", flush=True)
         keras.backend.clear_session()
 
 
@@ -436,7 +441,7 @@ def main(arguments=None):
         if network.name in names
     ]
     run(cases, options.stages, figures, options.again)
-    results = {data: figures.results(data) for data in figures.data()}
+    results = {each: figures.results(*each) for each in figures.trainings()}
     text = detection_report.page(results)
     print(text)
     if options.write:

@@ -54,13 +54,11 @@ def page(results):
     """The whole page in Markdown.
 
     Args:
-        results: by the data's name, what `table` takes.
+        results: by the data's name and the epochs of the trainings, what `table` takes.
     """
     parts = [_HEAD]
-    for data, networks in results.items():
-        epochs = {each["epochs"] for its in networks.values() for each in its.get("float", ())}
-        trained = ", ".join(map(str, sorted(epochs)))
-        parts.append(f"\n## {data}, {trained} epochs\n\n{table(networks)}")
+    for (data, epochs), networks in results.items():
+        parts.append(f"\n## {data}, {epochs} epochs\n\n{table(networks)}")
     parts.append("\n![F1 over cost](detection.png)\n")
     return "".join(parts)
 
@@ -121,7 +119,7 @@ def plot(results):
     """
     figure = matplotlib.figure.Figure(figsize=(11, 4.5 * len(results)), layout="constrained")
     panels = figure.subplots(len(results), len(_AXES), squeeze=False)
-    for row, (data, networks) in zip(panels, results.items(), strict=True):
+    for row, ((data, _), networks) in zip(panels, results.items(), strict=True):
         for axes, (cost, label) in zip(row, _AXES.items(), strict=True):
             _draw(axes, networks, cost)
             axes.set(xscale="log", xlabel=label, title=data, ylabel="mean F1, int8, percent")

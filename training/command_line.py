@@ -19,6 +19,7 @@ from training.recipes.options import (
 )
 from training.recipes.recipes import (
     CLASSIFY,
+    DATASET_VALUES,
     DETECT,
     DETECTION,
     FINETUNE,
@@ -99,7 +100,6 @@ _TASK_DATASETS = {
     SEGMENT: "shapes",
     KEYPOINTS: "shapes",
 }
-_DATASET_VALUES = {"scattered-digits": {"horizontal_flip": False}}
 
 # What a recipe is for, where the user does not say otherwise.
 _RECIPE_DEFAULTS = {
@@ -274,7 +274,7 @@ def _run_settings(given):
     defaults = {"model": "M0", "weights": None, "strategy": "auto"}
     defaults["dataset"] = _TASK_DATASETS[recipe.task]
     given = defaults | _RECIPE_DEFAULTS.get(recipe.name, {}) | given
-    values = _DATASET_VALUES.get(given["dataset"], {}) if recipe.task != CLASSIFY else {}
+    values = DATASET_VALUES.get(given["dataset"], {}) if recipe.task != CLASSIFY else {}
     recipe = dataclasses.replace(recipe, **values | _take_recipe_values(given, recipe.task))
     output = _default_output(given["dataset"], recipe.task, given["model"])
     return RunSettings(**{"recipe": recipe, "output": output} | given)

@@ -62,14 +62,19 @@ def test_what_a_device_takes_is_measured_once_for_all_seeds(tmp_path, monkeypatc
     assert measured == [(0, "int8"), (0, "device"), (1, "int8")]
     detection.run(cases, ("int8", "device"), Figures(tmp_path / "figures.json"), again=("int8",))
     assert measured[3:] == [(0, "int8"), (1, "int8")]
+    detection.run(cases, ("device",), Figures(tmp_path / "figures.json"), again=("device",))
+    assert measured[5:] == [(0, "device")]
+    longer = [dataclasses.replace(case, epochs=2) for case in cases[:1]]
+    detection.run(longer, ("int8", "device"), Figures(tmp_path / "figures.json"))
+    assert measured[6:] == [(0, "int8")]
 
 
 def test_the_table_says_what_is_known():
     networks = {
         "M0, 4 blocks, 96x128": {
             "float": [
-                {"validation_f1": 0.8, "test_f1": 0.7, "epochs": 80},
-                {"validation_f1": 0.9, "test_f1": 0.9, "epochs": 80},
+                {"validation_f1": 0.8, "test_f1": 0.7},
+                {"validation_f1": 0.9, "test_f1": 0.9},
             ],
             "device": [{"parameters": 15000, "multiply_adds": 10**6, "flash_bytes": 47000}],
         },
@@ -85,14 +90,14 @@ def test_the_table_says_what_is_known():
             "device": [{"model_bytes": 90000, "peak_bytes": 138240, "multiply_adds": 5}],
         },
     }
-    page = detection_report.page({"cells": networks})
+    page = detection_report.page({("cells", 80): networks})
     assert "## cells, 80 epochs" in page
     first, second = (line for line in page.splitlines() if line.startswith(("| M0", "| FOMO")))
     assert first.split(" | ")[1:5] == ["2", "85.0 ± 7.1", "80.0 ± 14.1", "not yet run"]
     assert " | 15,000 | 1,000,000 |  |  | 47,000 | " in first
     assert " | 50.0 | a 40.0, b 60.0 | 1.50 | " in second
     assert "| 5 | 138,240 |  | 90,000 (model) |" in second
-    figure = detection_report.plot({"cells": networks})
+    figure = detection_report.plot({("cells", 80): networks})
     titles = [axes.get_title() for axes in figure.axes]
     assert titles == ["cells", "cells"]
 

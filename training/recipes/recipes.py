@@ -533,6 +533,11 @@ RECIPES = {
 }
 
 
+# What a recipe's values are for a dataset of a grid's task, unless asked for: digits cannot be
+# mirrored.
+DATASET_VALUES: dict[str, dict[str, Any]] = {"scattered-digits": {"horizontal_flip": False}}
+
+
 def recipes_for(task: str) -> tuple[str, ...]:
     """Names of the recipes of a task."""
     return tuple(name for name, recipe in RECIPES.items() if recipe.task == task)
