@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from keras_micronet.grid_answers.tasks import TASKS
-from keras_micronet.run_folders import check_class_names
+from training.datasets.image_dataset import check_names_and_parts
 
 # Reads one example: a picture and its label.
 Read = Callable[[int], tuple[np.ndarray, np.ndarray]]
@@ -79,13 +79,4 @@ class GridDataset:
         if not self.class_names:
             noun = "joint" if self.task == "keypoints" else "class"
             raise ValueError(f"a dataset must have at least 1 {noun}. Received: {self.name}")
-        try:
-            check_class_names(self.class_names)
-        except ValueError as error:
-            raise ValueError(f"{error} in {self.name}") from None
-        for part in ("train", "validation", "test"):
-            if getattr(self, part).size < 1:
-                raise ValueError(
-                    f"the {part} part of a dataset must hold at least 1 picture. "
-                    f"Received: 0 pictures in {self.name}"
-                )
+        check_names_and_parts(self, "picture")

@@ -104,13 +104,23 @@ class ImageDataset:
                 f"a dataset must have at least 2 classes. Received: {self.name} with "
                 f"classes={list(self.class_names)}"
             )
-        try:
-            check_class_names(self.class_names)
-        except ValueError as error:
-            raise ValueError(f"{error} in {self.name}") from None
-        for part in ("train", "validation", "test"):
-            if getattr(self, part).size < 1:
-                raise ValueError(
-                    f"the {part} part of a dataset must hold at least 1 image. "
-                    f"Received: 0 images in {self.name}"
-                )
+        check_names_and_parts(self, "image")
+
+
+def check_names_and_parts(dataset: Any, noun: str) -> None:
+    """Raises `ValueError` unless a dataset's names are right and none of its parts is empty.
+
+    Args:
+        dataset: an `ImageDataset`, or a `grid_dataset.GridDataset`.
+        noun: what its parts hold, such as "image".
+    """
+    try:
+        check_class_names(dataset.class_names)
+    except ValueError as error:
+        raise ValueError(f"{error} in {dataset.name}") from None
+    for part in ("train", "validation", "test"):
+        if getattr(dataset, part).size < 1:
+            raise ValueError(
+                f"the {part} part of a dataset must hold at least 1 {noun}. "
+                f"Received: 0 {noun}s in {dataset.name}"
+            )

@@ -121,17 +121,8 @@ def load_image_folder(
     set_most_pixels(most_pixels)
     paths = [path for files in parts.values() for path in files.paths]
     checks = dict(zip(paths, check_images(paths, most_pixels), strict=True))
-    unreadable = {path: check for path, check in checks.items() if check.reason}
-    if unreadable:
-        description, advice = describe_unreadable(folder, unreadable)
-        if skip_unreadable:
-            notes.append(f"Skipped {description}{advice}.")
-        else:
-            complaints.append(
-                "every image must be readable, unless --skip-unreadable is given: replace or "
-                f"remove what is damaged{advice}. Received: {description}"
-            )
-        parts = {part: _without(files, unreadable) for part, files in parts.items()}
+    unreadable = unreadable_files(folder, checks, skip_unreadable, notes, complaints)
+    parts = {part: _without(files, unreadable) for part, files in parts.items()}
     for part, files in parts.items():
         complaints += _empty_classes(part_folders[part], files, class_names)
     complaints += _classes_too_small_to_split(parts, class_names)
@@ -302,15 +293,36 @@ def _listed(folder, paths, most=10):
     return list_some((shorten(path.relative_to(folder), 100) for path in paths), most)
 
 
-def describe_unreadable(
-    folder: pathlib.Path, unreadable: Mapping[pathlib.Path, FileCheck]
-) -> tuple[str, str]:
-    """What cannot be read, and the rest of a sentence on what to do about it.
+def unreadable_files(
+    folder: pathlib.Path,
+    checks: Mapping[pathlib.Path, FileCheck],
+    skip_unreadable: bool,
+    notes: list[str],
+    complaints: list[str],
+) -> set[pathlib.Path]:
+    """Paths of what cannot be read, which a sentence tells.
 
     Args:
         folder: that the files are in.
-        unreadable: maps their paths to their checks.
+        checks: of all files, by their paths.
+        skip_unreadable: whether the sentence is a note, as they are left out, or a complaint.
+        notes, complaints: get that sentence if there are such files.
     """
+    unreadable = {path: check for path, check in checks.items() if check.reason}
+    if unreadable:
+        description, advice = _describe_unreadable(folder, unreadable)
+        if skip_unreadable:
+            notes.append(f"Skipped {description}{advice}.")
+        else:
+            complaints.append(
+                "every image must be readable, unless --skip-unreadable is given: replace or "
+                f"remove what is damaged{advice}. Received: {description}"
+            )
+    return set(unreadable)
+
+
+def _describe_unreadable(folder, unreadable):
+    """What cannot be read, and the rest of a sentence on what to do about it."""
     named = list_some(
         f"{shorten(path.relative_to(folder), 100)} ({check.reason})"
         for path, check in unreadable.items()

@@ -29,7 +29,7 @@ from training.datasets.image_files import (
     read_image_sizes,
     set_most_pixels,
 )
-from training.datasets.image_folder import ImageFolderError, describe_unreadable
+from training.datasets.image_folder import ImageFolderError, unreadable_files
 from training.datasets.random_crop import narrowest_crop
 from training.datasets.stratified_split import (
     TEST_FRACTION,
@@ -125,18 +125,10 @@ def load_grid_folder(
     pictures = list(contents.pictures)
     paths = sorted({picture.path for picture in pictures})
     checks = dict(zip(paths, check_images(paths, most_pixels), strict=True))
-    unreadable = {path: check for path, check in checks.items() if check.reason}
-    notes, complaints = [], []
-    if unreadable:
-        description, advice = describe_unreadable(folder, unreadable)
-        if skip_unreadable:
-            notes.append(f"Skipped {description}{advice}.")
-        else:
-            complaints.append(
-                "every image must be readable, unless --skip-unreadable is given: replace or "
-                f"remove what is damaged{advice}. Received: {description}"
-            )
-        pictures = [picture for picture in pictures if picture.path not in unreadable]
+    notes: list[str] = []
+    complaints: list[str] = []
+    unreadable = unreadable_files(folder, checks, skip_unreadable, notes, complaints)
+    pictures = [picture for picture in pictures if picture.path not in unreadable]
     readable = [path for path in paths if path not in unreadable]
     heights_and_widths = read_image_sizes(readable, most_pixels).tolist()
     sizes = {path: tuple(size) for path, size in zip(readable, heights_and_widths, strict=True)}
