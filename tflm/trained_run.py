@@ -15,7 +15,7 @@ import numpy as np
 from keras_micronet import run_folders
 from keras_micronet.files.archives import DamagedFileError
 from keras_micronet.grid_answers.labels import output_stride
-from keras_micronet.grid_answers.tasks import CLASSIFY, DETECT, KEYPOINTS, SEGMENT
+from keras_micronet.grid_answers.tasks import CLASSIFY, SCORE_KEYS
 
 _FILES = (
     run_folders.MODEL,
@@ -23,8 +23,6 @@ _FILES = (
     run_folders.CALIBRATION,
     run_folders.TEST,
 )
-# What trainings measure the models of each task by, as `run.json` calls it.
-_MEASURES = {CLASSIFY: "accuracy", DETECT: "mean_f1", SEGMENT: "mean_iou", KEYPOINTS: "pck"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +44,7 @@ class FloatRun:
     Attributes:
         folder: its path, if it is still beside the other one; else its name.
         test_value: how good its float model is, 0 to 1, on all test images of the dataset: what
-            `_MEASURES` names.
+            `SCORE_KEYS` names.
     """
 
     folder: pathlib.Path
@@ -174,7 +172,7 @@ def _float_run(folder, summary, task):
     """What `run.json` tells of the float run; `None` if it tells nothing, or nonsense."""
     section = summary.get("quantization")
     section = section if isinstance(section, dict) else {}
-    name, value = section.get("float_run"), section.get(f"float_test_{_MEASURES[task]}")
+    name, value = section.get("float_run"), section.get(f"float_test_{SCORE_KEYS[task]}")
     is_name = isinstance(name, str) and pathlib.PurePath(name).name == name and name.isprintable()
     if not is_name or not isinstance(value, float) or not 0 <= value <= 1:
         return None

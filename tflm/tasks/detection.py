@@ -9,7 +9,7 @@ import numpy as np
 from keras_micronet.grid_answers.labels import NO_OBJECT
 from keras_micronet.grid_answers.objects import find_in_images
 from keras_micronet.grid_answers.quality import detection_counts, matched_rows, precision_recall
-from keras_micronet.grid_answers.tasks import DETECT
+from keras_micronet.grid_answers.tasks import DETECT, SCORE_KEYS
 from tflm.graph.graph import Quantization
 from tflm.recognition.grid_constants import MOST_OBJECTS
 from tflm.recognition.objects import Grid
@@ -77,7 +77,7 @@ class DetectionAnswers(FoundAnswers):
     """See `FoundAnswers`."""
 
     measure = "mean F1"
-    key = "mean_f1"
+    key = SCORE_KEYS[DETECT]
     questions = "cells"
     marks = "rings are right objects, crosses invented ones, dashed boxes missed ones"
     thing, a_thing, class_word = "object", "an object", "class"

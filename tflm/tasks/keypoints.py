@@ -13,7 +13,7 @@ from keras_micronet.grid_answers.quality import (
     joint_counts,
     joint_precision_recall,
 )
-from keras_micronet.grid_answers.tasks import KEYPOINTS
+from keras_micronet.grid_answers.tasks import KEYPOINTS, SCORE_KEYS
 from tflm.graph.graph import Quantization
 from tflm.recognition.objects import Grid, sigmoids
 from tflm.report.tables import table
@@ -75,7 +75,7 @@ class KeypointAnswers(FoundAnswers):
     """See `FoundAnswers`."""
 
     measure = "PCK"
-    key = "pck"
+    key = SCORE_KEYS[KEYPOINTS]
     questions = "joints"
     marks = "rings are joints near their places, crosses others, plus signs missed ones"
     thing, a_thing, class_word = "joint", "a joint", "joint"

@@ -8,7 +8,7 @@ import numpy as np
 
 from keras_micronet.grid_answers.labels import IGNORED, cell_answers
 from keras_micronet.grid_answers.quality import CellCounts, cell_counts
-from keras_micronet.grid_answers.tasks import SEGMENT
+from keras_micronet.grid_answers.tasks import SCORE_KEYS, SEGMENT
 from tflm.recognition.grid_constants import GridReading
 from tflm.report.pictures import Mark, Picture
 from tflm.report.style import ACCENT, cell_colors
@@ -77,7 +77,7 @@ class SegmentationAnswers(GridAnswers):
     int8_cells: CellCounts
 
     measure = "mean IoU"
-    key = "mean_iou"
+    key = SCORE_KEYS[SEGMENT]
     questions = "cells"
     marks = "coloured cells are of a class, those with a cross are wrong"
 

@@ -2,8 +2,9 @@
 """What an epoch of a training measured, and the score that a task's trainings are judged by."""
 
 import dataclasses
-from typing import Any
+from typing import Any, ClassVar
 
+from keras_micronet.grid_answers.tasks import SCORE_KEYS
 from training.recipes.recipes import CLASSIFY, DETECT, KEYPOINTS, SEGMENT
 
 
@@ -26,21 +27,32 @@ class Score:
         return f"{value:.3f}" if self.decimals is None else f"{value:.{self.decimals}%}"
 
 
-ACCURACY = Score("accuracy", "accuracy", decimals=2)
-MEAN_F1 = Score("mean_f1", "mean F1")
-MEAN_IOU = Score("mean_iou", "mean IoU")
-CORRECT_KEYPOINTS = Score("pck", "PCK")
-
-SCORES = {CLASSIFY: ACCURACY, DETECT: MEAN_F1, SEGMENT: MEAN_IOU, KEYPOINTS: CORRECT_KEYPOINTS}
+ACCURACY = Score(SCORE_KEYS[CLASSIFY], "accuracy", decimals=2)
+MEAN_F1 = Score(SCORE_KEYS[DETECT], "mean F1")
+MEAN_IOU = Score(SCORE_KEYS[SEGMENT], "mean IoU")
+CORRECT_KEYPOINTS = Score(SCORE_KEYS[KEYPOINTS], "PCK")
 
 
-@dataclasses.dataclass(frozen=True)
-class EpochRecord:
-    """What one epoch measured; losses contain the label smoothing, accuracies are in [0, 1].
+class _Record:
+    """What one epoch measured, a dataclass a task; losses contain the label smoothing.
 
     `learning_rate` is the one reached at the end of the epoch, `seconds` includes the validation.
     """
 
+    score: ClassVar[Score]
+
+    @property
+    def validation_score(self) -> float:
+        """What the best epoch is chosen by, in [0, 1]."""
+        value: float = getattr(self, f"validation_{self.score.key}")
+        return value
+
+
+@dataclasses.dataclass(frozen=True)
+class EpochRecord(_Record):
+    """Of a training of classes; accuracies are in [0, 1]."""
+
+    score = ACCURACY
     epoch: int
     loss: float
     accuracy: float
@@ -49,16 +61,12 @@ class EpochRecord:
     learning_rate: float
     seconds: float
 
-    @property
-    def validation_score(self) -> float:
-        """What the best epoch is chosen by."""
-        return self.validation_accuracy
-
 
 @dataclasses.dataclass(frozen=True)
-class DetectionRecord:
-    """The same of a training to detect, whose score is measured on validation images alone."""
+class DetectionRecord(_Record):
+    """Of a training to detect, whose score is measured on validation images alone."""
 
+    score = MEAN_F1
     epoch: int
     loss: float
     validation_loss: float
@@ -66,16 +74,12 @@ class DetectionRecord:
     learning_rate: float
     seconds: float
 
-    @property
-    def validation_score(self) -> float:
-        """What the best epoch is chosen by."""
-        return self.validation_mean_f1
-
 
 @dataclasses.dataclass(frozen=True)
-class SegmentationRecord:
-    """The same of a training to segment."""
+class SegmentationRecord(_Record):
+    """Of a training to segment."""
 
+    score = MEAN_IOU
     epoch: int
     loss: float
     validation_loss: float
@@ -83,27 +87,18 @@ class SegmentationRecord:
     learning_rate: float
     seconds: float
 
-    @property
-    def validation_score(self) -> float:
-        """What the best epoch is chosen by."""
-        return self.validation_mean_iou
-
 
 @dataclasses.dataclass(frozen=True)
-class KeypointRecord:
-    """The same of a training to find joints."""
+class KeypointRecord(_Record):
+    """Of a training to find joints."""
 
+    score = CORRECT_KEYPOINTS
     epoch: int
     loss: float
     validation_loss: float
     validation_pck: float
     learning_rate: float
     seconds: float
-
-    @property
-    def validation_score(self) -> float:
-        """What the best epoch is chosen by."""
-        return self.validation_pck
 
 
 AnyRecord = EpochRecord | DetectionRecord | SegmentationRecord | KeypointRecord
@@ -113,6 +108,7 @@ RECORD_TYPES: dict[str, type[AnyRecord]] = {
     SEGMENT: SegmentationRecord,
     KEYPOINTS: KeypointRecord,
 }
+SCORES: dict[str, Score] = {task: record.score for task, record in RECORD_TYPES.items()}
 
 
 def make_record(record_type: type[AnyRecord], logs: dict[str, float], **others: Any) -> AnyRecord:
