@@ -19,8 +19,9 @@ from keras_micronet.keras_convolution import KerasConvolution
 from keras_micronet.layers.image_normalization import ImageNormalization
 
 INPUT = "images"
-# Kinds of steps that make probabilities of the last values; devices leave them out.
-PROBABILITIES = SOFTMAX, SIGMOID = ("softmax", "sigmoid")
+SOFTMAX, SIGMOID = "softmax", "sigmoid"
+# Kinds of steps that make probabilities of the last values, which devices leave out, and how.
+PROBABILITIES = {SOFTMAX: tf.nn.softmax, SIGMOID: tf.sigmoid}
 _SUPPORTED = (
     "the layers of keras_micronet, Conv2D, DepthwiseConv2D and Dense (each followed by "
     "BatchNormalization or not), GlobalAveragePooling2D, ReLU, hard-swish, Dropout, Normalization "

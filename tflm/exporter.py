@@ -7,10 +7,9 @@ import os
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 import keras_micronet
-from keras_micronet.layer_chain import SIGMOID, SOFTMAX
+from keras_micronet.layer_chain import PROBABILITIES
 from keras_micronet.quantization import QuantizeAwareModel, quantize_aware, recalibrated
 from tflm import next_steps
 from tflm.cycles.execution_counts import CountingError
@@ -52,7 +51,6 @@ FAILURES = (
 _IMAGES_FOR_OPERATIONS = 8
 _IMAGES_FOR_OUTPUTS = 64
 _SIMULATED_BATCH = 16
-_PROBABILITIES = {SOFTMAX: tf.nn.softmax, SIGMOID: tf.sigmoid}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -306,7 +304,7 @@ def _require_same_function(run, model, images):
     outputs = _logits(model.float_logits, images)
     activation = lowering.last_activation(given)
     if activation is not None:
-        outputs = _PROBABILITIES[activation](outputs).numpy()
+        outputs = PROBABILITIES[activation](outputs).numpy()
     verification.require_model_outputs(_outputs_of(given, images), outputs)
 
 
@@ -353,7 +351,7 @@ class _Models:
     def _probabilities(self, model, images):
         outputs = _outputs_of(model, images)
         if lowering.last_activation(_without_rounding(model)) is None:
-            outputs = _PROBABILITIES[self._activation](outputs).numpy()
+            outputs = PROBABILITIES[self._activation](outputs).numpy()
         return outputs
 
     def _once(self, images, name, compute):

@@ -21,7 +21,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_micronet import expressions
-from keras_micronet.layer_chain import INPUT, PROBABILITIES, SIGMOID, SOFTMAX
+from keras_micronet.layer_chain import INPUT, PROBABILITIES
 from keras_micronet.layers.normalized_conv2d import folded_normalization
 from keras_micronet.quantization.fused_shift_max import (
     MEAN_FRACTION_BITS,
@@ -34,7 +34,6 @@ from keras_micronet.quantization.schemes import FUSED
 
 _WEIGHTED = ("convolution", "depthwise", "dense")
 _ACTIVATIONS = {"linear": tf.identity, "relu": tf.nn.relu, "relu6": tf.nn.relu6}
-_PROBABILITIES_OF = {SOFTMAX: tf.nn.softmax, SIGMOID: tf.sigmoid}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -252,7 +251,7 @@ class Execution:
                 source, tensor=step.layer(source.tensor, training=self._training)
             )
         if step.kind in PROBABILITIES:
-            return Value(_PROBABILITIES_OF[step.kind](source.tensor), source.range_name)
+            return Value(PROBABILITIES[step.kind](source.tensor), source.range_name)
         factors = source.channel_factors
         if factors is not None:
             factors = tf.gather(factors, step.layer.permutation)
