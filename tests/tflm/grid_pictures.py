@@ -8,6 +8,7 @@ import keras_micronet
 from keras_micronet import layers
 from keras_micronet.grid_answers.labels import cell_answers
 from keras_micronet.grid_answers.tasks import DETECT, KEYPOINTS, SEGMENT
+from tests.tflm.pictures import stem_and_block
 
 # Neither side is a multiple of the stride.
 SIZE = (42, 54)
@@ -77,16 +78,7 @@ def small_model(task, channels=3, size=SIZE):
     """A stem and a block of MicroNet, and the head of grid models."""
     inputs = keras.Input((*size, channels))
     x = keras.layers.Rescaling(1 / 40, offset=-110 / 40)(inputs)
-    x = layers.FactorizedStem((4, 2))(x)
-    x = layers.MicroBlock(
-        16,
-        strides=2,
-        expansion=(2, 2),
-        expand_groups=(0, 8),
-        project_groups=(4, 4),
-        fusions=(0, 2, 1),
-        name="block",
-    )(x)
+    x = stem_and_block(x)
     x = layers.GroupedPointwiseConv2D(_HEAD_WIDTH, 1, name="head")(x)
     x = keras.layers.ReLU(6.0, name="head_relu6")(x)
     is_heatmap = task == KEYPOINTS

@@ -40,14 +40,10 @@ def _waves(count, generator):
     return 40 * np.sin(2 * np.pi * (rows * turns[0] + columns * turns[1] + phases))
 
 
-def small_model(channels=SHAPE[-1]):
+def stem_and_block(x):
     """A few layers of MicroNet, with Dynamic Shift-Max of one fusion and of two."""
-    inputs = keras.Input((*SHAPE[:2], channels))
-    x = keras.layers.Normalization(axis=-1, mean=[120.0] * channels, variance=[50.0**2] * channels)(
-        inputs
-    )
     x = layers.FactorizedStem((4, 2))(x)
-    x = layers.MicroBlock(
+    return layers.MicroBlock(
         16,
         strides=2,
         expansion=(2, 2),
@@ -56,6 +52,15 @@ def small_model(channels=SHAPE[-1]):
         fusions=(0, 2, 1),
         name="block",
     )(x)
+
+
+def small_model(channels=SHAPE[-1]):
+    """`stem_and_block`, and what classifies."""
+    inputs = keras.Input((*SHAPE[:2], channels))
+    x = keras.layers.Normalization(axis=-1, mean=[120.0] * channels, variance=[50.0**2] * channels)(
+        inputs
+    )
+    x = stem_and_block(x)
     x = keras.layers.GlobalAveragePooling2D()(x)
     outputs = keras.layers.Dense(len(CLASS_NAMES), activation="softmax", name="classifier")(x)
     return keras.Model(inputs, outputs, name="small_micronet")
